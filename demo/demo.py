@@ -1,0 +1,575 @@
+#!/usr/bin/env python3
+"""The whole system on one machine, with sample data: two regions, each with a PostgreSQL primary, a
+hot standby and a gateway, and a little traffic.
+
+usage: demo.py [--detach|--stop|--status] [--dir DIR] [--build DIR] [--port N]
+
+Without an option it stays in the foreground and stops everything on Ctrl-C. --detach returns when
+psql through both gateways answers. DIR (.demo) gets DIR/env, a file of KEY=value for shells and
+tests. Started by root, everything runs as user postgres; where that user cannot reach DIR, or the
+sockets' path would be too long, another folder is used and named in DIR/env."""
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import pwd
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+sys.dont_write_bytecode = True
+import cluster  # noqa: E402
+import keys  # noqa: E402
+from processes import Processes  # noqa: E402
+
+USER = "postgres"
+SOCKET_PATH_MAX = 107
+OWN_FILES = ["demo.py", "cluster.py", "keys.py", "processes.py", "load.py", "load.sql",
+             "schema.sql", "data.sql", "index.sql", "policy.yaml"]
+PROGRAMS = ["ringfence", "ringfenced"]
+REGIONS = {
+    "us-virginia": {
+        "short": "us", "place": "US", "service": "app_us", "database_port": 5441,
+        "data": {"users": 35000, "first": 1, "homes": "{US}", "south": 25, "north": 48,
+                 "west": -124, "east": -67},
+    },
+    "eu-dublin": {
+        "short": "eu", "place": "IE", "service": "app_eu", "database_port": 5451,
+        "data": {"users": 15000, "first": 1000001, "homes": "{DE,FR,IE,ES,IT,NL,PL,SE,AT,PT}",
+                 "south": 36, "north": 65, "west": -9, "east": 28},
+    },
+}
+
+
+def fail(text):
+    raise SystemExit(f"demo: {text}")
+
+
+# -- where, and as whom ------------------------------------------------------------------------
+
+def can_reach(user, path):
+    """May USER enter every folder on the way to PATH?"""
+    entry = pwd.getpwnam(user)
+    while True:
+        if os.path.isdir(path):
+            st = os.stat(path)
+            bit = 0o100 if st.st_uid == entry.pw_uid else 0o010 if st.st_gid == entry.pw_gid else 1
+            if not st.st_mode & bit:
+                return False
+        if path == "/":
+            return True
+        path = os.path.dirname(path)
+
+
+def elsewhere(directory):
+    tag = hashlib.sha256(directory.encode()).hexdigest()[:12]
+    return f"/var/tmp/ringfence-demo-{tag}"
+
+
+def sockets_of(base):
+    """The folder of the unix sockets; below /tmp when the path would not fit into an address."""
+    folder = f"{base}/run"
+    if len(f"{folder}/.s.PGSQL.65535.lock") <= SOCKET_PATH_MAX:
+        return folder
+    tag = hashlib.sha256(base.encode()).hexdigest()[:12]
+    print(f"demo: {folder} is too long a path for sockets: they are in /tmp/ringfence-demo-{tag}")
+    return f"/tmp/ringfence-demo-{tag}"
+
+
+def copy_programs(build, target):
+    os.makedirs(target, exist_ok=True)
+    for name in PROGRAMS:
+        source = os.path.join(build, "src", "cmd", name)
+        if not os.path.exists(source):
+            fail(f"{source} is not built: run ./dev build")
+        shutil.copy2(source, f"{target}/{name}.new")
+        os.replace(f"{target}/{name}.new", f"{target}/{name}")  # a running one keeps its own
+    for name in OWN_FILES:
+        shutil.copy2(f"{HERE}/{name}", f"{target}/{name}")
+
+
+def become_user(options, arguments):
+    """As root: give the folder to USER and go on as that user. The copy of the programs makes this
+    work from a checkout that only root can read."""
+    try:
+        entry = pwd.getpwnam(USER)
+    except KeyError:
+        fail(f"there is no user {USER}: install PostgreSQL's server first")
+    os.makedirs(options.dir, exist_ok=True)
+    base = options.dir
+    if not can_reach(USER, base):
+        base = elsewhere(options.dir)
+        print(f"demo: user {USER} cannot reach {options.dir}: everything is in {base}")
+        if not os.path.isdir(base):
+            os.mkdir(base, 0o755)  # fails when somebody else's link is there
+        link = f"{options.dir}/env"
+        if not os.path.islink(link):
+            if os.path.exists(link):
+                os.remove(link)
+            os.symlink(f"{base}/env", link)
+    if os.stat(base).st_uid not in (0, entry.pw_uid):
+        fail(f"{base} belongs to somebody else")
+    os.chown(base, entry.pw_uid, entry.pw_gid)
+    target = f"{base}/bin"
+    if not (options.stop or options.status):
+        copy_programs(options.build, target)
+    elif not os.path.exists(f"{target}/demo.py"):
+        print("demo: nothing was started here")
+        raise SystemExit(0 if options.stop else 1)
+    command = ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--init-groups",
+               sys.executable if can_reach(USER, sys.executable) else "/usr/bin/python3",
+               f"{target}/demo.py", "--inner", "--dir", base, "--shown-dir", options.dir,
+               *arguments]
+    os.environ["HOME"] = base
+    os.execvp(command[0], command)
+
+
+# -- the parts ----------------------------------------------------------------------------------
+
+class Demo:
+    def __init__(self, options):
+        self.base = options.dir
+        self.shown = options.shown_dir or options.dir
+        self.bin = f"{self.base}/bin"
+        self.port = options.port
+        self.sockets = sockets_of(self.base)
+        self.processes = Processes(f"{self.base}/processes.json")
+        self.settings_path = f"{self.base}/settings.json"
+        self.settings = self._read_settings()
+        self.clusters = {
+            name: cluster.Cluster(self.base, name, self.sockets, *self.settings["ports"][name],
+                                  self.processes)
+            for name in REGIONS if "ports" in self.settings}
+
+    def _read_settings(self):
+        try:
+            with open(self.settings_path, encoding="utf-8") as f:
+                return json.load(f)
+        except (OSError, ValueError):
+            return {}
+
+    def _save_settings(self):
+        with open(os.open(self.settings_path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                  "w", encoding="utf-8") as f:
+            json.dump(self.settings, f, indent=1)
+        os.replace(self.settings_path + ".new", self.settings_path)
+
+    # what the data were made from: other files, other data
+    def _made_from(self):
+        digest = hashlib.sha256()
+        for name in ("schema.sql", "data.sql", "index.sql", "cluster.py", "keys.py"):
+            with open(f"{HERE}/{name}", "rb") as f:
+                digest.update(f.read())
+        return digest.hexdigest()
+
+    def gateway_port(self, region):
+        return self.port + list(REGIONS).index(region)
+
+    def parts(self):
+        names = []
+        for region in REGIONS:
+            names += [f"{region} primary", f"{region} standby", f"{region} gateway"]
+        return names + ["load"]
+
+    def is_running(self):
+        return all(self.processes.pid(name) is not None for name in self.parts())
+
+    # -- making it
+
+    def prepare(self):
+        """An empty folder with keys, settings and files; the data come later."""
+        for name in list(REGIONS) + ["keys", "ssh", "log", "bin"]:
+            path = f"{self.base}/{name}"
+            if name in REGIONS or name in ("keys", "ssh"):
+                shutil.rmtree(path, ignore_errors=True)
+            os.makedirs(path, mode=0o755 if name == "keys" else 0o700, exist_ok=True)
+        self.make_sockets_folder()
+        os.chmod(f"{self.base}/keys", 0o755)
+        self.settings = {"ports": {}, "policy": f"{self.base}/policy.yaml"}
+        shutil.copyfile(f"{self.bin}/policy.yaml", self.settings["policy"])
+        taken = set()
+        for region, facts in REGIONS.items():
+            ports = [free_port(facts["database_port"] + i, taken) for i in range(2)]
+            self.settings["ports"][region] = ports
+            self.clusters[region] = cluster.Cluster(self.base, region, self.sockets, *ports,
+                                                    self.processes)
+        keys.make_certificates(f"{self.base}/keys")
+        actors = keys.actors_of(self.settings["policy"])
+        keys.make_ssh_keys(f"{self.base}/ssh", actors)
+        self.settings["passwords"] = keys.make_credentials(f"{self.base}/credentials", actors)
+        for region in REGIONS:
+            self.write_configuration(region)
+        self._save_settings()
+
+    def make_sockets_folder(self):
+        """Empty after a restart of the machine when it is below /tmp; ours alone in any case."""
+        try:
+            os.mkdir(self.sockets, 0o700)
+        except FileExistsError:
+            st = os.lstat(self.sockets)
+            if st.st_uid != os.getuid() or not os.path.isdir(self.sockets):
+                fail(f"{self.sockets} belongs to somebody else")
+        os.chmod(self.sockets, 0o700)
+
+    def write_configuration(self, region):
+        facts, own = REGIONS[region], f"{self.base}/{region}"
+        primary, standby = self.settings["ports"][region]
+        listens = "\n".join(f"  - {{address: {a}, port: {self.gateway_port(region)}, tls: required}}"
+                            for a in ("127.0.0.1", "127.0.1.1", "127.0.8.1"))
+        for folder in ("state", "gateway-run"):
+            os.makedirs(f"{own}/{folder}", mode=0o700, exist_ok=True)
+        k = f"{self.base}/keys"
+        with open(f"{own}/ringfence.yaml", "w", encoding="utf-8") as f:
+            f.write(f"""# The gateway of {region} in the demonstration; see ringfence.conf(5).
+name: {region}
+place: {facts["place"]}
+policy: {self.settings["policy"]}
+credentials: {self.base}/credentials
+state: {own}/state
+run: {own}/gateway-run
+tls: {{certificate: {k}/gateway.crt, key: {k}/gateway.key, client_ca: {k}/ca.crt}}
+listen:
+{listens}
+databases:
+  {region}:
+    region: {region}
+    database: app
+    primary: ["127.0.0.1:{primary}"]
+    standby: ["127.0.0.1:{standby}"]
+    tls: verify-full
+    tls_ca: {k}/database-ca.crt
+    tls_certificate: {k}/gateway-client.crt
+    tls_key: {k}/gateway-client.key
+    pool: {{mode: session, size: 20, idle: 10min, lifetime: 1h}}
+sandbox: {sandbox_floor()}
+""")
+
+    def make_region(self, region):
+        c = self.clusters[region]
+        c.create()
+        c.load(self.bin, REGIONS[region]["data"])
+        self.apply(region)
+        c.serve(f"{self.base}/keys")
+
+    def apply(self, region):
+        self.command("-c", f"{self.base}/{region}/ringfence.yaml", "apply", "--dsn",
+                     self.clusters[region].dsn())
+
+    def command(self, *arguments):
+        done = subprocess.run([f"{self.bin}/ringfence", *arguments], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if done.returncode != 0:
+            fail(f"ringfence {arguments[2]}: {done.stdout.decode(errors='replace')}")
+
+    def in_parallel(self, act):
+        """ACT(region) for all regions at once; the first failure ends the demo."""
+        failures = []
+
+        def guarded(region):
+            try:
+                act(region)
+            except SystemExit as e:
+                failures.append(str(e))
+            except Exception as e:  # a thread's own traceback would be lost
+                failures.append(f"demo: {region}: {type(e).__name__}: {e}")
+
+        threads = [threading.Thread(target=guarded, args=(r,)) for r in REGIONS]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        if failures:
+            raise SystemExit(failures[0])
+
+    def start(self):
+        for region in REGIONS:
+            if self.processes.pid(f"{region} gateway") is None:
+                check_port_free(self.gateway_port(region))
+        if self.settings.get("complete") == self._made_from():
+            self.make_sockets_folder()
+            for region in REGIONS:
+                self.write_configuration(region)
+            self.in_parallel(self.restart_region)
+        else:
+            self.stop()
+            self.prepare()
+            self.in_parallel(self.make_region)
+            self.settings["complete"] = self._made_from()
+            self._save_settings()
+        self.write_env()
+        for region in REGIONS:
+            self.start_gateway(region)
+        self.start_load()
+        self.wait_ready()
+
+    def restart_region(self, region):
+        c = self.clusters[region]
+        for role in ("primary", "standby"):
+            if self.processes.pid(c.name(role)) is None:
+                c.start(role)
+        self.apply(region)
+
+    def start_gateway(self, region):
+        if self.processes.pid(f"{region} gateway") is None:
+            self.processes.start(f"{region} gateway",
+                                 [f"{self.bin}/ringfenced", "-c",
+                                  f"{self.base}/{region}/ringfence.yaml"],
+                                 f"{self.base}/log/{region}-gateway.log")
+
+    def start_load(self):
+        if self.processes.pid("load") is not None:
+            return
+        path = f"{self.base}/load.json"
+        services = [{"dsn": self.client_dsn(region, facts["service"]),
+                     "password": self.settings["passwords"][facts["service"]],
+                     "first": facts["data"]["first"], "users": facts["data"]["users"]}
+                    for region, facts in REGIONS.items()]
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w",
+                  encoding="utf-8") as f:
+            json.dump({"programs": cluster.find_programs(), "services": services}, f)
+        self.processes.start("load", [sys.executable, f"{self.bin}/load.py", path],
+                             f"{self.base}/log/load.log")
+
+    def client_dsn(self, region, user):
+        return (f"host=127.0.0.1 port={self.gateway_port(region)} dbname={region} user={user} "
+                f"sslmode=verify-full sslrootcert={self.base}/keys/ca.crt connect_timeout=5")
+
+    def wait_ready(self):
+        """A service and a person through each gateway: the latter waits for control's first look."""
+        end = time.monotonic() + 60
+        person = {"us-virginia": "us_analyst", "eu-dublin": "eu_analyst"}
+        for region, facts in REGIONS.items():
+            for user in (facts["service"], person[region]):
+                self.wait_answer(region, user, end)
+
+    def wait_answer(self, region, user, end):
+        psql = f"{cluster.find_programs()}/psql"
+        env = dict(os.environ, PGPASSWORD=self.settings["passwords"][user])
+        while True:
+            done = subprocess.run([psql, "-X", "-At", "-c", "SELECT 1", self.client_dsn(region, user)],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, env=env, check=False)
+            text = done.stdout.decode(errors="replace").strip()
+            if done.returncode == 0 and text == "1":
+                return
+            log = f"{self.shown_path('log')}/{region}-gateway.log"
+            if self.processes.pid(f"{region} gateway") is None:
+                fail(f"the gateway of {region} ended; see {log}")
+            if time.monotonic() > end:
+                fail(f"{user} gets no answer from {region}: {text}\ndemo: see {log}")
+            time.sleep(0.1)
+
+    def shown_path(self, name):
+        return f"{self.base}/{name}"
+
+    def write_env(self):
+        us, eu = self.clusters["us-virginia"], self.clusters["eu-dublin"]
+        values = {
+            "RF_CONFIG": f"{self.base}/us-virginia/ringfence.yaml",
+            "RF_EU_CONFIG": f"{self.base}/eu-dublin/ringfence.yaml",
+            "RF_POLICY": self.settings["policy"],
+            "RF_GATEWAY_HOST": "127.0.0.1",
+            "RF_GATEWAY_PORT": self.gateway_port("us-virginia"),
+            "RF_EU_GATEWAY_PORT": self.gateway_port("eu-dublin"),
+            "RF_CA": f"{self.base}/keys/ca.crt",
+            "RF_LOG_DIR": f"{self.base}/us-virginia/state",
+            "RF_EU_LOG_DIR": f"{self.base}/eu-dublin/state",
+            "RF_US_DSN": us.dsn("primary"),
+            "RF_US_STANDBY_DSN": us.dsn("standby"),
+            "RF_EU_DSN": eu.dsn("primary"),
+            "RF_EU_STANDBY_DSN": eu.dsn("standby"),
+            "RF_BIN": self.bin,
+        }
+        for name, password in self.settings["passwords"].items():
+            values[f"RF_PASSWORD_{name.upper()}"] = password
+            values[f"RF_SSHKEY_{name.upper()}"] = f"{self.base}/ssh/{name}"
+        path = f"{self.base}/env"
+        with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w",
+                  encoding="utf-8") as f:
+            for key, value in values.items():
+                f.write(f"{key}={shlex.quote(str(value))}\n")
+        os.replace(path + ".new", path)
+
+    # -- ending it
+
+    def stop(self):
+        self.processes.stop("load")
+        for region in REGIONS:
+            self.processes.stop(f"{region} gateway")
+        if self.clusters:
+            self.in_parallel(lambda region: self.clusters[region].stop_all())
+
+    def status(self):
+        for name in self.parts():
+            pid = self.processes.pid(name)
+            print(f"{name:22} {'running, process ' + str(pid) if pid else 'not running'}")
+        return 0 if self.is_running() else 1
+
+    def tour(self):
+        psql = 'psql "host=$RF_GATEWAY_HOST port=$RF_GATEWAY_PORT dbname=us-virginia'
+        tls = 'sslmode=verify-full sslrootcert=$RF_CA"'
+        china = psql.replace("$RF_GATEWAY_HOST", "127.0.8.1")
+        dublin = psql.replace("$RF_GATEWAY_PORT", "$RF_EU_GATEWAY_PORT").replace(
+            "us-virginia", "eu-dublin")
+        print(f"""
+Two regions are up: us-virginia on port {self.gateway_port("us-virginia")}, eu-dublin on port \
+{self.gateway_port("eu-dublin")}, each with a primary, a hot standby and a gateway.
+First:  . {self.shown}/env
+
+An analyst at home sees everyone as nobody: pseudonyms that join, no names, no children.
+  PGPASSWORD=$RF_PASSWORD_US_ANALYST {psql} user=us_analyst {tls} \\
+    -c 'SELECT u.handle, u.birthdate, count(*) FROM users u JOIN watch_events w ON w.user_id = u.id
+        GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5'
+
+The tables behind are not there for her: expect "permission denied".
+  PGPASSWORD=$RF_PASSWORD_US_ANALYST {psql} user=us_analyst {tls} \\
+    -c 'SELECT email FROM app.users'
+
+An engineer abroad gets numbers only: the first answers, the second does not exist for him.
+  PGPASSWORD=$RF_PASSWORD_CN_ENGINEER {psql} user=cn_engineer {tls} \\
+    -c 'SELECT * FROM users_by_month ORDER BY month DESC LIMIT 5'
+  PGPASSWORD=$RF_PASSWORD_CN_ENGINEER {psql} user=cn_engineer {tls} \\
+    -c 'SELECT * FROM users'
+
+The same analyst from the office in China (another listener) is abroad: numbers only.
+  PGPASSWORD=$RF_PASSWORD_US_ANALYST {china} user=us_analyst {tls} \\
+    -c 'SELECT * FROM users LIMIT 5'
+
+The application reads and writes clear rows in its region, and nowhere else.
+  PGPASSWORD=$RF_PASSWORD_APP_US {psql} user=app_us {tls} \\
+    -c 'SELECT id, handle, email FROM users LIMIT 5'
+  PGPASSWORD=$RF_PASSWORD_APP_US {dublin} user=app_us {tls} \\
+    -c 'SELECT 1'
+
+The database itself refuses a foreign resident in Virginia.
+  PGPASSWORD=$RF_PASSWORD_APP_US {psql} user=app_us {tls} \\
+    -c "INSERT INTO users (handle, email, birthdate, residency) \
+VALUES ('hans', 'hans@example.de', '1990-01-01', 'DE')"
+
+What a database lacks to hold the policy (nothing):
+  $RF_BIN/ringfence -c $RF_CONFIG plan --dsn $RF_US_DSN --check
+
+Every statement above is on record in $RF_LOG_DIR before its answer left.
+Logs are in {self.base}/log. Stop: ./dev demo --stop
+""", flush=True)
+
+
+# -- small questions to the machine ----------------------------------------------------------------
+
+def free_port(wanted, taken):
+    for port in range(wanted, wanted + 1000):
+        if port in taken or not is_port_free(port):
+            continue
+        taken.add(port)
+        return port
+    return fail(f"no free port from {wanted} on")
+
+
+def is_port_free(port):
+    for address in ("127.0.0.1", "127.0.1.1", "127.0.8.1"):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind((address, port))
+            except OSError:
+                return False
+    return True
+
+
+def check_port_free(port):
+    if not is_port_free(port):
+        fail(f"port {port} is in use by another program: stop it, or choose with --port")
+
+
+def sandbox_floor():
+    """The most that this kernel can do; the gateway refuses to start below it."""
+    try:
+        with open("/sys/kernel/security/lsm", encoding="ascii") as f:
+            return "full" if "landlock" in f.read() else "seccomp"
+    except OSError:
+        return "seccomp"
+
+
+def hold_lock(base):
+    lock = open(f"{base}/lock", "w", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        fail("another demo command is at work in this folder")
+    return lock
+
+
+def stay(demo):
+    """Until Ctrl-C, SIGTERM, or one of the parts is gone."""
+    ended = threading.Event()
+    for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(which, lambda *_: ended.set())
+    print("Ctrl-C stops everything.", flush=True)
+    while not ended.wait(1):
+        gone = [name for name in demo.parts() if demo.processes.pid(name) is None]
+        if demo.processes.known and gone:
+            print(f"demo: {gone[0]} ended; see {demo.base}/log")
+            break
+    demo.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__.split("\n\n")[0])
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--detach", action="store_true", help="return when all answer")
+    what.add_argument("--stop", action="store_true", help="stop everything that was started here")
+    what.add_argument("--status", action="store_true", help="say what runs")
+    root = os.path.dirname(HERE)
+    parser.add_argument("--dir", default=f"{root}/.demo", help="the demo's folder (.demo)")
+    parser.add_argument("--build", default=f"{root}/build", help="where the programs were built")
+    parser.add_argument("--port", type=int, default=6432, help="the first gateway's port (6432)")
+    parser.add_argument("--inner", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--shown-dir", default=None, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.dir = os.path.abspath(options.dir)
+    options.build = os.path.abspath(options.build)
+    os.umask(0o077)
+    if os.getuid() == 0:
+        os.umask(0o022)
+        arguments = [f"--{name}" for name in ("detach", "stop", "status") if getattr(options, name)]
+        become_user(options, arguments + ["--port", str(options.port)])
+    if not options.inner and not (options.stop or options.status):
+        os.makedirs(options.dir, exist_ok=True)
+        copy_programs(options.build, f"{options.dir}/bin")
+    if not os.path.isdir(options.dir):
+        print("demo: nothing was started here")
+        raise SystemExit(0 if options.stop else 1)
+    began = time.monotonic()
+    if options.status:
+        raise SystemExit(Demo(options).status())
+    lock = hold_lock(options.dir)
+    demo = Demo(options)
+    if options.stop:
+        demo.stop()
+        return
+    if demo.is_running():
+        print(f"demo: already running in {demo.shown}; stop it with --stop")
+        demo.tour()
+        return
+    try:
+        demo.start()
+    except BaseException:
+        demo.stop()
+        raise
+    print(f"demo: ready after {time.monotonic() - began:.0f} seconds")
+    demo.tour()
+    lock.close()
+    if not options.detach:
+        stay(demo)
+
+
+if __name__ == "__main__":
+    main()

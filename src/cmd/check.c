@@ -1,0 +1,143 @@
+/* check.c - `ringfence check`: every mistake of every file, at once. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "auth/credentials.h"
+#include "cmd/command.h"
+#include "policy/mistakes.h"
+
+struct check {
+    const char *config_path; /* NULL: --policy, there is no configuration */
+    const char *policy_path; /* NULL: not known, the configuration is broken */
+    struct config *config;
+    struct policy *policy;
+    struct credentials *credentials;
+    struct mistakes mistakes;
+    int status;
+};
+
+/* A file that could not be read weighs more than one with mistakes. */
+static void note(struct check *c, int rc)
+{
+    int status = rc < 0 ? err_exit_status(rc) : COMMAND_DONE;
+    if (status > c->status)
+        c->status = status;
+}
+
+static void check_readable(struct check *c, unsigned line, const char *what, const char *path)
+{
+    if (path == NULL || access(path, R_OK) == 0)
+        return;
+    mistakes_add(&c->mistakes, c->config_path, line, "%s: could not read file \"%s\": %s", what,
+                 path, strerrordesc_np(errno) != NULL ? strerrordesc_np(errno) : "unknown error");
+    note(c, -RF_ESYS);
+}
+
+/* Only that they can be read: what is in certificates is for whoever uses them. */
+static void check_files(struct check *c)
+{
+    const struct config *config = c->config;
+    check_readable(c, 0, "tls.certificate", config->tls_certificate);
+    check_readable(c, 0, "tls.key", config->tls_key);
+    check_readable(c, 0, "tls.client_ca", config->tls_client_ca);
+    for (size_t i = 0; i < config->database_count; i++) {
+        const struct config_database *d = &config->databases[i];
+        check_readable(c, d->line, "tls_ca", d->tls_ca);
+        check_readable(c, d->line, "tls_certificate", d->tls_certificate);
+        check_readable(c, d->line, "tls_key", d->tls_key);
+        check_readable(c, d->line, "passfile", d->passfile);
+    }
+}
+
+static void check_all(struct check *c)
+{
+    if (c->config_path != NULL) {
+        note(c, config_load(c->config_path, &c->config, &c->mistakes));
+        if (c->config == NULL)
+            return;
+        c->policy_path = c->config->policy_path;
+    }
+    note(c, policy_load(c->policy_path, &c->policy, &c->mistakes));
+    if (c->config == NULL)
+        return;
+    if (c->policy != NULL)
+        note(c, config_check_policy(c->config, c->policy, &c->mistakes));
+    note(c, credentials_load(c->config->credentials_path, &c->credentials, &c->mistakes));
+    check_files(c);
+}
+
+static void digest_text(const struct policy *p, char out[65])
+{
+    for (size_t i = 0; i < sizeof(p->digest); i++)
+        (void)snprintf(out + i * 2, 3, "%02x", p->digest[i]);
+}
+
+static void print_json(const struct check *c)
+{
+    char digest[65];
+    (void)printf("{\"ok\":%s", c->status == COMMAND_DONE ? "true" : "false");
+    if (c->config_path != NULL) {
+        (void)fputs(",\"configuration\":", stdout);
+        command_print_json(c->config_path);
+    }
+    if (c->policy != NULL) {
+        digest_text(c->policy, digest);
+        (void)fputs(",\"policy\":{\"file\":", stdout);
+        command_print_json(c->policy_path);
+        (void)printf(",\"sha256\":\"%s\",\"actors\":%zu,\"tables\":%zu,\"statistics\":%zu}", digest,
+                     c->policy->actor_count, c->policy->table_count, c->policy->statistic_count);
+    }
+    if (c->credentials != NULL)
+        (void)printf(",\"credentials\":%zu", credentials_count(c->credentials));
+    (void)fputs(",\"mistakes\":[", stdout);
+    for (size_t i = 0; i < c->mistakes.count; i++) {
+        (void)printf("%s{\"file\":", i > 0 ? "," : "");
+        command_print_json(c->mistakes.list[i].file);
+        (void)printf(",\"line\":%u,\"text\":", c->mistakes.list[i].line);
+        command_print_json(c->mistakes.list[i].text);
+        (void)putchar('}');
+    }
+    (void)printf("],\"more\":%s}\n", c->mistakes.overflowed ? "true" : "false");
+}
+
+static void print_text(const struct check *c)
+{
+    char digest[65];
+    mistakes_print(&c->mistakes, stderr);
+    if (c->status != COMMAND_DONE)
+        return;
+    if (c->config != NULL)
+        (void)printf("%s: listening sockets %zu, databases %zu\n", c->config_path,
+                     c->config->listen_count, c->config->database_count);
+    digest_text(c->policy, digest);
+    (void)printf("%s: actors %zu, tables %zu, statistics %zu, sha256 %s\n", c->policy_path,
+                 c->policy->actor_count, c->policy->table_count, c->policy->statistic_count,
+                 digest);
+    if (c->credentials != NULL)
+        (void)printf("%s: logins %zu\n", c->config->credentials_path,
+                     credentials_count(c->credentials));
+}
+
+int command_check(const struct command_context *context, int argc, char **argv)
+{
+    struct check c = { .config_path = context->config_path };
+    if (argc == 3 && strcmp(argv[1], "--policy") == 0) {
+        c.config_path = NULL;
+        c.policy_path = argv[2];
+    } else if (argc != 1) {
+        return command_usage(argv[0]);
+    }
+    mistakes_init(&c.mistakes);
+    check_all(&c);
+    if (context->json)
+        print_json(&c);
+    else
+        print_text(&c);
+    mistakes_done(&c.mistakes);
+    credentials_free(c.credentials);
+    policy_free(c.policy);
+    config_free(c.config);
+    return c.status;
+}

@@ -1,0 +1,175 @@
+#include "control/control.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "control/watch.h"
+#include "policy/arena.h"
+#include "priv/child.h"
+#include "priv/sandbox.h"
+
+struct control {
+    struct child child;
+    struct lease *lease;
+    struct watch watches[LEASE_SLOTS];
+    size_t watch_count;
+    bool is_stopping;
+};
+
+/* One poll for everything there is; FD (or -1) is somebody else's, with EVENTS and a time limit.
+   Turns every watch but those that are being checked. Returns true when FD is ready. */
+static bool wait_once(struct control *c, int fd, short events, int timeout_ms)
+{
+    struct pollfd polled[LEASE_SLOTS + 1];
+    int64_t now = clock_mono_ms(), until = now + timeout_ms;
+    for (size_t i = 0; i < c->watch_count; i++) {
+        const struct watch *w = &c->watches[i];
+        bool is_ours = w->state != WATCH_CHECKING; /* else it is FD */
+        polled[i] = (struct pollfd){ .fd = is_ours ? watch_fd(w) : -1, .events = w->events };
+        if (is_ours && w->due_ms < until)
+            until = w->due_ms;
+    }
+    polled[c->watch_count] = (struct pollfd){ .fd = fd, .events = events };
+    int left = until > now ? (int)(until - now) : 0;
+    int n = poll(polled, (nfds_t)c->watch_count + 1, left);
+    for (size_t i = 0; i < c->watch_count; i++)
+        watch_turn(&c->watches[i], n > 0 && polled[i].revents != 0);
+    return n > 0 && polled[c->watch_count].revents != 0;
+}
+
+/* database.h: lent waiting of a self-check. */
+static int wait_for_check(void *context, int fd, short events, int timeout_ms)
+{
+    (void)wait_once(context, fd, events, timeout_ms); /* the caller looks for itself */
+    return 0;
+}
+
+static void watch_all(struct control *c)
+{
+    const struct config *config = c->child.config;
+    for (unsigned i = 0; i < LEASE_SLOTS; i++)
+        lease_publish(c->lease, i, 0, LEASE_UNKNOWN);
+    c->watch_count = config->database_count < LEASE_SLOTS ? config->database_count : LEASE_SLOTS;
+    for (size_t i = 0; i < c->watch_count; i++)
+        watch_init(&c->watches[i], (unsigned)i, &config->databases[i], c->child.policy, c->lease);
+}
+
+static void forget_all(struct control *c)
+{
+    for (size_t i = 0; i < c->watch_count; i++)
+        watch_done(&c->watches[i]);
+    c->watch_count = 0;
+}
+
+static void take(struct control *c, struct imsg *m)
+{
+    struct err err = { 0 };
+    bool is_reload = m->type == IMSG_CONFIG;
+    if (m->type == IMSG_STOP) {
+        imsg_close_fds(m);
+        c->is_stopping = true;
+        return;
+    }
+    if (is_reload)
+        forget_all(c); /* the watches borrow from what is about to be replaced */
+    if (child_take(&c->child, m, &err) < 0) {
+        log_err(LOG_LEVEL_ERROR, "message-refused", &err);
+        if (is_reload && child_failed(&c->child, &err) < 0)
+            log_warn("supervisor-silent", "about=reload");
+    } else if (is_reload && child_ready(&c->child, "") < 0) {
+        log_warn("supervisor-silent", "about=reload");
+    }
+    fd_close(&c->child.replaced_fd);
+    if (is_reload) {
+        watch_all(c);
+        child_retired_done(&c->child.retired);
+    }
+}
+
+static void read_messages(struct control *c)
+{
+    while (!c->is_stopping) {
+        struct imsg m;
+        int rc = imsg_recv(c->child.imsg_fd, &m);
+        if (rc == 1) {
+            take(c, &m);
+            continue;
+        }
+        if (rc < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        c->is_stopping = true; /* the supervisor is gone, or speaks nonsense */
+    }
+}
+
+/* The folders of the files that connections read, not the files: a renewed certificate is a new
+   file. */
+static int enter_sandbox(struct control *c, char *report, size_t report_len, struct err *err)
+{
+    const struct config *config = c->child.config;
+    const char *folders[4 * LEASE_SLOTS + 1];
+    size_t count = 0;
+    struct arena arena;
+    arena_init(&arena);
+    for (size_t i = 0; i < config->database_count; i++) {
+        const struct config_database *d = &config->databases[i];
+        const char *files[] = { d->tls_ca, d->tls_certificate, d->tls_key, d->passfile };
+        for (size_t f = 0; f < RF_COUNT(files); f++) {
+            char *copy = files[f] != NULL ? arena_strndup(&arena, files[f], strlen(files[f])) : NULL;
+            if (copy != NULL && count + 1 < RF_COUNT(folders))
+                folders[count++] = dirname(copy);
+        }
+    }
+    folders[count] = NULL;
+    const char *nothing[] = { NULL };
+    struct sandbox_paths paths = { .read_only = folders, .read_write = nothing };
+    int rc = sandbox_enter(ROLE_CONTROL, &paths, config->sandbox_floor, report, report_len, err);
+    arena_done(&arena);
+    return rc;
+}
+
+static int start(struct control *c, struct err *err)
+{
+    char report[200] = "";
+    int rc = lease_map(c->child.lease_fd, LEASE_WRITE, &c->lease, err);
+    if (rc == 0) {
+        fd_close(&c->child.lease_fd);
+        watch_all(c);
+        rc = enter_sandbox(c, report, sizeof(report), err);
+    }
+    if (rc == 0 && (rc = child_ready(&c->child, report)) < 0)
+        rc = err_set(err, RF_ESYS, "could not reach the supervisor");
+    return rc;
+}
+
+int control_main(int imsg_fd)
+{
+    static struct control c; /* large, and there is one */
+    struct err err = { 0 };
+    int status = 0;
+    log_open("control", LOG_LEVEL_INFO);
+    if (child_begin(imsg_fd, 0, &c.child, &err) < 0)
+        return err_exit_status(err.code);
+    if (start(&c, &err) < 0) {
+        log_err(LOG_LEVEL_ERROR, "start-failed", &err);
+        if (child_failed(&c.child, &err) < 0)
+            log_warn("supervisor-silent", "about=start");
+        status = err_exit_status(err.code);
+        c.is_stopping = true;
+    }
+    while (!c.is_stopping) {
+        if (wait_once(&c, c.child.imsg_fd, POLLIN, WATCH_PERIOD_MS))
+            read_messages(&c);
+        for (size_t i = 0; i < c.watch_count && !c.is_stopping; i++)
+            if (watch_wants_check(&c.watches[i]))
+                watch_check(&c.watches[i], wait_for_check, &c);
+    }
+    forget_all(&c);
+    lease_unmap(c.lease);
+    child_done(&c.child);
+    return status;
+}

@@ -1,0 +1,573 @@
+#include "enforce/catalog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "enforce/role.h"
+#include "enforce/sql.h"
+
+/* One reading: the query being put together, its answer, and a sticky "out of memory". */
+struct reader {
+    struct database *db;
+    const struct policy *policy;
+    struct catalog *to;
+    struct sql sql;
+    PGresult *answer;
+    bool no_memory;
+    struct err *err;
+};
+
+static void begin(struct reader *r)
+{
+    PQclear(r->answer);
+    r->answer = NULL;
+    sql_done(&r->sql);
+    sql_init(&r->sql);
+}
+
+/* Send what was put together; *RET_COUNT rows are in r->answer. */
+static int ask(struct reader *r, size_t *ret_count)
+{
+    const char *text;
+    int rc = sql_text(&r->sql, &text, r->err);
+    if (rc == 0)
+        rc = database_query(r->db, text, &r->answer, r->err);
+    if (rc == 0)
+        *ret_count = (size_t)PQntuples(r->answer);
+    return rc;
+}
+
+/* A copy that lives as long as the catalog; NULL for NULL. */
+static const char *text_at(struct reader *r, size_t row, int column)
+{
+    if (PQgetisnull(r->answer, (int)row, column))
+        return NULL;
+    const char *value = PQgetvalue(r->answer, (int)row, column);
+    const char *copy = arena_strndup(&r->to->arena, value, strlen(value));
+    if (copy == NULL)
+        r->no_memory = true;
+    return copy;
+}
+
+static bool true_at(struct reader *r, size_t row, int column)
+{
+    return database_true(r->answer, (int)row, column);
+}
+
+static int number_at(struct reader *r, size_t row, int column)
+{
+    return atoi(PQgetvalue(r->answer, (int)row, column));
+}
+
+static void *rows_for(struct reader *r, size_t count, size_t size)
+{
+    void *rows = arena_alloc(&r->to->arena, count > 0 ? count : 1, size);
+    if (rows == NULL)
+        r->no_memory = true;
+    return rows;
+}
+
+static int finish(struct reader *r)
+{
+    return r->no_memory ? err_set(r->err, RF_ENOMEM, "out of memory while reading the catalog") : 0;
+}
+
+/* "wanted": the policy's tables with their place in the list. */
+static void add_wanted(struct reader *r)
+{
+    sql_add(&r->sql, "wanted(i, s, t) AS (VALUES (-1, '', '')");
+    for (size_t i = 0; i < r->policy->table_count; i++)
+        sql_add(&r->sql, ", (%D, %L, %L)", (int64_t)i, r->policy->tables[i].schema,
+                r->policy->tables[i].name);
+    sql_add(&r->sql, "), found AS (SELECT w.i, w.s, c.oid, c.relkind, c.relnamespace"
+                     " FROM wanted w JOIN pg_namespace n ON n.nspname = w.s"
+                     " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.t)");
+}
+
+/* "managed": roles that are ours, bear a name of the policy, or are in one of our groups. */
+static void add_managed(struct reader *r)
+{
+    char name[ROLE_NAME_SIZE];
+    sql_add(&r->sql,
+            "managed AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname IN"
+            " (%L, %L, %L, %L, %L, %L, %L",
+            ROLE_OWNER, ROLE_VIEW, ROLE_MASKED, ROLE_STATS, ROLE_PERSON, ROLE_SERVICE,
+            ROLE_CONTROL);
+    for (size_t i = 0; i < r->policy->actor_count; i++) {
+        const struct policy_actor *actor = &r->policy->actors[i];
+        if (actor->kind == ACTOR_SERVICE)
+            sql_add(&r->sql, ", %L", actor->name);
+        for (int room = ROOM_STATS; room <= ROOM_MASKED && actor->kind == ACTOR_PERSON; room++)
+            sql_add(&r->sql, ", %L", role_of_person(name, actor->name, (enum room)room));
+    }
+    sql_add(&r->sql,
+            ") OR EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
+            " WHERE m.member = r.oid AND g.rolname IN (%L, %L)))",
+            ROLE_PERSON, ROLE_SERVICE);
+}
+
+static int read_database(struct reader *r)
+{
+    size_t count;
+    begin(r);
+    sql_add(&r->sql,
+            "SELECT current_database(), current_setting('server_version_num'),"
+            " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),"
+            " pg_is_in_recovery(), current_setting('server_encoding') = 'UTF8',"
+            " to_regclass('ringfence.object') IS NOT NULL,"
+            " to_regclass('ringfence.pseudonym_key') IS NOT NULL,"
+            " to_regclass('ringfence.applied') IS NOT NULL");
+    int rc = ask(r, &count);
+    if (rc < 0)
+        return rc;
+    r->to->database = text_at(r, 0, 0);
+    r->to->server_version = number_at(r, 0, 1);
+    r->to->is_super = true_at(r, 0, 2);
+    r->to->is_standby = true_at(r, 0, 3);
+    r->to->is_utf8 = true_at(r, 0, 4);
+    r->to->has_objects = true_at(r, 0, 5);
+    r->to->has_key = true_at(r, 0, 6);
+    r->to->has_applied = true_at(r, 0, 7);
+    return finish(r);
+}
+
+static int read_applied(struct reader *r)
+{
+    size_t count;
+    if (!r->to->has_applied)
+        return 0;
+    begin(r);
+    sql_add(&r->sql, "SELECT policy_digest, region FROM ringfence.applied");
+    int rc = ask(r, &count);
+    if (rc == 0 && count > 0) {
+        r->to->applied_digest = text_at(r, 0, 0);
+        r->to->applied_region = text_at(r, 0, 1);
+    }
+    return rc == 0 ? finish(r) : rc;
+}
+
+static int read_tables(struct reader *r)
+{
+    size_t count;
+    r->to->tables = rows_for(r, r->policy->table_count, sizeof(*r->to->tables));
+    if (r->to->tables == NULL)
+        return finish(r);
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_wanted(r);
+    sql_add(&r->sql,
+            " SELECT f.i, f.relkind IN ('r', 'p'), quote_ident(f.s),"
+            " CASE WHEN k.oid IS NOT NULL THEN"
+            "  coalesce(obj_description(k.oid, 'pg_constraint'), '') END,"
+            " k.convalidated"
+            " FROM found f LEFT JOIN pg_constraint k"
+            "  ON k.conrelid = f.oid AND k.conname = 'ringfence_residency' AND k.contype = 'c'");
+    int rc = ask(r, &count);
+    for (size_t row = 0; rc == 0 && row < count; row++) {
+        struct catalog_table *t = &r->to->tables[number_at(r, row, 0)];
+        t->found = true;
+        t->is_table = true_at(r, row, 1);
+        t->schema_quoted = text_at(r, row, 2);
+        t->residency_rule = text_at(r, row, 3);
+        t->residency_valid = true_at(r, row, 4);
+    }
+    return rc == 0 ? finish(r) : rc;
+}
+
+static enum column_kind kind_of(const char *base_type)
+{
+    static const struct {
+        const char *name;
+        enum column_kind kind;
+    } kinds[] = {
+        { "int2", KIND_INT2 },       { "int4", KIND_INT4 },
+        { "int8", KIND_INT8 },       { "float4", KIND_FLOAT4 },
+        { "float8", KIND_FLOAT8 },   { "numeric", KIND_NUMERIC },
+        { "text", KIND_TEXT },       { "varchar", KIND_TEXT },
+        { "bpchar", KIND_TEXT },     { "uuid", KIND_UUID },
+        { "bool", KIND_BOOL },       { "date", KIND_DATE },
+        { "timestamp", KIND_TIMESTAMP }, { "timestamptz", KIND_TIMESTAMPTZ },
+        { "interval", KIND_INTERVAL }, { "time", KIND_TIME },
+        { "inet", KIND_INET },       { "cidr", KIND_CIDR },
+        { "bytea", KIND_BYTEA },     { "json", KIND_JSON },
+        { "jsonb", KIND_JSONB },     { "ARRAY", KIND_ARRAY },
+    };
+    for (size_t i = 0; i < RF_COUNT(kinds); i++)
+        if (strcmp(kinds[i].name, base_type) == 0)
+            return kinds[i].kind;
+    return KIND_OTHER;
+}
+
+/* Where the subjects' own table and key are, for the foreign keys that lead there. */
+static void add_subjects(struct reader *r)
+{
+    const char *schema = "", *name = "", *key = "";
+    for (size_t i = 0; i < r->policy->table_count; i++) {
+        const struct policy_table *t = &r->policy->tables[i];
+        if (t->birthdate != NULL && t->subject != NULL) {
+            schema = t->schema;
+            name = t->name;
+            key = t->subject;
+        }
+    }
+    sql_add(&r->sql,
+            "subjects AS (SELECT a.attrelid, a.attnum FROM pg_attribute a"
+            " JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %L AND c.relname = %L AND a.attname = %L)",
+            schema, name, key);
+}
+
+/* A domain stands for its base type; any domain on the way may refuse NULL. */
+static const char columns_query[] =
+    " SELECT f.i, a.attname, format_type(a.atttypid, a.atttypmod),"
+    " CASE WHEN a.attcollation <> t.typcollation THEN"
+    "  (SELECT quote_ident(n.nspname) || '.' || quote_ident(o.collname) FROM pg_collation o"
+    "   JOIN pg_namespace n ON n.oid = o.collnamespace WHERE o.oid = a.attcollation) END,"
+    " CASE WHEN bt.typcategory = 'A' THEN 'ARRAY'"
+    "  WHEN bt.typnamespace = 'pg_catalog'::regnamespace THEN bt.typname::text ELSE '' END,"
+    " CASE WHEN bt.typname IN ('varchar', 'bpchar') AND b.typmod > 4 THEN b.typmod - 4 ELSE 0 END,"
+    " a.attnotnull OR b.refuses, b.refuses,"
+    " EXISTS (SELECT FROM subjects s JOIN pg_constraint k ON k.conrelid = f.oid"
+    "   AND k.contype = 'f' AND k.convalidated AND k.confrelid = s.attrelid,"
+    "   unnest(k.conkey, k.confkey) AS u(mine, theirs)"
+    "  WHERE u.mine = a.attnum AND u.theirs = s.attnum)"
+    " FROM found f JOIN pg_attribute a ON a.attrelid = f.oid AND a.attnum > 0"
+    "  AND NOT a.attisdropped"
+    " JOIN pg_type t ON t.oid = a.atttypid"
+    " CROSS JOIN LATERAL (WITH RECURSIVE d(oid, typmod, refuses, depth) AS ("
+    "   SELECT a.atttypid, a.atttypmod, false, 0"
+    "   UNION ALL SELECT x.typbasetype, x.typtypmod, d.refuses OR x.typnotnull, d.depth + 1"
+    "   FROM d JOIN pg_type x ON x.oid = d.oid AND x.typtype = 'd')"
+    "  SELECT oid, typmod, refuses FROM d ORDER BY depth DESC LIMIT 1) b"
+    " JOIN pg_type bt ON bt.oid = b.oid"
+    " ORDER BY f.i, a.attnum";
+
+static int read_columns(struct reader *r)
+{
+    size_t count;
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_wanted(r);
+    sql_add(&r->sql, ", ");
+    add_subjects(r);
+    sql_add(&r->sql, "%S", columns_query);
+    int rc = ask(r, &count);
+    struct catalog_column *all = rc == 0 ? rows_for(r, count, sizeof(*all)) : NULL;
+    for (size_t row = 0; all != NULL && row < count; row++) {
+        struct catalog_table *t = &r->to->tables[number_at(r, row, 0)];
+        if (t->column_count++ == 0)
+            t->columns = &all[row]; /* rows come table by table */
+        all[row] = (struct catalog_column){
+            .name = text_at(r, row, 1),
+            .type = text_at(r, row, 2),
+            .collation = text_at(r, row, 3),
+            .kind = kind_of(PQgetvalue(r->answer, (int)row, 4)),
+            .width = number_at(r, row, 5),
+            .not_null = true_at(r, row, 6),
+            .refuses_null = true_at(r, row, 7),
+            .is_subject_key = true_at(r, row, 8),
+        };
+    }
+    return rc == 0 ? finish(r) : rc;
+}
+
+static int read_sequences(struct reader *r)
+{
+    size_t count;
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_wanted(r);
+    sql_add(&r->sql,
+            " SELECT f.i, q.relname FROM found f JOIN pg_depend d ON d.refobjid = f.oid"
+            "  AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass"
+            "  AND d.deptype IN ('a', 'i')"
+            " JOIN pg_class q ON q.oid = d.objid AND q.relkind = 'S'"
+            "  AND q.relnamespace = f.relnamespace ORDER BY f.i, q.relname");
+    int rc = ask(r, &count);
+    const char **all = rc == 0 ? rows_for(r, count, sizeof(*all)) : NULL;
+    for (size_t row = 0; all != NULL && row < count; row++) {
+        struct catalog_table *t = &r->to->tables[number_at(r, row, 0)];
+        if (t->sequence_count++ == 0)
+            t->sequences = &all[row];
+        all[row] = text_at(r, row, 1);
+    }
+    return rc == 0 ? finish(r) : rc;
+}
+
+static int read_schemas(struct reader *r)
+{
+    begin(r);
+    sql_add(&r->sql,
+            "SELECT n.nspname, pg_get_userbyid(n.nspowner) FROM pg_namespace n"
+            " WHERE n.nspname IN (%L, %L, %L)",
+            SCHEMA_OWN, SCHEMA_MASKED, SCHEMA_STATS);
+    int rc = ask(r, &r->to->schema_count);
+    if (rc == 0)
+        r->to->schemas = rows_for(r, r->to->schema_count, sizeof(*r->to->schemas));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->schema_count; row++)
+        r->to->schemas[row] =
+            (struct catalog_schema){ .name = text_at(r, row, 0), .owner = text_at(r, row, 1) };
+    return rc == 0 ? finish(r) : rc;
+}
+
+static int read_roles(struct reader *r)
+{
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_managed(r);
+    /* pg_shdepend 'o': every owned object of the cluster, named where it is a relation of here */
+    sql_add(&r->sql,
+            " SELECT a.rolname, a.rolcanlogin, a.rolinherit, a.rolsuper OR a.rolcreatedb OR"
+            "  a.rolcreaterole OR a.rolreplication OR a.rolbypassrls, a.rolsuper, %S,"
+            "  a.rolconnlimit, (SELECT coalesce(max(CASE WHEN d.classid = 'pg_class'::regclass"
+            "    AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            "    THEN d.objid::regclass::text END), 'an object')"
+            "   FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass"
+            "    AND d.refobjid = a.oid AND d.deptype = 'o' HAVING count(*) > 0)"
+            " FROM managed m JOIN %S a ON a.oid = m.oid",
+            r->to->is_super ? "a.rolpassword IS NOT NULL" : "false",
+            r->to->is_super ? "pg_authid" : "pg_roles");
+    int rc = ask(r, &r->to->role_count);
+    if (rc == 0)
+        r->to->roles = rows_for(r, r->to->role_count, sizeof(*r->to->roles));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->role_count; row++)
+        r->to->roles[row] = (struct catalog_role){
+            .name = text_at(r, row, 0),
+            .can_login = true_at(r, row, 1),
+            .inherits = true_at(r, row, 2),
+            .has_power = true_at(r, row, 3),
+            .is_super = true_at(r, row, 4),
+            .has_password = true_at(r, row, 5),
+            .connection_limit = number_at(r, row, 6),
+            .owns = text_at(r, row, 7),
+        };
+    return rc == 0 ? finish(r) : rc;
+}
+
+static int read_settings(struct reader *r)
+{
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_managed(r);
+    sql_add(&r->sql,
+            " SELECT m.rolname, u.text, s.setdatabase <> 0 FROM pg_db_role_setting s"
+            " JOIN managed m ON m.oid = s.setrole, unnest(s.setconfig) AS u(text)"
+            " WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database"
+            "  WHERE datname = current_database()))");
+    int rc = ask(r, &r->to->setting_count);
+    if (rc == 0)
+        r->to->settings = rows_for(r, r->to->setting_count, sizeof(*r->to->settings));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->setting_count; row++)
+        r->to->settings[row] = (struct catalog_setting){ .role = text_at(r, row, 0),
+                                                         .text = text_at(r, row, 1),
+                                                         .in_database = true_at(r, row, 2) };
+    return rc == 0 ? finish(r) : rc;
+}
+
+static int read_members(struct reader *r)
+{
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_managed(r);
+    sql_add(&r->sql,
+            " SELECT u.rolname, g.rolname FROM pg_auth_members x"
+            " JOIN pg_roles u ON u.oid = x.member JOIN pg_roles g ON g.oid = x.roleid"
+            " WHERE x.member IN (SELECT oid FROM managed) OR x.roleid IN (SELECT oid FROM managed)");
+    int rc = ask(r, &r->to->member_count);
+    if (rc == 0)
+        r->to->members = rows_for(r, r->to->member_count, sizeof(*r->to->members));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->member_count; row++)
+        r->to->members[row] =
+            (struct catalog_member){ .member = text_at(r, row, 0), .group = text_at(r, row, 1) };
+    return rc == 0 ? finish(r) : rc;
+}
+
+/* Names always quoted, as sql.h does it, so that both sides can be compared as text. */
+#define QUOTED(name) "'\"' || replace(" name ", '\"', '\"\"') || '\"'"
+
+/* Every grant on anything that can be named in this database, to our roles; and to PUBLIC (0) on
+   databases, the policy's schemas and tables, languages, and the functions of the list. */
+static const char rights_query[] =
+    ", functions AS (SELECT p.oid, p.proowner, p.proacl,"
+    "   CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END ||"
+    "   p.oid::regprocedure::text AS object, p.oid IN (SELECT oid FROM listed)"
+    "    OR p.pronamespace = to_regnamespace('ringfence') AS is_listed"
+    "  FROM pg_proc p)"
+    ", acl(grantee, object, privilege, grantable) AS ("
+    " SELECT x.grantee, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || " QUOTED(
+        "n.nspname") " || '.' || " QUOTED("c.relname") ", x.privilege_type, x.is_grantable"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) x"
+    " WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR c.oid IN (SELECT oid FROM found)"
+    "  OR n.nspname IN ('ringfence', 'masked', 'stats'))"
+    " UNION ALL SELECT x.grantee, 'TABLE ' || " QUOTED("n.nspname") " || '.' || " QUOTED(
+        "c.relname") ", x.privilege_type || ' (' || " QUOTED("a.attname") " || ')', x.is_grantable"
+    " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(a.attacl) x"
+    " WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR c.oid IN (SELECT oid FROM found)"
+    "  OR n.nspname IN ('ringfence', 'masked', 'stats'))"
+    " UNION ALL SELECT x.grantee, 'SCHEMA ' || " QUOTED("n.nspname") ", x.privilege_type,"
+    "  x.is_grantable FROM pg_namespace n,"
+    "  aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) x"
+    " WHERE x.grantee <> n.nspowner AND (x.grantee <> 0 OR n.nspname IN"
+    "  ('public', 'ringfence', 'masked', 'stats') OR n.nspname IN (SELECT s FROM wanted))"
+    " UNION ALL SELECT x.grantee, 'DATABASE ' || " QUOTED("d.datname") ", x.privilege_type,"
+    "  x.is_grantable FROM pg_database d,"
+    "  aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x"
+    " WHERE x.grantee <> d.datdba AND d.datname <> 'template0'"
+    " UNION ALL SELECT x.grantee, f.object, x.privilege_type, x.is_grantable"
+    " FROM functions f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) x"
+    " WHERE x.grantee <> f.proowner AND (x.grantee <> 0 OR f.is_listed)"
+    " UNION ALL SELECT x.grantee, 'LANGUAGE ' || " QUOTED("l.lanname") ", x.privilege_type,"
+    "  x.is_grantable FROM pg_language l,"
+    "  aclexplode(coalesce(l.lanacl, acldefault('l', l.lanowner))) x"
+    " WHERE x.grantee <> l.lanowner AND l.lanpltrusted)"
+    " SELECT m.rolname, a.object, a.privilege, a.grantable"
+    " FROM acl a LEFT JOIN managed m ON m.oid = a.grantee"
+    " WHERE a.grantee = 0 OR m.oid IS NOT NULL";
+
+/* "listed": the functions of tbl/function.def. */
+static void add_listed(struct reader *r)
+{
+    static const struct {
+        const char *pattern;
+        const char *who;
+    } list[] = {
+#define FUNCTION(pattern, who, why) { pattern, #who },
+#include "enforce/tbl/function.def"
+#undef FUNCTION
+    };
+    sql_add(&r->sql, "listed AS (SELECT p.oid, bool_or(v.who = 'SERVICE') AS for_services"
+                     " FROM pg_proc p JOIN (VALUES ");
+    for (size_t i = 0; i < RF_COUNT(list); i++)
+        sql_add(&r->sql, "%S(%L, %L)", i == 0 ? "" : ", ", list[i].pattern, list[i].who);
+    sql_add(&r->sql, ") v(pattern, who) ON p.proname LIKE v.pattern"
+                     " WHERE p.pronamespace = 'pg_catalog'::regnamespace"
+                     "  OR p.proname LIKE 'dblink%%' GROUP BY p.oid)");
+}
+
+static int read_rights(struct reader *r)
+{
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_wanted(r);
+    sql_add(&r->sql, ", ");
+    add_managed(r);
+    sql_add(&r->sql, ", ");
+    add_listed(r);
+    sql_add(&r->sql, "%S", rights_query);
+    int rc = ask(r, &r->to->right_count);
+    if (rc == 0)
+        r->to->rights = rows_for(r, r->to->right_count, sizeof(*r->to->rights));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->right_count; row++)
+        r->to->rights[row] = (struct catalog_right){ .grantee = text_at(r, row, 0),
+                                                     .object = text_at(r, row, 1),
+                                                     .privilege = text_at(r, row, 2),
+                                                     .may_pass_on = true_at(r, row, 3) };
+    return rc == 0 ? finish(r) : rc;
+}
+
+static int read_functions(struct reader *r)
+{
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_listed(r);
+    sql_add(&r->sql,
+            " SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END ||"
+            "  l.oid::regprocedure::text, l.for_services"
+            " FROM listed l JOIN pg_proc p ON p.oid = l.oid ORDER BY 1");
+    int rc = ask(r, &r->to->function_count);
+    if (rc == 0)
+        r->to->functions = rows_for(r, r->to->function_count, sizeof(*r->to->functions));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->function_count; row++)
+        r->to->functions[row] = (struct catalog_function){ .object = text_at(r, row, 0),
+                                                           .for_services = true_at(r, row, 1) };
+    return rc == 0 ? finish(r) : rc;
+}
+
+/* What a view or function is now, as text; options count, because security_barrier is one. */
+static const char objects_query[] =
+    "WITH here AS ("
+    " SELECT n.nspname || '.' || c.relname AS name,"
+    "  CASE c.relkind WHEN 'v' THEN 'VIEW ' WHEN 'm' THEN 'MATERIALIZED VIEW '"
+    "   WHEN 'S' THEN 'SEQUENCE ' WHEN 'f' THEN 'FOREIGN TABLE ' ELSE 'TABLE ' END || " QUOTED(
+        "n.nspname") " || '.' || " QUOTED("c.relname") " AS quoted,"
+    "  pg_get_userbyid(c.relowner) AS owner,"
+    "  CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) || coalesce(c.reloptions::text, '')"
+    "  END AS definition"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname IN ('masked', 'stats') AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')"
+    " UNION ALL SELECT n.nspname || '.' || p.proname || '()',"
+    "  'FUNCTION ' || p.oid::regprocedure::text, pg_get_userbyid(p.proowner),"
+    "  pg_get_functiondef(p.oid)"
+    " FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+    " WHERE n.nspname IN ('ringfence', 'masked', 'stats') AND p.prokind = 'f')";
+
+static int read_objects(struct reader *r)
+{
+    begin(r);
+    sql_add(&r->sql, "%S SELECT h.name, h.quoted, h.owner, %S FROM here h %S ORDER BY 1",
+            objects_query,
+            r->to->has_objects ? "o.source, o.definition = h.definition" : "NULL, false",
+            r->to->has_objects ? "LEFT JOIN ringfence.object o ON o.name = h.name" : "");
+    int rc = ask(r, &r->to->object_count);
+    if (rc == 0)
+        r->to->objects = rows_for(r, r->to->object_count, sizeof(*r->to->objects));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->object_count; row++)
+        r->to->objects[row] = (struct catalog_object){ .name = text_at(r, row, 0),
+                                                       .quoted = text_at(r, row, 1),
+                                                       .owner = text_at(r, row, 2),
+                                                       .source = text_at(r, row, 3),
+                                                       .unchanged = true_at(r, row, 4) };
+    return rc == 0 ? finish(r) : rc;
+}
+
+int catalog_read(struct database *db, const struct policy *policy, struct catalog **ret,
+                 struct err *err)
+{
+    static int (*const parts[])(struct reader *) = {
+        read_database, read_applied,  read_tables,  read_columns, read_sequences, read_schemas,
+        read_roles,    read_settings, read_members, read_rights,  read_functions, read_objects,
+    };
+    struct reader r = { .db = db, .policy = policy, .err = err };
+    r.to = mem_zalloc(1, sizeof(*r.to));
+    if (r.to == NULL)
+        return err_set(err, RF_ENOMEM, "out of memory while reading the catalog");
+    arena_init(&r.to->arena);
+    sql_init(&r.sql);
+    /* names that are not of pg_catalog come out with their schema */
+    int rc = database_run(db, "SET search_path = pg_catalog", err);
+    for (size_t i = 0; rc == 0 && i < RF_COUNT(parts); i++)
+        rc = parts[i](&r);
+    PQclear(r.answer);
+    sql_done(&r.sql);
+    if (rc < 0)
+        catalog_free(r.to);
+    else
+        *ret = r.to;
+    return rc;
+}
+
+void catalog_free(struct catalog *c)
+{
+    if (c == NULL)
+        return;
+    arena_done(&c->arena);
+    mem_free(c);
+}
+
+const struct catalog_role *catalog_role_find(const struct catalog *c, const char *name)
+{
+    for (size_t i = 0; i < c->role_count; i++)
+        if (strcmp(c->roles[i].name, name) == 0)
+            return &c->roles[i];
+    return NULL;
+}
+
+const struct catalog_column *catalog_column_find(const struct catalog_table *t, const char *name)
+{
+    for (size_t i = 0; i < t->column_count; i++)
+        if (strcmp(t->columns[i].name, name) == 0)
+            return &t->columns[i];
+    return NULL;
+}

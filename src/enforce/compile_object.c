@@ -1,0 +1,317 @@
+/* Schemas, ringfence's own tables and functions, and the views of the rooms.
+ *
+ * ringfence.object holds for each view and function the text it was made from and the definition
+ * that PostgreSQL made of it. An object is left alone when both are still the same, so that a second
+ * apply takes no lock; any other is dropped and made anew, because a view's columns cannot change in
+ * place. */
+#include <stdio.h>
+#include <string.h>
+
+#include "enforce/compiler.h"
+#include "enforce/view.h"
+
+/* How one object is made: SOURCE is the text that makes it. */
+struct wanted_object {
+    char name[256];       /* "masked.users" */
+    const char *kind;     /* VIEW, FUNCTION */
+    const char *schema, *object;
+    const char *owner;
+    const char *source;
+};
+
+static const struct catalog_object *object_find(const struct catalog *c, const char *name)
+{
+    for (size_t i = 0; i < c->object_count; i++)
+        if (strcmp(c->objects[i].name, name) == 0)
+            return &c->objects[i];
+    return NULL;
+}
+
+static int compile_schemas(struct compiler *k)
+{
+    static const char *const names[] = { SCHEMA_OWN, SCHEMA_MASKED, SCHEMA_STATS };
+    int rc = 0;
+    for (size_t i = 0; i < RF_COUNT(names) && rc == 0; i++) {
+        const struct catalog_schema *there = NULL;
+        for (size_t s = 0; s < k->catalog->schema_count; s++)
+            if (strcmp(k->catalog->schemas[s].name, names[i]) == 0)
+                there = &k->catalog->schemas[s];
+        if (there == NULL) {
+            sql_add(&k->sql, "CREATE SCHEMA %I AUTHORIZATION %I", names[i], ROLE_OWNER);
+            rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "schema \"%s\"", names[i]);
+        } else if (strcmp(there->owner, ROLE_OWNER) != 0) {
+            rc = err_set(k->err, RF_EDATABASE, "schema \"%s\" is already there and belongs to \"%s\"",
+                         names[i], there->owner);
+            err_hint(k->err, "ringfence needs the schemas ringfence, masked and stats for itself");
+        }
+    }
+    return rc;
+}
+
+/* SQL without names of others; WHAT is the step's name. */
+static int add_plain(struct compiler *k, const char *text, const char *what)
+{
+    sql_add(&k->sql, "%S", text);
+    return script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s", what);
+}
+
+static int compile_own_tables(struct compiler *k)
+{
+    /* Random bytes come from the server's generator, so that the key is in no script and no log. */
+    static const char key[] =
+        "CREATE TABLE ringfence.pseudonym_key ("
+        " only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),"
+        " key bytea NOT NULL CHECK (length(key) = 32))";
+    static const char key_row[] =
+        "INSERT INTO ringfence.pseudonym_key (key) SELECT sha256(uuid_send(gen_random_uuid()) ||"
+        " uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))";
+    static const char object[] =
+        "CREATE TABLE ringfence.object (name text PRIMARY KEY, source text NOT NULL,"
+        " definition text NOT NULL)";
+    static const char applied[] =
+        "CREATE TABLE ringfence.applied ("
+        " only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),"
+        " policy_digest text NOT NULL, region text NOT NULL, version text NOT NULL,"
+        " at timestamptz NOT NULL)";
+    static const struct {
+        size_t offset; /* of the bool in struct catalog that says it is there */
+        const char *create, *name;
+    } tables[] = {
+        { offsetof(struct catalog, has_key), key, "pseudonym_key" },
+        { offsetof(struct catalog, has_objects), object, "object" },
+        { offsetof(struct catalog, has_applied), applied, "applied" },
+    };
+    int rc = 0;
+    for (size_t i = 0; i < RF_COUNT(tables) && rc == 0; i++) {
+        bool there = *(const bool *)((const char *)k->catalog + tables[i].offset);
+        if (there)
+            continue;
+        rc = add_plain(k, tables[i].create, tables[i].name);
+        if (rc == 0) {
+            sql_add(&k->sql, "ALTER TABLE %N OWNER TO %I", SCHEMA_OWN, tables[i].name, ROLE_OWNER);
+            rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "owner of \"%s\"",
+                            tables[i].name);
+        }
+        if (rc == 0 && tables[i].create == key)
+            rc = add_plain(k, key_row, "a random key for pseudonyms");
+    }
+    return rc;
+}
+
+static int note_remade(struct compiler *k, const char *quoted)
+{
+    if (k->remade_count == k->remade_cap) {
+        size_t cap = k->remade_cap > 0 ? k->remade_cap * 2 : 32;
+        const char **more = arena_alloc(&k->script->arena, cap, sizeof(*more));
+        if (more == NULL)
+            return err_set(k->err, RF_ENOMEM, "out of memory while compiling views");
+        if (k->remade_count > 0)
+            memcpy(more, k->remade, k->remade_count * sizeof(*more));
+        k->remade = more;
+        k->remade_cap = cap;
+    }
+    k->remade[k->remade_count++] = quoted;
+    return 0;
+}
+
+static int drop(struct compiler *k, const struct catalog_object *there, const char *why)
+{
+    sql_add(&k->sql, "DROP %S", there->quoted);
+    int rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s: %s", there->name, why);
+    return rc == 0 ? note_remade(k, there->quoted) : rc;
+}
+
+/* Later steps compare with what stands here; the text of a view without its name is enough to see
+   any change of it. */
+static int record(struct compiler *k, const struct wanted_object *o)
+{
+    sql_add(&k->sql, "INSERT INTO ringfence.object (name, source, definition) SELECT %L, %L, ",
+            o->name, o->source);
+    if (strcmp(o->kind, "VIEW") == 0)
+        sql_add(&k->sql,
+                "pg_get_viewdef(c.oid) || coalesce(c.reloptions::text, '') FROM pg_class c"
+                " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %L"
+                " AND c.relname = %L",
+                o->schema, o->object);
+    else
+        sql_add(&k->sql,
+                "pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n"
+                " ON n.oid = p.pronamespace WHERE n.nspname = %L AND p.proname = %L",
+                o->schema, o->object);
+    sql_add(&k->sql, " ON CONFLICT (name) DO UPDATE SET source = excluded.source,"
+                     " definition = excluded.definition");
+    return script_add(k->script, STEP_RECORD, &k->sql, k->err, "record of %s", o->name);
+}
+
+static int compile_object(struct compiler *k, const struct wanted_object *o)
+{
+    const struct catalog_object *there = object_find(k->catalog, o->name);
+    bool is_function = strcmp(o->kind, "FUNCTION") == 0;
+    int rc = 0;
+    /* not made by us, or replaced by something else: it is not ours to drop */
+    if (there != NULL &&
+        (there->source == NULL || strncmp(there->quoted, o->kind, strlen(o->kind)) != 0))
+        return err_set(k->err, RF_EDATABASE, "\"%s\" is already there and not ringfence's",
+                       o->name);
+    if (there != NULL && there->unchanged && strcmp(there->source, o->source) == 0 &&
+        strcmp(there->owner, o->owner) == 0)
+        return 0;
+    if (there != NULL)
+        rc = drop(k, there, "to be made anew");
+    if (rc == 0)
+        rc = add_plain(k, o->source, o->name);
+    if (rc == 0) {
+        sql_add(&k->sql, "ALTER %S %N%S OWNER TO %I", o->kind, o->schema, o->object,
+                is_function ? "()" : "", o->owner);
+        rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "owner of %s", o->name);
+    }
+    if (rc == 0 && is_function) { /* the only kind of object that starts open to everybody */
+        sql_add(&k->sql, "REVOKE ALL ON FUNCTION %N() FROM PUBLIC", o->schema, o->object);
+        rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "rights on %s", o->name);
+    }
+    return rc == 0 ? record(k, o) : rc;
+}
+
+/* For control, which has no rights of its own: both are seen with rf_owner's eyes. */
+static const char sessions_source[] =
+    "CREATE FUNCTION ringfence.sessions(OUT pid integer, OUT role name, OUT state text,"
+    " OUT since timestamptz) RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER"
+    " SET search_path = pg_catalog, pg_temp AS "
+    "'SELECT a.pid, a.usename, a.state, a.backend_start FROM pg_stat_activity a"
+    " JOIN pg_auth_members m ON m.member = a.usesysid"
+    " WHERE m.roleid = (SELECT oid FROM pg_roles WHERE rolname = ''rf_person'')"
+    " AND a.datname = current_database()'";
+
+/* A standby that has replayed all it received is up to date as long as it is still being sent to;
+   otherwise it is as old as the last transaction it replayed. */
+static const char standby_source[] =
+    "CREATE FUNCTION ringfence.standby(OUT in_recovery boolean, OUT delay_ms bigint)"
+    " LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS "
+    "'SELECT pg_is_in_recovery(), CASE WHEN NOT pg_is_in_recovery() THEN 0"
+    " WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()"
+    " AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = ''streaming'') THEN 0"
+    " ELSE (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())"
+    " * 1000)::bigint END'";
+
+static int compile_functions(struct compiler *k)
+{
+    static const struct wanted_object functions[] = {
+        { .name = "ringfence.sessions()", .kind = "FUNCTION", .schema = SCHEMA_OWN,
+          .object = "sessions", .owner = ROLE_OWNER, .source = sessions_source },
+        { .name = "ringfence.standby()", .kind = "FUNCTION", .schema = SCHEMA_OWN,
+          .object = "standby", .owner = ROLE_OWNER, .source = standby_source },
+    };
+    int rc = 0;
+    for (size_t i = 0; i < RF_COUNT(functions) && rc == 0; i++) {
+        char object[300];
+        rc = compile_object(k, &functions[i]);
+        (void)snprintf(object, sizeof(object), "FUNCTION %.255s", functions[i].name);
+        right_set_add_quoted(&k->rights, ROLE_CONTROL, "EXECUTE", object);
+    }
+    return rc;
+}
+
+/* k->sql holds the CREATE VIEW. */
+static int compile_view(struct compiler *k, const char *schema, const char *view)
+{
+    const char *text;
+    int rc = sql_text(&k->sql, &text, k->err);
+    if (rc < 0)
+        return rc;
+    struct wanted_object o = { .kind = "VIEW",
+                               .schema = schema,
+                               .object = view,
+                               .owner = ROLE_VIEW,
+                               .source = arena_strndup(&k->script->arena, text, strlen(text)) };
+    (void)snprintf(o.name, sizeof(o.name), "%s.%s", schema, view);
+    sql_done(&k->sql);
+    sql_init(&k->sql);
+    if (o.source == NULL)
+        return err_set(k->err, RF_ENOMEM, "out of memory while compiling views");
+    rc = compile_object(k, &o);
+    if (strcmp(schema, SCHEMA_MASKED) == 0) {
+        right_set_add(&k->rights, ROLE_MASKED, "SELECT", "TABLE", schema, view);
+    } else {
+        right_set_add(&k->rights, ROLE_STATS, "SELECT", "TABLE", schema, view);
+        right_set_add(&k->rights, ROLE_MASKED, "SELECT", "TABLE", schema, view);
+    }
+    return rc;
+}
+
+static int check_view_names(struct compiler *k)
+{
+    const struct policy *p = k->policy;
+    for (size_t i = 0; i < p->table_count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(p->tables[i].name, p->tables[j].name) == 0)
+                return err_set(k->err, RF_ECONFIG,
+                               "tables %s.%s and %s.%s would share the view masked.%s",
+                               p->tables[j].schema, p->tables[j].name, p->tables[i].schema,
+                               p->tables[i].name, p->tables[i].name);
+    return 0;
+}
+
+/* True when table I has a masked view: some column of it is visible. */
+static bool has_view(const struct policy_table *t)
+{
+    for (size_t i = 0; i < t->column_count; i++)
+        if (t->columns[i].class_id != CLASS_UNSET && t->columns[i].mask != MASK_ABSENT)
+            return true;
+    return false;
+}
+
+/* Views of ours that the policy no longer has; anything else in our schemas is in the way. */
+static int compile_strangers(struct compiler *k)
+{
+    int rc = 0;
+    for (size_t i = 0; i < k->catalog->object_count && rc == 0; i++) {
+        const struct catalog_object *o = &k->catalog->objects[i];
+        const char *name = strchr(o->name, '.') + 1;
+        bool wanted = false;
+        if (strncmp(o->name, "ringfence.", 10) == 0)
+            wanted = o->source != NULL;
+        for (size_t t = 0; t < k->policy->table_count && !wanted; t++)
+            wanted = strncmp(o->name, "masked.", 7) == 0 && has_view(&k->policy->tables[t]) &&
+                     strcmp(k->policy->tables[t].name, name) == 0;
+        for (size_t s = 0; s < k->policy->statistic_count && !wanted; s++)
+            wanted = strncmp(o->name, "stats.", 6) == 0 &&
+                     strcmp(k->policy->statistics[s].name, name) == 0;
+        if (wanted)
+            continue;
+        if (o->source == NULL) {
+            rc = err_set(k->err, RF_EDATABASE,
+                         "\"%s\" is in a schema of ringfence's and not made by it", o->name);
+            err_hint(k->err, "move it to another schema or drop it");
+        } else {
+            rc = drop(k, o, "no longer in the policy");
+        }
+    }
+    return rc;
+}
+
+int compile_objects(struct compiler *k)
+{
+    bool is_empty;
+    int rc = check_view_names(k);
+    if (rc == 0)
+        rc = view_check_domains(k->policy, k->catalog, k->err);
+    if (rc == 0)
+        rc = compile_schemas(k);
+    if (rc == 0)
+        rc = compile_own_tables(k);
+    if (rc == 0)
+        rc = compile_functions(k);
+    if (rc == 0)
+        rc = compile_strangers(k);
+    for (size_t i = 0; i < k->policy->table_count && rc == 0; i++) {
+        rc = view_add_masked(&k->sql, k->policy, k->catalog, i, &is_empty, k->err);
+        if (rc == 0 && !is_empty)
+            rc = compile_view(k, SCHEMA_MASKED, k->policy->tables[i].name);
+    }
+    for (size_t i = 0; i < k->policy->statistic_count && rc == 0; i++) {
+        rc = view_add_statistic(&k->sql, k->policy, k->catalog, i, k->err);
+        if (rc == 0)
+            rc = compile_view(k, SCHEMA_STATS, k->policy->statistics[i].name);
+    }
+    return rc;
+}

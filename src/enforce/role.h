@@ -1,0 +1,36 @@
+/* role.h - the names of the database roles and rooms, in one place. */
+#ifndef RF_ENFORCE_ROLE_H
+#define RF_ENFORCE_ROLE_H
+
+#include "policy/policy.h"
+
+#define ROLE_OWNER   "rf_owner"   /* owns schema ringfence and what is in it */
+#define ROLE_VIEW    "rf_view"    /* owns the views, reads the listed tables */
+#define ROLE_MASKED  "rf_masked"  /* may read the views of room masked (and the statistics) */
+#define ROLE_STATS   "rf_stats"   /* may read the views of room stats */
+#define ROLE_PERSON  "rf_person"  /* every login of a person */
+#define ROLE_SERVICE "rf_service" /* every login of a service */
+#define ROLE_CONTROL "rf_control" /* the control process */
+
+#define SCHEMA_OWN    "ringfence"
+#define SCHEMA_MASKED "masked"
+#define SCHEMA_STATS  "stats"
+
+enum { ROLE_NAME_SIZE = 256 };
+
+/* "NAME.masked" into OUT (clipped when it does not fit: sql.h refuses names that long). */
+const char *role_of_person(char out[ROLE_NAME_SIZE], const char *actor, enum room room);
+
+/* Does this person need a role for ROOM in REGION? The room abroad always (his network may be
+   anywhere), the room at home only when his identity can be at home. */
+bool role_person_needs(const struct policy *p, const struct policy_region *region,
+                       const struct policy_actor *actor, enum room room);
+
+/* This service's rights in REGION, or NULL. */
+const struct policy_service_access *role_service_access(const struct policy_actor *actor,
+                                                        const struct policy_region *region);
+
+/* May a policy's actor have this name as its role? Not ours, not PostgreSQL's. */
+bool role_name_is_free(const char *name);
+
+#endif

@@ -1,0 +1,128 @@
+#include "gate/release.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+static void on_timer(struct timer *t)
+{
+    struct release *r = RF_OWNER(t, struct release, timer);
+    struct err e;
+    (void)err_set(&e, RF_EUNAVAIL, "the record of this access could not be made durable in time");
+    err_hint(&e, "nothing was released; try again in a moment");
+    session_fatal(r->session, &e);
+}
+
+static void on_durable(struct recorder_wait *w)
+{
+    struct release *r = RF_OWNER(w, struct release, wait);
+    struct session *s = r->session;
+    loop_timer_stop(s->worker->loop, &r->timer);
+    if (s->state != SESSION_PERSON)
+        return;
+    session_write(s, buf_at(&r->held), r->mark);
+    buf_consume(&r->held, r->mark);
+    r->mark = 0;
+    release_kick(r);
+    if (s->state == SESSION_PERSON)
+        r->on_room(r);
+}
+
+void release_init(struct release *r, struct session *s, void (*on_room)(struct release *r))
+{
+    *r = (struct release){ .session = s, .on_room = on_room };
+    r->wait.on_durable = on_durable;
+    r->timer.fn = on_timer;
+    buf_init(&r->held, RELEASE_HELD_MAX);
+}
+
+void release_done(struct release *r)
+{
+    recorder_forget(r->session->worker->recorder, &r->wait);
+    loop_timer_stop(r->session->worker->loop, &r->timer);
+    buf_wipe_done(&r->held);
+}
+
+int release_record(struct release *r, const struct record *record)
+{
+    struct err e;
+    int rc = session_put_record(r->session, record, &r->last_seq, &e);
+    if (rc < 0)
+        session_fatal(r->session, &e);
+    return rc;
+}
+
+static int record_result(struct release *r, const char *outcome)
+{
+    struct record record;
+    char address[64];
+    session_record(r->session, &record, RECORD_RESULT, address);
+    record.statement = r->statement;
+    record.rows = r->rows;
+    record.bytes = r->bytes;
+    record.outcome = outcome;
+    r->all_rows += r->rows;
+    r->all_bytes += r->bytes;
+    r->rows = r->bytes = 0;
+    r->news = false;
+    return release_record(r, &record);
+}
+
+int release_hold(struct release *r, const void *bytes, size_t n, bool news)
+{
+    struct err e;
+    int rc = buf_append(&r->held, bytes, n);
+    if (rc < 0) {
+        (void)err_set(&e, RF_ENOMEM, "out of memory for the answer");
+        session_fatal(r->session, &e);
+        return rc;
+    }
+    r->bytes += n;
+    r->news = r->news || news;
+    return 0;
+}
+
+void release_count_row(struct release *r, uint64_t statement)
+{
+    if (statement != r->statement && r->news)
+        RF_NEGLECT(record_result(r, "")); /* failure has ended the session */
+    r->statement = statement;
+    r->rows++;
+    r->news = true;
+}
+
+int release_outcome(struct release *r, uint64_t statement, const char *outcome)
+{
+    if (statement != r->statement && r->news) {
+        int rc = record_result(r, "");
+        if (rc < 0)
+            return rc;
+    }
+    r->statement = statement;
+    return record_result(r, outcome);
+}
+
+void release_kick(struct release *r)
+{
+    struct session *s = r->session;
+    while (!r->wait.waiting && buf_len(&r->held) > 0 && s->state == SESSION_PERSON) {
+        if (stream_queued(&s->stream) > SESSION_QUEUE_HIGH)
+            return; /* the client is slow; on_drained comes back here */
+        if (r->news && record_result(r, "") < 0)
+            return;
+        r->mark = buf_len(&r->held);
+        if (!recorder_is_durable(s->worker->recorder, r->last_seq)) {
+            loop_timer(s->worker->loop, &r->timer, s->snapshot->config->ledger_wait_ms);
+            recorder_await(s->worker->recorder, &r->wait, r->last_seq);
+            return;
+        }
+        session_write(s, buf_at(&r->held), r->mark);
+        buf_consume(&r->held, r->mark);
+        r->mark = 0;
+    }
+}
+
+bool release_is_empty(const struct release *r)
+{
+    return buf_len(&r->held) == 0;
+}

@@ -1,0 +1,281 @@
+#include "ledger/desk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "wire/rd.h"
+#include "wire/wr.h"
+
+enum desk_state { DESK_CLOSED, DESK_NEW, DESK_OPEN, DESK_REFUSED, DESK_STATE_COUNT };
+
+enum { DESK_IN_MAX = 4 * (RECORD_MAX + 4), DESK_OUT_MAX = 2048, DESK_MESSAGE_COUNT = 3 };
+
+struct desk {
+    struct journal *journal;
+    const struct policy *policy;
+    char reason[sizeof(((struct err *)0)->line)]; /* why everybody is refused; "" while alive */
+    struct desk_worker *workers[DESK_WORKERS_MAX];
+    size_t count;
+};
+
+struct desk_worker {
+    struct desk *desk;
+    enum desk_state state;
+    uint64_t instance;
+    char name[RECORD_WORD_MAX + 1];
+    struct buf in, out;
+    bool ack_due;  /* after the next commit */
+    bool ack_now;  /* committed; goes out when the output is empty */
+};
+
+int desk_new(struct journal *journal, const struct policy *policy, const char *reason,
+             struct desk **ret, struct err *err)
+{
+    struct desk *d = mem_zalloc(1, sizeof(*d));
+    if (d == NULL)
+        return err_set(err, RF_ENOMEM, "out of memory");
+    d->journal = journal;
+    d->policy = policy;
+    if (journal == NULL)
+        (void)snprintf(d->reason, sizeof(d->reason), "%s", reason);
+    *ret = d;
+    return 0;
+}
+
+void desk_free(struct desk *d)
+{
+    if (d == NULL)
+        return;
+    while (d->count > 0)
+        desk_worker_free(d->workers[d->count - 1]);
+    mem_free(d);
+}
+
+void desk_set_policy(struct desk *d, const struct policy *policy)
+{
+    d->policy = policy;
+}
+
+int desk_worker_new(struct desk *d, struct desk_worker **ret, struct err *err)
+{
+    if (d->count == DESK_WORKERS_MAX)
+        return err_set(err, RF_ETOOMANY, "more than %d connections of workers",
+                       (int)DESK_WORKERS_MAX);
+    struct desk_worker *w = mem_zalloc(1, sizeof(*w));
+    if (w == NULL)
+        return err_set(err, RF_ENOMEM, "out of memory");
+    w->desk = d;
+    w->state = DESK_NEW;
+    buf_init(&w->in, DESK_IN_MAX);
+    buf_init(&w->out, DESK_OUT_MAX);
+    d->workers[d->count++] = w;
+    *ret = w;
+    return 0;
+}
+
+void desk_worker_free(struct desk_worker *w)
+{
+    if (w == NULL)
+        return;
+    struct desk *d = w->desk;
+    for (size_t i = 0; i < d->count; i++)
+        if (d->workers[i] == w) {
+            d->workers[i] = d->workers[--d->count];
+            break;
+        }
+    buf_wipe_done(&w->in); /* statements of people */
+    buf_done(&w->out);
+    mem_free(w);
+}
+
+const char *desk_worker_name(const struct desk_worker *w)
+{
+    return w->name;
+}
+
+uint8_t *desk_room(struct desk_worker *w, size_t *ret_len)
+{
+    enum { PIECE = 64 * 1024 };
+    size_t room = w->in.max - buf_len(&w->in);
+    uint8_t *to = room > 0 ? buf_reserve(&w->in, room < PIECE ? room : PIECE) : NULL;
+    *ret_len = to == NULL ? 0 : room < PIECE ? room : PIECE;
+    return to;
+}
+
+void desk_fed(struct desk_worker *w, size_t n)
+{
+    buf_grew(&w->in, n);
+}
+
+bool desk_is_full(const struct desk *d)
+{
+    return d->journal != NULL && journal_pending(d->journal) >= JOURNAL_BATCH_MAX;
+}
+
+/* The whole message at the front: its length after the length word; 0 none yet. */
+static int message_len(const struct desk_worker *w, size_t *ret)
+{
+    struct rd r = rd_of(w->in.data != NULL ? w->in.data + w->in.off : (uint8_t *)"",
+                        buf_len(&w->in));
+    size_t len = rd_u32(&r);
+    *ret = 0;
+    if (r.bad)
+        return 0;
+    if (len == 0 || len > RECORD_MAX)
+        return -RF_EPROTO;
+    if (len <= r.left)
+        *ret = len;
+    return 0;
+}
+
+bool desk_has_message(const struct desk_worker *w)
+{
+    size_t len;
+    return message_len(w, &len) < 0 || len > 0; /* a bad length is there to be complained about */
+}
+
+static void put_answer(struct desk_worker *w, enum record_answer type, uint64_t seq,
+                       const char *reason)
+{
+    struct wr out = wr_to(&w->out);
+    size_t reason_len = strlen(reason);
+    wr_u32(&out, (uint32_t)(type == RECORD_ANSWER_REFUSED ? 1 + 4 + reason_len : 1 + 8));
+    wr_u8(&out, (uint8_t)type);
+    if (type == RECORD_ANSWER_REFUSED)
+        wr_str32(&out, reason, reason_len);
+    else
+        wr_u64(&out, seq);
+    if (!wr_done(&out)) /* no memory for a few bytes: the worker hears end of file instead */
+        w->state = DESK_CLOSED;
+}
+
+static void refuse(struct desk_worker *w)
+{
+    put_answer(w, RECORD_ANSWER_REFUSED, 0, w->desk->reason);
+    w->ack_due = w->ack_now = false;
+    if (w->state != DESK_CLOSED)
+        w->state = DESK_REFUSED;
+}
+
+/* From now on everybody is refused, and those who are connected hear it. */
+static void refuse_all(struct desk *d, const struct err *why)
+{
+    if (d->reason[0] != '\0')
+        return;
+    (void)snprintf(d->reason, sizeof(d->reason), "%s", why->line);
+    for (size_t i = 0; i < d->count; i++)
+        if (d->workers[i]->state == DESK_OPEN)
+            refuse(d->workers[i]);
+}
+
+typedef int message_fn(struct desk_worker *w, const uint8_t *bytes, size_t n, int64_t now_ms,
+                       struct err *err);
+
+static int on_hello(struct desk_worker *w, const uint8_t *bytes, size_t n, int64_t now_ms,
+                    struct err *err)
+{
+    (void)now_ms;
+    if (record_hello_read(bytes, n, &w->instance, w->name) < 0)
+        return err_set(err, RF_EPROTO, "malformed greeting of a worker");
+    if (w->desk->reason[0] != '\0') {
+        refuse(w);
+        return 0;
+    }
+    const struct dedupe_instance *row = dedupe_find(journal_dedupe(w->desk->journal), w->instance);
+    w->state = DESK_OPEN;
+    put_answer(w, RECORD_ANSWER_WELCOME, row != NULL ? row->durable : 0, "");
+    return 0;
+}
+
+static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int64_t now_ms,
+                     struct err *err)
+{
+    struct journal *journal = w->desk->journal;
+    struct record record;
+    uint64_t seq;
+    if (record_read(bytes, n, &seq, &record) < 0)
+        return err_set(err, RF_EPROTO, "malformed record of %s", w->name);
+    if (record.kind == RECORD_START || record.kind == RECORD_SERVICE)
+        return err_set(err, RF_EPROTO, "%s sent a record that is the ledger's own", w->name);
+    const struct dedupe_instance *row = dedupe_find(journal_dedupe(journal), w->instance);
+    w->ack_due = true;
+    if (row != NULL && seq <= row->appended)
+        return 0; /* its acknowledgement was lost */
+    if (row != NULL && seq != row->appended + 1)
+        return err_set(err, RF_EPROTO, "%s skipped from record %llu to %llu", w->name,
+                       (unsigned long long)row->appended, (unsigned long long)seq);
+    int rc = journal_append(journal, w->desk->policy, &record, w->instance, seq, now_ms, err);
+    if (rc < 0 && journal_death(journal) != NULL)
+        return 0; /* desk_commit() tells everybody */
+    return rc;
+}
+
+static int on_dropped(struct desk_worker *w, const uint8_t *bytes, size_t n, int64_t now_ms,
+                      struct err *err)
+{
+    (void)w, (void)bytes, (void)n, (void)now_ms, (void)err;
+    return 0;
+}
+
+/* An empty cell ends the conversation. */
+static message_fn *const steps[DESK_STATE_COUNT][DESK_MESSAGE_COUNT] = {
+    [DESK_NEW] = { [RECORD_MSG_HELLO] = on_hello },
+    [DESK_OPEN] = { [RECORD_MSG_RECORD] = on_record },
+    [DESK_REFUSED] = { [RECORD_MSG_RECORD] = on_dropped },
+};
+
+int desk_work(struct desk_worker *w, int64_t now_ms, struct err *err)
+{
+    size_t len;
+    int rc = 0;
+    while (rc == 0 && !desk_is_full(w->desk)) {
+        if (message_len(w, &len) < 0) {
+            rc = err_set(err, RF_EPROTO, "malformed length in a message of a worker");
+            break;
+        }
+        if (len == 0)
+            return 0;
+        const uint8_t *message = buf_at(&w->in) + 4;
+        message_fn *step = message[0] < DESK_MESSAGE_COUNT ? steps[w->state][message[0]] : NULL;
+        rc = step != NULL ? step(w, message, len, now_ms, err)
+                          : err_set(err, RF_EPROTO, "message %u of a worker is not expected now",
+                                    message[0]);
+        if (rc == 0)
+            buf_consume(&w->in, 4 + len);
+    }
+    if (rc < 0)
+        w->state = DESK_CLOSED;
+    return rc;
+}
+
+int desk_commit(struct desk *d, struct err *err)
+{
+    if (d->reason[0] != '\0')
+        return err_set(err, RF_EUNAVAIL, "%s", d->reason);
+    struct err why;
+    int rc = journal_commit(d->journal, &why);
+    if (rc < 0) {
+        refuse_all(d, &why);
+        if (err != NULL)
+            *err = why;
+        return rc;
+    }
+    for (size_t i = 0; i < d->count; i++) {
+        d->workers[i]->ack_now |= d->workers[i]->ack_due;
+        d->workers[i]->ack_due = false;
+    }
+    return 0;
+}
+
+struct buf *desk_answer(struct desk_worker *w)
+{
+    if (w->ack_now && w->state == DESK_OPEN && buf_len(&w->out) == 0) {
+        const struct dedupe_instance *row =
+            dedupe_find(journal_dedupe(w->desk->journal), w->instance);
+        if (row != NULL)
+            put_answer(w, RECORD_ANSWER_ACK, row->durable, "");
+        w->ack_now = false;
+    }
+    return &w->out;
+}

@@ -1,0 +1,52 @@
+/* desk.h - the conversation with each worker, over bytes: no sockets, no loop, no clock of its own.
+ *
+ *             HELLO              RECORD
+ *   NEW      -> OPEN, WELCOME    -> CLOSED
+ *   OPEN     -> CLOSED           append it, or know it already; a gap -> CLOSED
+ *   REFUSED  -> CLOSED           dropped
+ *
+ * When the journal is dead, NEW goes to REFUSED by HELLO, and OPEN by desk_commit(), each with one
+ * REFUSED message; a worker that connects anew is refused anew. Acknowledgements are cumulative, and
+ * there is at most one in the output, so that a worker which does not read costs nothing. */
+#ifndef RF_LEDGER_DESK_H
+#define RF_LEDGER_DESK_H
+
+#include "base/buf.h"
+#include "ledger/journal.h"
+
+struct desk;
+struct desk_worker;
+struct policy;
+
+enum { DESK_WORKERS_MAX = 2 * 136 /* each may be there twice while it is being replaced */ };
+
+/* JOURNAL and POLICY are borrowed. Without a journal (NULL) everybody is refused for REASON. */
+RF_CHECK int desk_new(struct journal *journal, const struct policy *policy, const char *reason,
+                      struct desk **ret, struct err *err);
+void desk_free(struct desk *d); /* with its workers */
+void desk_set_policy(struct desk *d, const struct policy *policy);
+
+RF_CHECK int desk_worker_new(struct desk *d, struct desk_worker **ret, struct err *err);
+void desk_worker_free(struct desk_worker *w);
+
+/* Where the next bytes of the worker may be put, and how many (0: work in what is there first);
+   desk_fed() says how many came. */
+uint8_t *desk_room(struct desk_worker *w, size_t *ret_len);
+void desk_fed(struct desk_worker *w, size_t n);
+
+/* Work in whole messages until there is none or the batch is full. A failure (RF_EPROTO, RF_ENOMEM)
+   ends that worker's conversation: free it. */
+RF_CHECK int desk_work(struct desk_worker *w, int64_t now_ms, struct err *err);
+bool desk_is_full(const struct desk *d);           /* the batch is: commit before working on */
+bool desk_has_message(const struct desk_worker *w); /* a whole one waits */
+
+/* Make everything durable and note what can be acknowledged. On failure everybody is refused; the
+   reason is given once, then -RF_EUNAVAIL. */
+RF_CHECK int desk_commit(struct desk *d, struct err *err);
+
+/* Put what is due into the output, and give it: the caller sends and consumes. */
+struct buf *desk_answer(struct desk_worker *w);
+
+const char *desk_worker_name(const struct desk_worker *w); /* "" before HELLO */
+
+#endif

@@ -1,0 +1,437 @@
+#include "ledger/ledger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "ledger/desk.h"
+#include "ledger/digest.h"
+#include "ledger/rollup.h"
+#include "priv/child.h"
+#include "priv/sandbox.h"
+
+/* One turn of the loop: wait; take everything that all workers have sent, until the batch is full;
+ * one write and one sync; then the acknowledgements. While the disk is busy the next batch gathers in
+ * the sockets, so batches grow with the load and nobody waits for a timer.
+ *
+ * Back-pressure: a full batch stops the reading, the sockets fill, and the workers wait. */
+
+enum { SEATS_MAX = DESK_WORKERS_MAX, LOCK_WAIT_MS = 3000, FLUSH_WAIT_MS = 1000 };
+
+struct seat {               /* one worker connection */
+    struct desk_worker *worker;
+    int fd;
+    bool is_replaced;       /* the descriptor is ours to close; else struct child owns it */
+    bool is_empty;          /* the last read found nothing */
+};
+
+struct ledger {
+    struct child child;
+    struct journal *journal; /* NULL: could not be opened */
+    struct meter *meter;
+    struct rollup *rollup;
+    struct desk *desk;
+    struct seat seats[SEATS_MAX];
+    size_t seat_count;
+    char binary[2 * DIGEST_LEN + 1];
+    int64_t rollup_at_ms;    /* monotonic */
+    bool is_stopping, is_cut_short; /* one STOP, two */
+    bool death_is_logged;
+};
+
+/* ---- records of our own --------------------------------------------------------------------- */
+
+static int binary_digest(char ret[2 * DIGEST_LEN + 1], struct err *err)
+{
+    uint8_t digest[DIGEST_LEN];
+    int rc = digest_init(err);
+    if (rc < 0)
+        return rc;
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, "could not open the program's own file");
+    if (digest_file(fd, digest) < 0)
+        rc = err_sys(err, "could not read the program's own file");
+    else
+        digest_hex(digest, sizeof(digest), ret);
+    fd_close(&fd);
+    return rc;
+}
+
+/* CUT_BYTES: of a torn tail that was removed. */
+static int start_write(struct ledger *l, const char *why, uint64_t cut_bytes, struct err *err)
+{
+    char policy[2 * DIGEST_LEN + 1], detail[320], cut[40] = "";
+    digest_hex(l->child.policy->digest, DIGEST_LEN, policy);
+    if (cut_bytes > 0)
+        (void)snprintf(cut, sizeof(cut), " cut_bytes=%" PRIu64, cut_bytes);
+    (void)snprintf(detail, sizeof(detail), "%s binary=%s policy=%s%s", why, l->binary, policy, cut);
+    int64_t now_ms = clock_wall_ms();
+    struct record record = { .kind = RECORD_START,
+                             .wall_ms = now_ms,
+                             .place = l->child.config->place.code,
+                             .detail = detail };
+    memcpy(record.session, meter_start_id(l->meter), sizeof(record.session));
+    return journal_append(l->journal, l->child.policy, &record, 0, 0, now_ms, err);
+}
+
+static void rollup_now(struct ledger *l)
+{
+    struct err err;
+    int64_t now_ms = clock_wall_ms();
+    l->rollup_at_ms = clock_mono_ms() + l->child.config->service_rollup_ms;
+    if (l->journal == NULL || journal_death(l->journal) != NULL)
+        return;
+    if (rollup_write(l->rollup, l->journal, l->child.policy, now_ms, &err) < 0 &&
+        journal_death(l->journal) == NULL)
+        log_err(LOG_LEVEL_WARN, "rollup-failed", &err); /* the next one holds the same totals */
+}
+
+/* ---- seats ---------------------------------------------------------------------------------- */
+
+static void seat_leave(struct ledger *l, size_t i)
+{
+    struct seat *s = &l->seats[i];
+    desk_worker_free(s->worker);
+    if (s->is_replaced)
+        fd_close(&s->fd);
+    else
+        (void)shutdown(s->fd, SHUT_RDWR); /* the worker hears it; struct child closes */
+    l->seats[i] = l->seats[--l->seat_count];
+}
+
+static void seat_take(struct ledger *l, int fd)
+{
+    struct err err;
+    struct desk_worker *worker = NULL;
+    int rc = fd_set_nonblock(fd);
+    if (rc < 0)
+        (void)err_sys(&err, "could not set up a worker's socket");
+    else
+        rc = desk_worker_new(l->desk, &worker, &err);
+    if (rc < 0) {
+        log_err(LOG_LEVEL_ERROR, "worker-refused", &err);
+        (void)shutdown(fd, SHUT_RDWR);
+        return;
+    }
+    l->seats[l->seat_count++] = (struct seat){ .worker = worker, .fd = fd };
+}
+
+/* A new socket took the place of FD: what the old worker sent is still read to its end. */
+static void seat_replaced(struct ledger *l, int fd)
+{
+    for (size_t i = 0; i < l->seat_count; i++)
+        if (l->seats[i].fd == fd && !l->seats[i].is_replaced) {
+            l->seats[i].is_replaced = true;
+            return;
+        }
+    fd_close(&fd);
+}
+
+/* Take what the worker has sent, as far as the batch has room. False: the seat was given up. */
+static bool seat_read(struct ledger *l, size_t i, int64_t now_ms)
+{
+    struct seat *s = &l->seats[i];
+    struct err err;
+    for (;;) {
+        size_t room;
+        if (desk_work(s->worker, now_ms, &err) < 0) {
+            log_err(LOG_LEVEL_ERROR, "worker-ended", &err);
+            seat_leave(l, i);
+            return false;
+        }
+        if (desk_is_full(l->desk))
+            return true;
+        uint8_t *to = desk_room(s->worker, &room);
+        if (to == NULL) {
+            log_error("worker-ended", "reason=memory worker=%s", desk_worker_name(s->worker));
+            seat_leave(l, i);
+            return false;
+        }
+        ssize_t n = recv(s->fd, to, room, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        s->is_empty = n < 0 && errno == EAGAIN;
+        if (s->is_empty)
+            return true;
+        if (n <= 0) { /* end of file: everything whole was worked in above */
+            log_debug("worker-left", "worker=%s", desk_worker_name(s->worker));
+            seat_leave(l, i);
+            return false;
+        }
+        desk_fed(s->worker, (size_t)n);
+    }
+}
+
+static void seat_write(struct seat *s)
+{
+    struct buf *out = desk_answer(s->worker);
+    while (buf_len(out) > 0) {
+        ssize_t n = send(s->fd, buf_at(out), buf_len(out), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        /* When the worker is gone nobody needs the answer, but what it sent may still wait to be
+           read: its end of file ends the seat. */
+        buf_consume(out, n < 0 ? buf_len(out) : (size_t)n);
+        out = desk_answer(s->worker);
+    }
+}
+
+static void seats_read(struct ledger *l)
+{
+    int64_t now_ms = clock_wall_ms();
+    for (size_t i = 0; i < l->seat_count;)
+        i += seat_read(l, i, now_ms) ? 1 : 0;
+    if (l->seat_count > 1 && desk_is_full(l->desk)) { /* whoever came first is last next time */
+        struct seat first = l->seats[0];
+        memmove(l->seats, l->seats + 1, (l->seat_count - 1) * sizeof(first));
+        l->seats[l->seat_count - 1] = first;
+    }
+}
+
+static void commit(struct ledger *l)
+{
+    struct err err;
+    if (desk_commit(l->desk, &err) < 0 && !l->death_is_logged) {
+        l->death_is_logged = true;
+        log_err(LOG_LEVEL_ERROR, "journal-stopped", &err);
+    }
+    for (size_t i = 0; i < l->seat_count; i++)
+        seat_write(&l->seats[i]);
+}
+
+/* ---- the supervisor ------------------------------------------------------------------------- */
+
+static void reloaded(struct ledger *l)
+{
+    struct err err;
+    desk_set_policy(l->desk, l->child.policy);
+    child_retired_done(&l->child.retired); /* nothing here borrows from the old ones */
+    if (l->journal != NULL && journal_death(l->journal) == NULL &&
+        start_write(l, "reload=1", 0, &err) < 0)
+        log_err(LOG_LEVEL_ERROR, "reload-not-recorded", &err); /* a dead journal says so itself */
+    rollup_now(l);
+    if (child_ready(&l->child, "") < 0)
+        log_warn("supervisor-silent", "about=reload");
+}
+
+static void on_message(struct ledger *l, struct imsg *m)
+{
+    struct err err;
+    enum imsg_type type = m->type;
+    uint32_t role = m->arg;
+    int fd = type == IMSG_PEER ? m->fds[0] : -1;
+    if (type == IMSG_STOP) {
+        l->is_cut_short = l->is_stopping;
+        l->is_stopping = true;
+        imsg_close_fds(m);
+        return;
+    }
+    if (child_take(&l->child, m, &err) < 0) {
+        log_err(LOG_LEVEL_ERROR, "message-refused", &err);
+        if (type == IMSG_CONFIG && child_failed(&l->child, &err) < 0)
+            log_warn("supervisor-silent", "about=reload");
+        return;
+    }
+    if (type == IMSG_CONFIG)
+        reloaded(l);
+    if (type != IMSG_PEER)
+        return;
+    if (l->child.replaced_fd >= 0)
+        seat_replaced(l, l->child.replaced_fd);
+    if (role == ROLE_WORKER)
+        seat_take(l, fd);
+}
+
+static void supervisor_read(struct ledger *l)
+{
+    for (;;) {
+        struct imsg m;
+        int rc = imsg_recv(l->child.imsg_fd, &m);
+        if (rc == 1) {
+            on_message(l, &m);
+            continue;
+        }
+        if (rc == -RF_ESYS && errno == EAGAIN)
+            return;
+        /* The end of the supervisor is the end of the gateway. */
+        l->is_stopping = true;
+        return;
+    }
+}
+
+/* ---- the loop ------------------------------------------------------------------------------- */
+
+static int wait_ms(const struct ledger *l)
+{
+    int64_t left = l->rollup_at_ms - clock_mono_ms();
+    if (desk_is_full(l->desk))
+        return 0;
+    for (size_t i = 0; i < l->seat_count; i++)
+        if (desk_has_message(l->seats[i].worker))
+            return 0;
+    return left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
+}
+
+static void turn(struct ledger *l)
+{
+    struct pollfd p[SEATS_MAX + 1];
+    nfds_t count = 0;
+    p[count++] = (struct pollfd){ .fd = l->child.imsg_fd, .events = POLLIN };
+    for (size_t i = 0; i < l->seat_count; i++) {
+        short events = buf_len(desk_answer(l->seats[i].worker)) > 0 ? POLLIN | POLLOUT : POLLIN;
+        p[count++] = (struct pollfd){ .fd = l->seats[i].fd, .events = events };
+    }
+    if (poll(p, count, wait_ms(l)) < 0 && errno != EINTR) {
+        log_error("poll-failed", "errno=%d", errno);
+        l->is_stopping = true;
+        return;
+    }
+    if (p[0].revents != 0)
+        supervisor_read(l);
+    seats_read(l);
+    if (clock_mono_ms() >= l->rollup_at_ms)
+        rollup_now(l);
+    commit(l);
+}
+
+static bool is_drained(const struct ledger *l)
+{
+    for (size_t i = 0; i < l->seat_count; i++)
+        if (!l->seats[i].is_empty || desk_has_message(l->seats[i].worker))
+            return false;
+    return true;
+}
+
+/* Everything that workers had sent when we were told to stop is written; then the last totals. */
+static void finish(struct ledger *l)
+{
+    int64_t until = clock_mono_ms() + l->child.config->shutdown_timeout_ms;
+    do {
+        for (size_t i = 0; i < l->seat_count; i++)
+            l->seats[i].is_empty = false;
+        seats_read(l);
+        commit(l);
+        supervisor_read(l);
+    } while (!l->is_cut_short && !is_drained(l) && clock_mono_ms() < until);
+    rollup_now(l);
+    commit(l);
+    until = clock_mono_ms() + FLUSH_WAIT_MS;
+    for (size_t i = 0; i < l->seat_count;) {
+        struct pollfd p = { .fd = l->seats[i].fd, .events = POLLOUT };
+        seat_write(&l->seats[i]);
+        if (buf_len(desk_answer(l->seats[i].worker)) == 0 || clock_mono_ms() >= until)
+            i++;
+        else
+            (void)poll(&p, 1, 10);
+    }
+    if (l->journal != NULL)
+        log_info("stopped", "entries=%" PRIu64 " journal=%s", journal_next_index(l->journal),
+                 journal_death(l->journal) == NULL ? "good" : "failed");
+}
+
+/* ---- starting ------------------------------------------------------------------------------- */
+
+/* A journal that cannot be opened leaves a desk that refuses everybody for that reason. */
+static int journal_start(struct ledger *l, struct journal_found *found, struct err *err)
+{
+    const struct config *config = l->child.config;
+    const struct journal_options options = { .state_dir = config->state_dir,
+                                             .name = config->name,
+                                             .lock_wait_ms = LOCK_WAIT_MS };
+    struct err why;
+    if (journal_open(&options, &l->journal, found, &why) < 0) {
+        l->journal = NULL;
+        l->death_is_logged = true;
+        log_err(LOG_LEVEL_ERROR, "journal-refused", &why);
+        return desk_new(NULL, l->child.policy, why.line, &l->desk, err);
+    }
+    if (found->cut_bytes > 0)
+        log_warn("journal-tail-cut", "file=%s offset=%" PRIu64 " bytes=%" PRIu64, found->cut_path,
+                 found->cut_at, found->cut_bytes);
+    if (!journal_keys_locked(l->journal))
+        log_warn("keys-not-locked", "hint=\"raise RLIMIT_MEMLOCK: day keys may be swapped out\"");
+    log_info("journal-open", "entries=%" PRIu64 " segments_checked=%zu", found->entries,
+             found->checked);
+    return desk_new(l->journal, l->child.policy, NULL, &l->desk, err);
+}
+
+static int narrow(struct ledger *l, char *report, size_t report_len, struct err *err)
+{
+    char journal[PATH_MAX], keys[PATH_MAX];
+    const char *read_write[] = { journal, keys, NULL };
+    (void)snprintf(journal, sizeof(journal), "%s/journal", l->child.config->state_dir);
+    (void)snprintf(keys, sizeof(keys), "%s/keys/day", l->child.config->state_dir);
+    const struct sandbox_paths paths = { .read_write = read_write };
+    return sandbox_enter(ROLE_LEDGER, &paths, l->child.config->sandbox_floor, report, report_len,
+                         err);
+}
+
+static int start(struct ledger *l, struct err *err)
+{
+    struct journal_found found = { 0 };
+    char report[256];
+    int rc = binary_digest(l->binary, err);
+    if (rc == 0)
+        rc = meter_map(l->child.meter_fd, &l->meter, err);
+    if (rc == 0)
+        rc = rollup_new(l->meter, &l->rollup, err);
+    if (rc == 0)
+        rc = journal_start(l, &found, err);
+    if (rc == 0)
+        rc = narrow(l, report, sizeof(report), err);
+    if (rc < 0)
+        return rc;
+    /* The first record of this start is on disk before anybody is served. Should that fail, the
+       journal is dead and the desk says so. */
+    if (l->journal != NULL && start_write(l, "start=1", found.cut_bytes, err) < 0 &&
+        journal_death(l->journal) == NULL)
+        return -err->code;
+    commit(l);
+    for (size_t i = 0; i < l->child.peer_count; i++)
+        if (l->child.peers[i].role == ROLE_WORKER)
+            seat_take(l, l->child.peers[i].fd);
+    l->rollup_at_ms = clock_mono_ms() + l->child.config->service_rollup_ms;
+    return child_ready(&l->child, report) < 0
+               ? err_set(err, RF_EUNAVAIL, "the supervisor does not listen")
+               : 0;
+}
+
+int ledger_main(int imsg_fd)
+{
+    static struct ledger l; /* large, and there is one */
+    struct err err;
+    int status = 0;
+    if (child_begin(imsg_fd, 0, &l.child, &err) < 0)
+        return err_exit_status(err.code);
+    if (start(&l, &err) < 0) {
+        log_err(LOG_LEVEL_ERROR, "start-failed", &err);
+        if (child_failed(&l.child, &err) < 0)
+            log_warn("supervisor-silent", "about=start");
+        status = err_exit_status(err.code);
+        goto out;
+    }
+    while (!l.is_stopping)
+        turn(&l);
+    finish(&l);
+out:
+    while (l.seat_count > 0)
+        seat_leave(&l, l.seat_count - 1);
+    desk_free(l.desk);
+    rollup_free(l.rollup);
+    meter_unmap(l.meter);
+    journal_close(l.journal);
+    child_done(&l.child);
+    return status;
+}

@@ -1,0 +1,214 @@
+#include "ledger/record.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "wire/rd.h"
+#include "wire/wr.h"
+
+/* Layout: docs/formats/journal.md, section 6. Reader and writer name the fields in the same order;
+   the table below keeps the two from drifting apart where there are many. */
+
+static const char *const kind_names[RECORD_KIND_COUNT] = {
+    [RECORD_NONE] = "none",
+    [RECORD_START] = "start",
+    [RECORD_SESSION_OPEN] = "session_open",
+    [RECORD_STATEMENT] = "statement",
+    [RECORD_RESULT] = "result",
+    [RECORD_DENIAL] = "denial",
+    [RECORD_SESSION_CLOSE] = "session_close",
+    [RECORD_SERVICE] = "service",
+};
+
+/* The public words in the order of the message. */
+static const size_t public_words[] = {
+    offsetof(struct record, region),  offsetof(struct record, entity),
+    offsetof(struct record, place),   offsetof(struct record, room),
+    offsetof(struct record, purpose), offsetof(struct record, rule),
+    offsetof(struct record, actor_kind),
+};
+
+static const size_t private_texts[] = {
+    offsetof(struct record, actor),    offsetof(struct record, client),
+    offsetof(struct record, listener), offsetof(struct record, database),
+    offsetof(struct record, role),
+};
+
+static const size_t last_texts[] = {
+    offsetof(struct record, relations),
+    offsetof(struct record, outcome),
+    offsetof(struct record, detail),
+};
+
+static const char *text_at(const struct record *r, size_t offset)
+{
+    const char *s;
+    memcpy(&s, (const char *)r + offset, sizeof(s));
+    return s != NULL ? s : "";
+}
+
+static void set_text(struct record *r, size_t offset, const char *s)
+{
+    memcpy((char *)r + offset, &s, sizeof(s));
+}
+
+/* A word: short printable ASCII that needs no escape in JSON. */
+static bool is_word(const char *s)
+{
+    size_t n = 0;
+    for (; s[n] != '\0'; n++)
+        if (n == RECORD_WORD_MAX || s[n] < 0x20 || s[n] > 0x7e || s[n] == '"' || s[n] == '\\')
+            return false;
+    return true;
+}
+
+static bool is_country(const char *s)
+{
+    if (s[0] == '\0')
+        return true;
+    return s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'A' && s[1] <= 'Z' && s[2] == '\0';
+}
+
+static bool is_valid(const struct record *r)
+{
+    for (size_t i = 0; i < RF_COUNT(public_words); i++)
+        if (!is_word(text_at(r, public_words[i])))
+            return false;
+    return r->kind > RECORD_NONE && r->kind < RECORD_KIND_COUNT && is_country(text_at(r, offsetof(struct record, place))) &&
+           r->wall_ms >= 0 && r->wall_ms <= RECORD_NUMBER_MAX &&
+           r->statement <= RECORD_NUMBER_MAX && r->rows <= RECORD_NUMBER_MAX &&
+           r->bytes <= RECORD_NUMBER_MAX && r->statements <= RECORD_NUMBER_MAX;
+}
+
+/* What record_write() will need after the length word. */
+static size_t message_size(const struct record *r)
+{
+    size_t n = 1 + 8 + 1 + 8 + RECORD_SESSION_ID_LEN + 8 + 3 * 8 + 4 + r->sql_len + 1 + 8;
+    for (size_t i = 0; i < RF_COUNT(public_words); i++)
+        n += strlen(text_at(r, public_words[i])) + 1;
+    for (size_t i = 0; i < RF_COUNT(private_texts); i++)
+        n += strlen(text_at(r, private_texts[i])) + 1;
+    for (size_t i = 0; i < RF_COUNT(last_texts); i++)
+        n += strlen(text_at(r, last_texts[i])) + 1;
+    return n + strlen(text_at(r, offsetof(struct record, statement_kind))) + 1;
+}
+
+static void write_texts(struct wr *w, const struct record *r, const size_t *offsets, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        wr_cstr(w, text_at(r, offsets[i]));
+}
+
+int record_write(struct buf *to, uint64_t seq, const struct record *record)
+{
+    if (!is_valid(record) || seq == 0 || seq > RECORD_NUMBER_MAX)
+        return -RF_EINVAL;
+    if (record->sql_len > RECORD_MAX)
+        return -RF_ETOOBIG;
+    size_t n = message_size(record);
+    if (n > RECORD_MAX || n + 4 > to->max - buf_len(to))
+        return -RF_ETOOBIG;
+    if (buf_reserve(to, n + 4) == NULL) /* from here on nothing can fail */
+        return -RF_ENOMEM;
+    struct wr w = wr_to(to);
+    wr_u32(&w, (uint32_t)n);
+    wr_u8(&w, RECORD_MSG_RECORD);
+    wr_u64(&w, seq);
+    wr_u8(&w, (uint8_t)record->kind);
+    wr_u64(&w, (uint64_t)record->wall_ms);
+    wr_bytes(&w, record->session, sizeof(record->session));
+    wr_u64(&w, record->statement);
+    write_texts(&w, record, public_words, RF_COUNT(public_words));
+    wr_u64(&w, record->rows);
+    wr_u64(&w, record->bytes);
+    wr_u64(&w, record->statements);
+    write_texts(&w, record, private_texts, RF_COUNT(private_texts));
+    wr_str32(&w, record->sql != NULL ? record->sql : "", record->sql_len);
+    wr_u8(&w, 0);
+    wr_cstr(&w, text_at(record, offsetof(struct record, statement_kind)));
+    wr_u64(&w, record->fingerprint);
+    write_texts(&w, record, last_texts, RF_COUNT(last_texts));
+    return wr_done(&w) ? 0 : -RF_EBUG;
+}
+
+static void read_texts(struct rd *r, struct record *to, const size_t *offsets, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        set_text(to, offsets[i], rd_cstr(r));
+}
+
+int record_read(const void *bytes, size_t n, uint64_t *ret_seq, struct record *ret)
+{
+    struct rd r = rd_of(bytes, n);
+    struct record m = { 0 };
+    if (n > RECORD_MAX || rd_u8(&r) != RECORD_MSG_RECORD)
+        return -RF_EPROTO;
+    uint64_t seq = rd_u64(&r);
+    m.kind = (enum record_kind)rd_u8(&r);
+    uint64_t wall_ms = rd_u64(&r);
+    const uint8_t *session = rd_bytes(&r, sizeof(m.session));
+    if (session != NULL)
+        memcpy(m.session, session, sizeof(m.session));
+    m.statement = rd_u64(&r);
+    read_texts(&r, &m, public_words, RF_COUNT(public_words));
+    m.rows = rd_u64(&r);
+    m.bytes = rd_u64(&r);
+    m.statements = rd_u64(&r);
+    read_texts(&r, &m, private_texts, RF_COUNT(private_texts));
+    m.sql = rd_str32(&r, &m.sql_len);
+    bool sql_ends = rd_u8(&r) == 0;
+    m.statement_kind = rd_cstr(&r);
+    m.fingerprint = rd_u64(&r);
+    read_texts(&r, &m, last_texts, RF_COUNT(last_texts));
+    if (!rd_done(&r) || !sql_ends || wall_ms > RECORD_NUMBER_MAX)
+        return -RF_EPROTO;
+    m.wall_ms = (int64_t)wall_ms;
+    if (seq == 0 || seq > RECORD_NUMBER_MAX || !is_valid(&m))
+        return -RF_EPROTO;
+    *ret_seq = seq;
+    *ret = m;
+    return 0;
+}
+
+int record_hello_write(struct buf *to, uint64_t instance, const char *name)
+{
+    size_t len = strlen(name);
+    size_t n = 1 + 8 + 4 + len;
+    if (instance == 0 || len == 0 || !is_word(name))
+        return -RF_EINVAL;
+    if (n + 4 > to->max - buf_len(to))
+        return -RF_ETOOBIG;
+    if (buf_reserve(to, n + 4) == NULL)
+        return -RF_ENOMEM;
+    struct wr w = wr_to(to);
+    wr_u32(&w, (uint32_t)n);
+    wr_u8(&w, RECORD_MSG_HELLO);
+    wr_u64(&w, instance);
+    wr_str32(&w, name, len);
+    return wr_done(&w) ? 0 : -RF_EBUG;
+}
+
+int record_hello_read(const void *bytes, size_t n, uint64_t *ret_instance,
+                      char ret_name[RECORD_WORD_MAX + 1])
+{
+    struct rd r = rd_of(bytes, n);
+    char name[RECORD_WORD_MAX + 1] = "";
+    size_t len;
+    bool is_hello = rd_u8(&r) == RECORD_MSG_HELLO;
+    uint64_t instance = rd_u64(&r);
+    const char *said = rd_str32(&r, &len);
+    if (!is_hello || !rd_done(&r) || instance == 0 || len == 0 || len > RECORD_WORD_MAX)
+        return -RF_EPROTO;
+    memcpy(name, said, len);
+    if (strlen(name) != len || !is_word(name))
+        return -RF_EPROTO;
+    *ret_instance = instance;
+    memcpy(ret_name, name, sizeof(name));
+    return 0;
+}
+
+const char *record_kind_name(enum record_kind kind)
+{
+    return kind > RECORD_NONE && kind < RECORD_KIND_COUNT ? kind_names[kind]
+                                                          : kind_names[RECORD_NONE];
+}

@@ -1,0 +1,87 @@
+/* record.h - what happened, as a worker tells the ledger (docs/formats/journal.md).
+ *
+ * Every record has a public part, without personal data, and a private part that the ledger seals
+ * with the day's key before it reaches the journal. Strings are borrowed; NULL and "" are the same:
+ * not said. */
+#ifndef RF_LEDGER_RECORD_H
+#define RF_LEDGER_RECORD_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum record_kind {
+    RECORD_NONE,
+    RECORD_START,          /* a gateway process began: digests of binary and policy */
+    RECORD_SESSION_OPEN,   /* a person's session, before its first ReadyForQuery */
+    RECORD_STATEMENT,      /* a person's statement, as it is forwarded */
+    RECORD_RESULT,         /* rows and bytes about to be released; several a statement */
+    RECORD_DENIAL,         /* login, statement or parameter refused */
+    RECORD_SESSION_CLOSE,
+    RECORD_SERVICE,        /* roll-up of one service's counters */
+    RECORD_KIND_COUNT
+};
+
+/* RECORD_MAX counts what follows the length word. The public strings are words of at most
+   RECORD_WORD_MAX printable ASCII characters without quote and backslash, so that no text of a
+   client fits through by mistake; place is two capitals or empty. */
+enum { RECORD_SESSION_ID_LEN = 16, RECORD_MAX = 80 * 1024, RECORD_WORD_MAX = 63 };
+
+/* Most that a number of a record may be (and a seq): what JSON readers hold exactly. */
+#define RECORD_NUMBER_MAX ((INT64_C(1) << 53) - 1)
+
+struct record {
+    enum record_kind kind;
+    int64_t wall_ms;
+    uint8_t session[RECORD_SESSION_ID_LEN]; /* random per session; zero when there is none */
+    uint64_t statement;      /* from 1 within the session; 0: none */
+
+    /* public */
+    const char *region;
+    const char *entity;
+    const char *place;       /* ISO country */
+    const char *room;
+    const char *purpose;
+    const char *rule;        /* that decided, denials */
+    const char *actor_kind;  /* "person", "service", "unknown" */
+    uint64_t rows, bytes;    /* RESULT: of this chunk; SESSION_CLOSE: in all; SERVICE: cumulative */
+    uint64_t statements;     /* SESSION_CLOSE, SERVICE */
+
+    /* private: sealed */
+    const char *actor;
+    const char *client;      /* address and port */
+    const char *listener;
+    const char *database;    /* alias */
+    const char *role;        /* database role */
+    const char *sql;
+    size_t sql_len;
+    const char *statement_kind;
+    uint64_t fingerprint;
+    const char *relations;
+    const char *outcome;     /* command tag, SQLSTATE, or "" while a result goes on */
+    const char *detail;      /* START: digests; DENIAL: what was refused */
+};
+
+/* Messages on the stream between a worker and the ledger, each u32 length (of what follows) and:
+   worker: HELLO u8 1, u64 instance, str32 name     first; instance is random per worker process
+           RECORD u8 2, u64 seq, record              seq from 1, by one, per instance
+   ledger: WELCOME u8 1, u64 last durable seq of that instance (0: none)
+           ACK u8 2, u64 seq                          all up to seq are durable
+           REFUSED u8 3, str32 reason                 the ledger takes no more (disk full, sync error) */
+enum record_message { RECORD_MSG_HELLO = 1, RECORD_MSG_RECORD = 2 };
+enum record_answer { RECORD_ANSWER_WELCOME = 1, RECORD_ANSWER_ACK = 2, RECORD_ANSWER_REFUSED = 3 };
+
+/* 0, or with TO as it was: -RF_EINVAL for a value that the rules above refuse, -RF_ETOOBIG past
+   RECORD_MAX or the buffer's ceiling, -RF_ENOMEM. */
+RF_CHECK int record_hello_write(struct buf *to, uint64_t instance, const char *name);
+RF_CHECK int record_write(struct buf *to, uint64_t seq, const struct record *record);
+/* Strings borrow from BYTES (the message after its length word) and end in NUL. -RF_EPROTO for
+   anything else than what the writers above make. */
+RF_CHECK int record_read(const void *bytes, size_t n, uint64_t *ret_seq, struct record *ret);
+RF_CHECK int record_hello_read(const void *bytes, size_t n, uint64_t *ret_instance,
+                               char ret_name[RECORD_WORD_MAX + 1]);
+
+const char *record_kind_name(enum record_kind kind);
+
+#endif

@@ -1,0 +1,408 @@
+#include "policy/config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "policy/arena.h"
+#include "policy/field.h"
+#include "policy/mistakes.h"
+#include "policy/quantity.h"
+
+enum { PATH_LEN_MAX = 1000, HOSTS_MAX = 16, LISTEN_MAX = 64, DATABASES_MAX = 200 };
+
+/* A socket's name must fit into the kernel's sockaddr_un with its NUL. */
+enum { UNIX_PATH_MAX_LEN = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
+
+/* The plain value and the memory behind it. */
+struct config_owned {
+    struct config config;
+    struct arena arena;
+};
+
+#define ARRAY_AT(type, member, count) FIELD_AT(type, member), .count_offset = offsetof(type, count)
+#define FIELDS(table)                 .fields = table, .field_count = RF_COUNT(table)
+
+/* -- listen -- */
+
+enum { TLS_OFF, TLS_OPTIONAL, TLS_REQUIRED };
+static const struct field_word listen_tls_words[] = {
+    { "required", TLS_REQUIRED }, { "optional", TLS_OPTIONAL }, { "off", TLS_OFF }, { NULL, 0 }
+};
+
+static void read_listen_tls(struct field_reader *r, const struct field_at *at,
+                            const struct yaml_node *node, void *record)
+{
+    struct config_listen *l = record;
+    int64_t tls;
+    if (!field_read_word(r, at, listen_tls_words, node, &tls))
+        return;
+    l->tls_required = tls == TLS_REQUIRED;
+    l->tls_offered = tls != TLS_OFF;
+}
+
+/* Kept as the text of the file; FIELD_ADDRESS would keep the bits. */
+static void read_address(struct field_reader *r, const struct field_at *at,
+                         const struct yaml_node *node, void *record)
+{
+    struct config_listen *l = record;
+    struct policy_range range;
+    char found[FIELD_FOUND_MAX];
+    if (node->kind != YAML_TEXT || strchr(node->text, '/') != NULL ||
+        !quantity_range(node->text, &range)) {
+        field_wrong(r, at, node->line, "expected an address such as 127.0.0.1 or ::1, found %s",
+                    field_found(node, found));
+        return;
+    }
+    l->address = arena_strndup(r->arena, node->text, strlen(node->text));
+    if (l->address == NULL)
+        r->no_memory = true;
+}
+
+static const struct field listen_fields[] = {
+    { "address", FIELD_OTHER, .one_of = true, .read = read_address },
+    { "port", FIELD_INTEGER, FIELD_AT(struct config_listen, port), .min = 1, .max = 65535 },
+    { "unix", FIELD_PATH, .one_of = true, FIELD_AT(struct config_listen, unix_path),
+      .max = UNIX_PATH_MAX_LEN },
+    { "tls", FIELD_OTHER, .read = read_listen_tls },
+};
+static const struct config_listen listen_initial = { .tls_required = true, .tls_offered = true };
+static const struct field_shape listen_shape = { .what = "a listening socket",
+                                                 .size = sizeof(struct config_listen),
+                                                 FIELDS(listen_fields),
+                                                 .initial = &listen_initial,
+                                                 .line_offset =
+                                                     offsetof(struct config_listen, line) };
+
+/* -- databases -- */
+
+static void read_host(struct field_reader *r, const struct field_at *at,
+                      const struct yaml_node *node, void *record)
+{
+    struct config_host *h = record;
+    char found[FIELD_FOUND_MAX];
+    const char *host;
+    size_t len;
+    if (node->kind != YAML_TEXT || !quantity_host_port(node->text, &host, &len, &h->port)) {
+        field_wrong(r, at, node->line, "expected HOST:PORT, [V6]:PORT or /FOLDER:PORT, found %s",
+                    field_found(node, found));
+        return;
+    }
+    h->host = arena_strndup(r->arena, host, len);
+    if (h->host == NULL)
+        r->no_memory = true;
+}
+
+static const struct field host_fields[] = {
+    { "host", FIELD_OTHER, .required = true, .read = read_host },
+};
+static const struct field_shape host_shape = { .what = "HOST:PORT",
+                                               .size = sizeof(struct config_host),
+                                               FIELDS(host_fields),
+                                               .short_form = "host",
+                                               .line_offset = FIELD_NO_LINE };
+
+static const struct field_word server_tls_words[] = { { "verify-full", SERVER_TLS_VERIFY_FULL },
+                                                      { "require", SERVER_TLS_REQUIRE },
+                                                      { "off", SERVER_TLS_OFF },
+                                                      { NULL, 0 } };
+static const struct field_word pool_words[] = { { "session", POOL_SESSION },
+                                                { "transaction", POOL_TRANSACTION },
+                                                { NULL, 0 } };
+
+enum { DEFAULT_POOL = 20, POOL_MOST = 10000 };
+static const int64_t day_ms = 24 * 60 * 60 * 1000;
+
+static const struct field pool_fields[] = {
+    { "mode", FIELD_WORD, FIELD_AT(struct config_database, pool_mode), .words = pool_words },
+    { "size", FIELD_INTEGER, FIELD_AT(struct config_database, pool_size), .min = 1,
+      .max = POOL_MOST },
+    { "idle", FIELD_DURATION, FIELD_AT(struct config_database, server_idle_ms), .min = 1000,
+      .max = day_ms },
+    { "lifetime", FIELD_DURATION, FIELD_AT(struct config_database, server_lifetime_ms), .min = 1000,
+      .max = day_ms },
+};
+static const struct field_shape pool_shape = { .what = "the pool", FIELDS(pool_fields) };
+
+#define DATABASE(member) FIELD_AT(struct config_database, member)
+static const struct field database_fields[] = {
+    { "region", FIELD_NAME, .required = true, DATABASE(region) },
+    { "database", FIELD_TEXT, .required = true, DATABASE(dbname), .max = 63 },
+    { "primary", FIELD_LIST, .required = true,
+      ARRAY_AT(struct config_database, primary, primary_count), .max = HOSTS_MAX,
+      .shape = &host_shape },
+    { "standby", FIELD_LIST, ARRAY_AT(struct config_database, standby, standby_count),
+      .max = HOSTS_MAX, .shape = &host_shape },
+    { "tls", FIELD_WORD, DATABASE(tls), .words = server_tls_words },
+    { "tls_ca", FIELD_PATH, DATABASE(tls_ca), .max = PATH_LEN_MAX },
+    { "tls_certificate", FIELD_PATH, DATABASE(tls_certificate), .max = PATH_LEN_MAX },
+    { "tls_key", FIELD_PATH, DATABASE(tls_key), .max = PATH_LEN_MAX },
+    { "passfile", FIELD_PATH, DATABASE(passfile), .max = PATH_LEN_MAX },
+    { "pool", FIELD_SECTION, .shape = &pool_shape },
+};
+static const struct config_database database_initial = { .tls = SERVER_TLS_VERIFY_FULL,
+                                                         .pool_mode = POOL_SESSION,
+                                                         .pool_size = DEFAULT_POOL,
+                                                         .server_idle_ms = 10 * 60 * 1000,
+                                                         .server_lifetime_ms = 60 * 60 * 1000 };
+static const struct field_shape database_shape = { .what = "a database",
+                                                   .size = sizeof(struct config_database),
+                                                   FIELDS(database_fields),
+                                                   .initial = &database_initial,
+                                                   .key_offset =
+                                                       offsetof(struct config_database, alias),
+                                                   .line_offset =
+                                                       offsetof(struct config_database, line) };
+
+/* -- the file -- */
+
+static const struct field tls_fields[] = {
+    { "certificate", FIELD_PATH, FIELD_AT(struct config, tls_certificate), .max = PATH_LEN_MAX },
+    { "key", FIELD_PATH, FIELD_AT(struct config, tls_key), .max = PATH_LEN_MAX },
+    { "client_ca", FIELD_PATH, FIELD_AT(struct config, tls_client_ca), .max = PATH_LEN_MAX },
+};
+static const struct field_shape tls_shape = { .what = "the TLS files", FIELDS(tls_fields) };
+
+#define LIMIT(key, member, type, least, most, default, reloadable, sentence) \
+    { key, FIELD_##type, FIELD_AT(struct config, member), .min = least, .max = most },
+static const struct field limit_fields[] = {
+#include "policy/tbl/config.def"
+};
+#undef LIMIT
+static const struct field_shape limits_shape = { .what = "the limits", FIELDS(limit_fields) };
+
+static const struct field_word sandbox_words[] = {
+    { "full", SANDBOX_FULL }, { "seccomp", SANDBOX_SECCOMP }, { "none", SANDBOX_NONE }, { NULL, 0 }
+};
+static const struct field_word log_words[] = { { "error", LOG_LEVEL_ERROR },
+                                               { "warn", LOG_LEVEL_WARN },
+                                               { "info", LOG_LEVEL_INFO },
+                                               { "debug", LOG_LEVEL_DEBUG },
+                                               { NULL, 0 } };
+
+#define CONFIG_PATH(member) FIELD_AT(struct config, member), .max = PATH_LEN_MAX
+static const struct field config_fields[] = {
+    { "name", FIELD_NAME, .required = true, FIELD_AT(struct config, name) },
+    { "place", FIELD_PLACE, .required = true, FIELD_AT(struct config, place) },
+    { "policy", FIELD_PATH, .required = true, CONFIG_PATH(policy_path) },
+    { "credentials", FIELD_PATH, .required = true, CONFIG_PATH(credentials_path) },
+    { "state", FIELD_PATH, .required = true, CONFIG_PATH(state_dir) },
+    { "run", FIELD_PATH, .required = true, CONFIG_PATH(run_dir) },
+    { "user", FIELD_NAME, FIELD_AT(struct config, user) },
+    { "tls", FIELD_SECTION, .shape = &tls_shape },
+    { "listen", FIELD_LIST, .required = true, ARRAY_AT(struct config, listen, listen_count),
+      .max = LISTEN_MAX, .shape = &listen_shape },
+    { "databases", FIELD_MAP, .required = true, ARRAY_AT(struct config, databases, database_count),
+      .max = DATABASES_MAX, .shape = &database_shape },
+    { "limits", FIELD_SECTION, .shape = &limits_shape },
+    { "workers", FIELD_INTEGER, FIELD_AT(struct config, workers), .min = 0, .max = 64 },
+    { "sandbox", FIELD_WORD, FIELD_AT(struct config, sandbox_floor), .words = sandbox_words },
+    { "log", FIELD_WORD, FIELD_AT(struct config, log_level), .words = log_words },
+};
+static const struct field_shape config_shape = { .what = "a configuration", FIELDS(config_fields) };
+
+static const struct config config_initial = {
+#define LIMIT(key, member, type, least, most, default, reloadable, sentence) .member = default,
+#include "policy/tbl/config.def"
+#undef LIMIT
+    .sandbox_floor = SANDBOX_FULL,
+    .log_level = LOG_LEVEL_INFO,
+};
+
+/* -- what no single key shows -- */
+
+static bool same_socket(const struct config_listen *a, const struct config_listen *b)
+{
+    if (a->unix_path != NULL && b->unix_path != NULL)
+        return strcmp(a->unix_path, b->unix_path) == 0;
+    if (a->address != NULL && b->address != NULL)
+        return a->port == b->port && strcmp(a->address, b->address) == 0;
+    return false;
+}
+
+static void check_listen(struct field_reader *r, struct config *c, size_t index)
+{
+    struct config_listen *l = &c->listen[index];
+    if (l->unix_path != NULL) {
+        if (l->port != 0)
+            field_wrong(r, NULL, l->line, "listen[%zu]: a unix socket has no \"port\"", index);
+        l->tls_required = l->tls_offered = false; /* the kernel vouches for both ends */
+    }
+    if (l->address != NULL && l->port == 0)
+        field_wrong(r, NULL, l->line, "listen[%zu]: an address needs a \"port\"", index);
+    if (l->tls_offered && (c->tls_certificate == NULL || c->tls_key == NULL))
+        field_wrong(r, NULL, l->line,
+                    "listen[%zu]: TLS needs \"certificate\" and \"key\" under \"tls\"", index);
+    for (size_t i = 0; i < index; i++)
+        if (same_socket(&c->listen[i], l))
+            field_wrong(r, NULL, l->line, "listen[%zu]: the same socket as listen[%zu]", index, i);
+}
+
+static void check_database(struct field_reader *r, const struct config_database *d)
+{
+    if (strcmp(d->alias, "pgbouncer") == 0 || strcmp(d->alias, "ringfence") == 0)
+        field_wrong(r, NULL, d->line, "databases.%s: this name is the gateway's own console",
+                    d->alias);
+    if (d->tls == SERVER_TLS_VERIFY_FULL && d->tls_ca == NULL)
+        field_wrong(r, NULL, d->line, "databases.%s: tls verify-full needs \"tls_ca\"", d->alias);
+    if ((d->tls_certificate == NULL) != (d->tls_key == NULL))
+        field_wrong(r, NULL, d->line,
+                    "databases.%s: \"tls_certificate\" and \"tls_key\" go together", d->alias);
+    if (d->tls == SERVER_TLS_OFF && d->tls_certificate != NULL)
+        field_wrong(r, NULL, d->line, "databases.%s: a client certificate needs TLS", d->alias);
+}
+
+static void check(struct field_reader *r, struct config *c)
+{
+    if ((c->tls_certificate == NULL) != (c->tls_key == NULL))
+        field_wrong(r, NULL, 0, "tls: \"certificate\" and \"key\" go together");
+    for (size_t i = 0; i < c->listen_count; i++)
+        check_listen(r, c, i);
+    for (size_t i = 0; i < c->database_count; i++)
+        check_database(r, &c->databases[i]);
+}
+
+/* -- parse and load -- */
+
+/* PATH made absolute; its folder is where relative paths of the file start. */
+static int set_path(struct config_owned *owned, const char *path, char **ret_folder)
+{
+    char here[PATH_LEN_MAX + 1];
+    if (path[0] == '/')
+        owned->config.path = arena_strndup(&owned->arena, path, strlen(path));
+    else if (getcwd(here, sizeof(here)) != NULL)
+        owned->config.path = arena_printf(&owned->arena, "%s/%s", here, path);
+    if (owned->config.path == NULL)
+        return -RF_ENOMEM;
+    size_t len = (size_t)(strrchr(owned->config.path, '/') - owned->config.path);
+    *ret_folder = arena_strndup(&owned->arena, owned->config.path, len);
+    return *ret_folder == NULL ? -RF_ENOMEM : 0;
+}
+
+static int read_config(const char *path, const char *text, size_t len, struct config_owned *owned,
+                       struct arena *scratch, struct mistakes *mistakes)
+{
+    char *folder;
+    const struct yaml_node *root;
+    int rc = set_path(owned, path, &folder);
+    if (rc < 0)
+        return rc;
+    struct field_reader r = { .file = path,
+                              .folder = folder,
+                              .arena = &owned->arena,
+                              .scratch = scratch,
+                              .mistakes = mistakes };
+    rc = yaml_tree_read(path, text, len, scratch, &root, mistakes);
+    if (root == NULL)
+        return rc;
+    field_read_root(&r, &config_shape, root, &owned->config);
+    if (r.no_memory)
+        return -RF_ENOMEM;
+    check(&r, &owned->config);
+    return r.wrong ? -RF_ECONFIG : rc;
+}
+
+int config_parse(const char *path, const char *text, size_t len, struct config **ret_config,
+                 struct mistakes *mistakes)
+{
+    struct arena scratch;
+    struct config_owned *owned = mem_zalloc(1, sizeof(*owned));
+    int rc = -RF_ENOMEM;
+    arena_init(&scratch);
+    if (owned == NULL)
+        goto out;
+    arena_init(&owned->arena);
+    owned->config = config_initial;
+    rc = read_config(path, text, len, owned, &scratch, mistakes);
+    if (rc < 0)
+        goto out;
+    *ret_config = &owned->config;
+    owned = NULL;
+out:
+    if (rc == -RF_ENOMEM)
+        mistakes_add(mistakes, path, 0, "out of memory");
+    config_free(owned != NULL ? &owned->config : NULL);
+    arena_done(&scratch);
+    return rc;
+}
+
+int config_load(const char *path, struct config **ret_config, struct mistakes *mistakes)
+{
+    struct err err;
+    char *text;
+    size_t len;
+    int rc = fd_read_file(path, YAML_BYTES_MAX, &text, &len, &err);
+    if (rc < 0) {
+        mistakes_add(mistakes, path, 0, "%s", err.line);
+        return rc;
+    }
+    rc = config_parse(path, text, len, ret_config, mistakes);
+    mem_free(text);
+    return rc;
+}
+
+void config_free(struct config *c)
+{
+    if (c == NULL)
+        return;
+    struct config_owned *owned = RF_OWNER(c, struct config_owned, config);
+    arena_done(&owned->arena);
+    mem_free(owned);
+}
+
+const struct config_database *config_database_find(const struct config *c, const char *alias)
+{
+    for (size_t i = 0; i < c->database_count; i++)
+        if (strcmp(c->databases[i].alias, alias) == 0)
+            return &c->databases[i];
+    return NULL;
+}
+
+/* -- against the policy -- */
+
+static bool is_any(const struct in6_addr *address)
+{
+    static const struct in6_addr any4 = { { { [10] = 0xff, [11] = 0xff } } };
+    return IN6_IS_ADDR_UNSPECIFIED(address) || memcmp(address, &any4, sizeof(any4)) == 0;
+}
+
+static bool listens_in_policy(const struct config_listen *l, const struct policy *p)
+{
+    struct policy_range range;
+    if (l->address == NULL || !quantity_range(l->address, &range) || is_any(&range.address))
+        return true; /* unix, or any address: the session's own will be looked up */
+    return policy_network_of(p->listeners, p->listener_count, &range.address) != NULL;
+}
+
+int config_check_policy(const struct config *c, const struct policy *p, struct mistakes *mistakes)
+{
+    int rc = 0;
+    for (size_t i = 0; i < c->listen_count; i++) {
+        if (listens_in_policy(&c->listen[i], p))
+            continue;
+        mistakes_add(mistakes, c->path, c->listen[i].line,
+                     "listen[%zu]: address %s is not among the listeners of the policy", i,
+                     c->listen[i].address);
+        rc = -RF_ECONFIG;
+    }
+    for (size_t i = 0; i < c->database_count; i++) {
+        const struct config_database *d = &c->databases[i];
+        const struct policy_region *region = policy_region_find(p, d->region);
+        if (region != NULL && policy_is_home(region, c->place))
+            continue;
+        if (region == NULL)
+            mistakes_add(mistakes, c->path, d->line,
+                         "databases.%s: region \"%s\" is not in the policy", d->alias, d->region);
+        else
+            mistakes_add(mistakes, c->path, d->line,
+                         "databases.%s: a gateway in %s does not serve region \"%s\", whose home "
+                         "is %s",
+                         d->alias, c->place.code, d->region, region->home->name);
+        rc = -RF_ECONFIG;
+    }
+    return rc;
+}

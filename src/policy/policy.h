@@ -1,0 +1,206 @@
+/* policy.h - the rules: who is who, where each may act, what each table discloses.
+ *
+ * One reviewed YAML file (docs/man/ringfence-policy.5), parsed whole into this plain, read-only
+ * value; strings and arrays live as long as the policy. Arrays are in file order. Anything the file
+ * does not say is refused, not guessed. No I/O except in policy_load(). */
+#ifndef RF_POLICY_POLICY_H
+#define RF_POLICY_POLICY_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct mistakes;
+
+/* ISO 3166-1 alpha-2 in capitals; empty: this source names no place. */
+struct place {
+    char code[3];
+};
+
+struct policy_jurisdiction {
+    char *name;
+    struct place *countries;
+    size_t country_count;
+};
+
+struct policy_region {
+    char *name;
+    const struct policy_jurisdiction *home;
+    struct place place;      /* where its servers stand */
+    bool persons_on_primary; /* `persons_on_primary: accept`: no standby, residuals accepted */
+};
+
+struct policy_entity {
+    char *name;
+    struct place country;
+};
+
+/* An address range, IPv4 or IPv6 (IPv4 is held as ::ffff:a.b.c.d). */
+struct policy_range {
+    struct in6_addr address;
+    unsigned prefix_len; /* 0..128 */
+};
+
+/* What a listener or a network says about the place of who comes through it. An empty place means
+   `identity`: it says nothing of its own. */
+struct policy_network {
+    char *name;
+    struct policy_range range;
+    struct place place;
+};
+
+enum actor_kind { ACTOR_NONE, ACTOR_PERSON, ACTOR_SERVICE };
+
+/* In which rows a session moves (DESIGN 4). CLEAR is for services alone. */
+enum room { ROOM_NONE, ROOM_STATS, ROOM_MASKED, ROOM_CLEAR, ROOM_COUNT };
+
+enum table_access { TABLE_NONE, TABLE_READ, TABLE_WRITE };
+
+/* What one service may do in one region. */
+struct policy_service_access {
+    const struct policy_region *region;
+    struct place *from; /* places it may act from; never empty */
+    size_t from_count;
+    enum table_access all_tables; /* TABLE_NONE: only the named ones */
+    struct policy_service_table {
+        char *schema, *table;
+        enum table_access access;
+    } * tables;
+    size_t table_count;
+};
+
+struct policy_actor {
+    char *name; /* also the database role's name (persons: NAME.ROOM) */
+    enum actor_kind kind;
+    const struct policy_entity *entity;
+    struct place place;   /* where the identity is based */
+    char *department;     /* persons; may be NULL */
+    char *manager;        /* persons; name of another actor, may be NULL */
+    char *certificate_cn; /* may be NULL: no login by client certificate */
+    bool suspended;
+    struct policy_service_access *access; /* services */
+    size_t access_count;
+};
+
+/* DESIGN 2. A column without a class is not visible; CLASS_NOTHING is `none`. */
+enum class_id {
+    CLASS_UNSET,
+    CLASS_NOTHING,
+    CLASS_IDENTITY,
+    CLASS_CONTACT,
+    CLASS_LOCATION,
+    CLASS_ACTIVITY,
+    CLASS_GRAPH,
+    CLASS_CONTENT,
+    CLASS_PAYMENT,
+    CLASS_CHILD,
+    CLASS_COUNT
+};
+
+enum mask_id {
+    MASK_UNSET,
+    MASK_CLEAR,     /* as it is; only for class none */
+    MASK_PSEUDONYM, /* keyed, same type, one key a region and month */
+    MASK_REDACT,    /* a constant of the same type */
+    MASK_DAY,       /* time cut to the day (UTC) */
+    MASK_YEAR,      /* date or time cut to the year */
+    MASK_COARSE,    /* number rounded down to a multiple of `step` */
+    MASK_NULL,
+    MASK_ABSENT, /* the column is not in the masked view */
+    MASK_COUNT
+};
+
+struct policy_column {
+    char *name;
+    enum class_id class_id;
+    enum mask_id mask; /* the class's default unless the column says so */
+    char *domain;      /* pseudonym: columns that join share it (default: "subject" for subject
+                          keys and foreign subjects, else SCHEMA.TABLE.COLUMN) */
+    int64_t step;      /* coarse */
+    unsigned line;
+};
+
+struct policy_table {
+    char *schema, *name;
+    char *subject;   /* column with the subject's key; NULL: no personal data */
+    char *residency; /* column with the country; NULL only without subject */
+    char *birthdate; /* column that tells children, on one table: the subjects' own */
+    struct policy_column *columns;
+    size_t column_count;
+    unsigned line;
+};
+
+/* One aggregate view in `stats`: SELECT dimensions, measures GROUP BY dimensions, groups of fewer
+   than minimum distinct subjects left out. */
+struct policy_statistic {
+    char *name;
+    const struct policy_table *table;
+    struct policy_dimension {
+        char *column;
+        char *name;        /* of the output column */
+        enum mask_id mask; /* MASK_CLEAR, MASK_DAY, MASK_YEAR, MASK_COARSE */
+        int64_t step;
+        bool month; /* time cut to the month */
+    } * dimensions;
+    size_t dimension_count;
+    struct policy_measure {
+        enum measure { MEASURE_COUNT_ROWS, MEASURE_COUNT_SUBJECTS, MEASURE_SUM, MEASURE_AVG } what;
+        char *column; /* SUM, AVG */
+        char *name;
+    } * measures;
+    size_t measure_count;
+    int64_t minimum; /* at least 5 */
+    unsigned line;
+};
+
+struct policy {
+    char *company;
+    uint8_t digest[32]; /* SHA-256 of the file's bytes */
+    unsigned adult_age; /* years; default 18 */
+    struct policy_jurisdiction *jurisdictions;
+    size_t jurisdiction_count;
+    struct policy_region *regions;
+    size_t region_count;
+    struct policy_entity *entities;
+    size_t entity_count;
+    struct policy_network *listeners; /* by local address */
+    size_t listener_count;
+    struct policy_network *networks; /* by client address; the longest prefix wins */
+    size_t network_count;
+    enum room room_home, room_abroad; /* persons; default masked, stats */
+    char **purposes;
+    size_t purpose_count;
+    struct policy_actor *actors;
+    size_t actor_count;
+    struct policy_table *tables;
+    size_t table_count;
+    struct policy_statistic *statistics;
+    size_t statistic_count;
+};
+
+/* Parse LEN bytes of YAML called NAME in messages. On 0 the caller owns *RET; otherwise it is
+   untouched and MISTAKES holds every mistake found. */
+RF_CHECK int policy_parse(const char *name, const char *text, size_t len,
+                          struct policy **ret_policy, struct mistakes *mistakes);
+RF_CHECK int policy_load(const char *path, struct policy **ret_policy, struct mistakes *mistakes);
+void policy_free(struct policy *p); /* NULL is welcome */
+
+/* Look-ups; NULL when there is none. Names compare whole and byte by byte. */
+const struct policy_actor *policy_actor_find(const struct policy *p, const char *name);
+const struct policy_actor *policy_actor_by_cn(const struct policy *p, const char *cn);
+const struct policy_region *policy_region_find(const struct policy *p, const char *name);
+const struct policy_table *policy_table_find(const struct policy *p, const char *schema,
+                                             const char *name);
+bool policy_is_home(const struct policy_region *region, struct place place);
+
+/* The network or listener that ADDRESS falls into (longest prefix), or NULL. */
+const struct policy_network *policy_network_of(const struct policy_network *list, size_t count,
+                                               const struct in6_addr *address);
+
+const char *policy_room_name(enum room room); /* "none", "stats", "masked", "clear" */
+const char *policy_class_name(enum class_id class_id);
+const char *policy_mask_name(enum mask_id mask);
+
+#endif

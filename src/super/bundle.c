@@ -1,0 +1,244 @@
+#include "super/bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "auth/credentials.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "priv/child.h"
+#include "priv/lease.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
+#endif
+
+enum { DESCRIPTORS_BASE = 256, FILE_BYTES_MAX = 16 * 1024 * 1024 };
+
+/* Bytes of one file, between reading and sealing. */
+struct text {
+    char *bytes;
+    size_t len;
+};
+
+/* A mistake that is a whole file's; keeps the worst code. Unreadable is worse than wrong. */
+static void note(struct mistakes *mistakes, const char *path, const struct err *e, int *worst)
+{
+    mistakes_add(mistakes, path, 0, "%s%s%s", e->line, e->hint[0] != '\0' ? "; " : "", e->hint);
+    if (*worst == 0 || e->code != RF_ECONFIG)
+        *worst = -e->code;
+}
+
+static int absolute(const char *path, char **ret)
+{
+    char folder[PATH_MAX], whole[PATH_MAX * 2];
+    if (path[0] == '/')
+        *ret = mem_strdup(path);
+    else if (getcwd(folder, sizeof(folder)) == NULL)
+        return -RF_ESYS;
+    else {
+        (void)snprintf(whole, sizeof(whole), "%s/%s", folder, path);
+        *ret = mem_strdup(whole);
+    }
+    return *ret == NULL ? -RF_ENOMEM : 0;
+}
+
+/* A memory file that nobody can change any more, not even who made it. */
+static int seal(const char *name, const struct text *t, int *ret_fd, struct err *err)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return err_sys(err, "could not make a memory file");
+    if (fd_write_all(fd, t->bytes, t->len) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
+        int rc = err_sys(err, "could not fill a memory file");
+        fd_close(&fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* ---- what the files say together ------------------------------------------------------------ */
+
+static void check_readable(const char *path, const char *file, unsigned line,
+                           struct mistakes *mistakes, int *worst)
+{
+    if (path == NULL || access(path, R_OK) == 0)
+        return;
+    mistakes_add(mistakes, file, line, "could not read \"%s\": %s", path, strerrordesc_np(errno));
+    *worst = -RF_ESYS;
+}
+
+static void check_together(const struct bundle *b, struct mistakes *mistakes, int *worst)
+{
+    const struct config *c = b->config;
+    check_readable(c->tls_certificate, b->path, 0, mistakes, worst);
+    check_readable(c->tls_key, b->path, 0, mistakes, worst);
+    check_readable(c->tls_client_ca, b->path, 0, mistakes, worst);
+    if (c->database_count > LEASE_SLOTS)
+        mistakes_add(mistakes, b->path, 0, "databases: at most %d, found %zu", (int)LEASE_SLOTS,
+                     c->database_count);
+    for (size_t i = 0; i < c->database_count; i++) {
+        const struct config_database *d = &c->databases[i];
+        check_readable(d->tls_ca, b->path, d->line, mistakes, worst);
+        check_readable(d->tls_certificate, b->path, d->line, mistakes, worst);
+        check_readable(d->tls_key, b->path, d->line, mistakes, worst);
+        check_readable(d->passfile, b->path, d->line, mistakes, worst);
+    }
+    int rc = b->policy != NULL ? config_check_policy(c, b->policy, mistakes) : 0;
+    if (*worst == 0 && (rc < 0 || mistakes_any(mistakes)))
+        *worst = -RF_ECONFIG;
+}
+
+/* ---- loading -------------------------------------------------------------------------------- */
+
+static void load_config(struct bundle *b, struct mistakes *mistakes, int *worst)
+{
+    struct text t = { 0 };
+    struct err err;
+    if (fd_read_file(b->path, FILE_BYTES_MAX, &t.bytes, &t.len, &err) < 0) {
+        note(mistakes, b->path, &err, worst);
+        return;
+    }
+    int rc = config_parse(b->path, t.bytes, t.len, &b->config, mistakes);
+    if (rc < 0)
+        *worst = rc;
+    else if (seal("ringfence-configuration", &t, &b->config_fd, &err) < 0)
+        note(mistakes, b->path, &err, worst);
+    mem_free(t.bytes);
+}
+
+static void load_policy(struct bundle *b, struct mistakes *mistakes, int *worst)
+{
+    const char *path = b->config->policy_path;
+    struct text t = { 0 };
+    struct err err;
+    if (fd_read_file(path, FILE_BYTES_MAX, &t.bytes, &t.len, &err) < 0) {
+        note(mistakes, path, &err, worst);
+        return;
+    }
+    int rc = policy_parse(path, t.bytes, t.len, &b->policy, mistakes);
+    if (rc < 0 && *worst == 0)
+        *worst = rc;
+    else if (rc == 0 && seal("ringfence-policy", &t, &b->policy_fd, &err) < 0)
+        note(mistakes, path, &err, worst);
+    mem_free(t.bytes);
+}
+
+/* The verifiers are parsed to find mistakes and forgotten: workers alone need them. */
+static void load_credentials(struct bundle *b, struct mistakes *mistakes, int *worst)
+{
+    const char *path = b->config->credentials_path;
+    struct credentials *parsed = NULL;
+    struct text t = { 0 };
+    struct err err;
+    if (fd_read_secret(path, CREDENTIALS_BYTES_MAX, &t.bytes, &t.len, &err) < 0) {
+        note(mistakes, path, &err, worst);
+        return;
+    }
+    int rc = credentials_parse(path, t.bytes, t.len, &parsed, mistakes);
+    if (rc < 0 && *worst == 0)
+        *worst = rc;
+    else if (rc == 0 && seal("ringfence-credentials", &t, &b->credentials_fd, &err) < 0)
+        note(mistakes, path, &err, worst);
+    credentials_free(parsed);
+    mem_free_secret(t.bytes, t.len);
+}
+
+int bundle_load(const char *config_path, struct bundle **ret, struct mistakes *mistakes)
+{
+    int worst = 0;
+    struct bundle *b = mem_zalloc(1, sizeof(*b));
+    if (b == NULL)
+        return -RF_ENOMEM;
+    b->config_fd = b->policy_fd = b->credentials_fd = -1;
+    worst = absolute(config_path, &b->path);
+    if (worst < 0 || strlen(b->path) > IMSG_PAYLOAD_MAX) {
+        mistakes_add(mistakes, config_path, 0, "cannot make an absolute path of this");
+        worst = worst < 0 ? worst : -RF_ETOOBIG;
+    }
+    if (worst == 0)
+        load_config(b, mistakes, &worst);
+    if (b->config != NULL) {
+        load_policy(b, mistakes, &worst);
+        load_credentials(b, mistakes, &worst);
+        check_together(b, mistakes, &worst);
+    }
+    if (worst < 0) {
+        bundle_free(b);
+        return worst;
+    }
+    *ret = b;
+    return 0;
+}
+
+void bundle_free(struct bundle *b)
+{
+    if (b == NULL)
+        return;
+    fd_close(&b->config_fd);
+    fd_close(&b->policy_fd);
+    fd_close(&b->credentials_fd);
+    config_free(b->config);
+    policy_free(b->policy);
+    mem_free(b->path);
+    mem_free(b);
+}
+
+/* ---- replacing ------------------------------------------------------------------------------ */
+
+static bool same(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+void bundle_compare(const struct bundle *old, const struct bundle *next, struct mistakes *mistakes)
+{
+    const struct config *a = old->config, *b = next->config;
+    const struct {
+        const char *key;
+        bool stays;
+    } rows[] = {
+        { "name", same(a->name, b->name) },
+        { "place", same(a->place.code, b->place.code) },
+        { "state", same(a->state_dir, b->state_dir) },
+        { "run", same(a->run_dir, b->run_dir) },
+        { "user", same(a->user, b->user) },
+        { "workers", a->workers == b->workers },
+        { "sandbox", a->sandbox_floor == b->sandbox_floor },
+    };
+    for (size_t i = 0; i < RF_COUNT(rows); i++)
+        if (!rows[i].stays)
+            mistakes_add(mistakes, next->path, 0, "%s: cannot change while running, restart instead",
+                         rows[i].key);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && bundle_descriptors_needed(b) > limit.rlim_cur)
+        mistakes_add(mistakes, next->path, 0,
+                     "limits: %llu open files are needed, this process may have %llu; restart",
+                     (unsigned long long)bundle_descriptors_needed(b),
+                     (unsigned long long)limit.rlim_cur);
+}
+
+uint64_t bundle_descriptors_needed(const struct config *c)
+{
+    /* each client, and at worst a server connection for each */
+    uint64_t clients = (uint64_t)c->max_clients;
+    return clients * 2 + c->listen_count + DESCRIPTORS_BASE;
+}
+
+unsigned bundle_workers(const struct config *c)
+{
+    if (c->workers > 0)
+        return (unsigned)c->workers;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > CHILD_WORKERS_MAX ? CHILD_WORKERS_MAX : (unsigned)cores;
+}

@@ -1,0 +1,85 @@
+/* crew.h - the children: who runs, who waits for a start, who talks to whom.
+ *
+ * A member goes DOWN -> STARTING (forked; told everything up to GO) -> SERVING (it said READY) ->
+ * STOPPING (told to) -> DOWN. Whoever starts gets a fresh socket pair to each running process that
+ * it is linked with, and that process gets the other end: one rule for the first start and for every
+ * restart. Members that may not run yet, or not any more, stay DOWN.
+ *
+ *   before the first READY of the ledger  =>  no worker and no control runs
+ *   a worker runs                         =>  it holds the sockets of crew->listeners
+ *   crew->hold                            =>  nobody is started */
+#ifndef RF_SUPER_CREW_H
+#define RF_SUPER_CREW_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "priv/child.h"
+#include "super/backoff.h"
+#include "super/bundle.h"
+#include "super/listener.h"
+#include "super/outbox.h"
+
+enum { CREW_MAX = CHILD_WORKERS_MAX + 3, CREW_START_MS = 60 * 1000 };
+
+enum crew_state { CREW_DOWN, CREW_STARTING, CREW_SERVING, CREW_STOPPING, CREW_STATE_COUNT };
+
+struct crew_member {
+    enum imsg_role role;
+    unsigned index;
+    char name[24];           /* "worker-0" */
+    enum crew_state state;
+    pid_t pid;               /* 0: DOWN */
+    int fd;                  /* our end of its socket */
+    struct outbox out;
+    struct backoff backoff;
+    int64_t started_ms;
+    int64_t due_ms;          /* DOWN: start then */
+    int64_t deadline_ms;     /* STARTING, STOPPING, or asked: killed then; 0: none */
+    bool asked;              /* owes an answer to a later CONFIG */
+    bool retired;            /* not to be started again */
+};
+
+struct crew {
+    const struct bundle *bundle;       /* what new members are told; borrowed */
+    const struct listeners *listeners; /* borrowed */
+    int program_fd, meter_fd, lease_fd;
+    unsigned workers;
+    struct crew_member members[CREW_MAX];
+    size_t count;
+    bool ledger_was_ready;
+    bool complete;           /* everybody was serving at the same time once */
+    bool hold;               /* a reload is under way: start nobody */
+    bool failed;             /* a member could not start before the crew was complete */
+    bool refused;            /* a member answered FAILED to a later CONFIG; reset by who asked */
+};
+
+void crew_init(struct crew *c, unsigned workers);
+void crew_done(struct crew *c); /* kills and reaps whoever still runs */
+
+/* Start everybody who is due and may run; kill whoever let its deadline pass. */
+void crew_tick(struct crew *c, int64_t now_ms);
+int64_t crew_next_ms(const struct crew *c); /* when crew_tick() has something to do; -1: never */
+
+/* One struct pollfd a member (fd -1 when DOWN); at least CREW_MAX at POLLS. */
+void crew_poll_fill(const struct crew *c, struct pollfd *polls);
+void crew_poll_take(struct crew *c, const struct pollfd *polls, int64_t now_ms);
+
+/* Collect the dead (after SIGCHLD). */
+void crew_reap(struct crew *c, int64_t now_ms);
+
+/* Tell everybody the configuration of BUNDLE (a reload). Each owes an answer by DEADLINE_MS. */
+void crew_ask_config(struct crew *c, const struct bundle *bundle, int64_t deadline_ms);
+/* Give every worker all listening sockets of the crew; those it has already stay as they are. */
+void crew_send_listeners(struct crew *c);
+size_t crew_answers_due(const struct crew *c);
+
+/* Orderly end of one role: told to stop, killed at DEADLINE_MS, not started again. */
+void crew_stop(struct crew *c, enum imsg_role role, int64_t deadline_ms);
+void crew_kill(struct crew *c, enum imsg_role role);
+bool crew_is_gone(const struct crew *c, enum imsg_role role);
+bool crew_is_starting(const struct crew *c);
+size_t crew_serving(const struct crew *c, enum imsg_role role);
+
+#endif

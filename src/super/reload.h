@@ -1,0 +1,36 @@
+/* reload.h - a new configuration for everybody or for nobody.
+ *
+ *   IDLE   --wanted, nobody is starting; the files are good--> ASKED   all children are told
+ *   IDLE   --the files have mistakes---------------------------> IDLE   every mistake is logged
+ *   ASKED  --all answered READY--------------------------------> IDLE   the new one holds
+ *   ASKED  --somebody answered FAILED--------------------------> UNDONE all are told the old one again
+ *   UNDONE --all answered--------------------------------------> IDLE   the old one holds
+ *
+ * A child that dies meanwhile, or is killed for its silence, starts afterwards with what holds then.
+ * New listening sockets are opened before anybody is told, so that a bad address is a mistake too;
+ * workers get them after their READY; sockets that are no longer listed close at the end. */
+#ifndef RF_SUPER_RELOAD_H
+#define RF_SUPER_RELOAD_H
+
+#include "super/crew.h"
+
+enum reload_phase { RELOAD_IDLE, RELOAD_ASKED, RELOAD_UNDONE, RELOAD_PHASE_COUNT };
+enum reload_event { RELOAD_WAITS, RELOAD_GOES_ON, RELOAD_DONE, RELOAD_REFUSED };
+
+struct reload {
+    enum reload_phase phase;
+    bool wanted;
+    struct bundle *next;
+    struct listeners next_listeners;
+};
+
+/* One step; call again on RELOAD_GOES_ON. CREW, *HELD and *LISTENERS hold what is in force; both are replaced on
+   RELOAD_DONE. */
+enum reload_event reload_tick(struct reload *r, struct crew *crew, struct bundle **held,
+                              struct listeners *listeners, int64_t now_ms);
+void reload_done(struct reload *r);
+
+/* Each mistake as one line of the log. */
+void reload_log_mistakes(const struct mistakes *m);
+
+#endif
