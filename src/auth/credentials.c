@@ -92,8 +92,8 @@ static int line_read(struct credentials *c, const char *file, char *line, size_t
     }
     if (scram_verifier_parse(colon + 1, len - (size_t)(colon + 1 - line), &v) < 0) {
         mistakes_add(mistakes, file, number,
-                     "\"%s\": %s; expected SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey",
-                     line, complaint_of(colon + 1));
+                     "\"%s\": %s; expected SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey", line,
+                     complaint_of(colon + 1));
         return 0;
     }
     struct credential one = {

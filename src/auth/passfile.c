@@ -67,8 +67,8 @@ static bool port_is_fine(const char *port)
     return len > 0 && len < 6 && port[0] != '0' && n <= 65535;
 }
 
-static int line_read(struct passfile *p, const char *file, char *line, size_t len,
-                     unsigned number, struct mistakes *mistakes)
+static int line_read(struct passfile *p, const char *file, char *line, size_t len, unsigned number,
+                     struct mistakes *mistakes)
 {
     struct entry e = { 0 };
     char *at = line;

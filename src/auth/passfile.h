@@ -1,6 +1,7 @@
 /* passfile.h - pgpass(5): which password to use towards which database.
  *
- * HOST:PORT:DATABASE:USER:PASSWORD a line; '*' matches anything, a backslash escapes ':' and itself,
+ * HOST:PORT:DATABASE:USER:PASSWORD a line; '*' matches anything, a backslash escapes ':' and
+ * itself,
  * '#' begins a comment line, the first match counts (PostgreSQL manual, "The Password File"). */
 #ifndef RF_AUTH_PASSFILE_H
 #define RF_AUTH_PASSFILE_H

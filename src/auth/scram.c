@@ -94,13 +94,13 @@ int scram_verifier_make(const char *password, uint32_t iterations, char ret[SCRA
                        SCRAM_ITERATIONS_MAX);
     if (RAND_bytes(v.salt, SCRAM_SALT_LEN) != 1)
         return err_set(err, RF_ESYS, "could not get random bytes");
-    int rc = scram_keys_derive(password, v.salt, v.salt_len, v.iterations, client_key,
-                               v.server_key);
+    int rc =
+        scram_keys_derive(password, v.salt, v.salt_len, v.iterations, client_key, v.server_key);
     if (rc == 0)
         rc = scram_keys_hash(client_key, v.stored_key);
     explicit_bzero(client_key, sizeof(client_key));
     if (rc < 0)
-        return err_set(err, (enum err_code)-rc, "could not compute a password verifier");
+        return err_set(err, (enum err_code) - rc, "could not compute a password verifier");
     verifier_print(&v, ret);
     return 0;
 }

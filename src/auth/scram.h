@@ -29,10 +29,11 @@ enum {
     SCRAM_ITERATIONS = 4096,        /* what PostgreSQL makes by default, and we */
     SCRAM_ITERATIONS_MAX = 1000000, /* a server asking for more is refused: it costs our CPU */
     SCRAM_MESSAGE_MAX = 2048,
-    SCRAM_VERIFIER_MAX = 256        /* as text, with its NUL */
+    SCRAM_VERIFIER_MAX = 256 /* as text, with its NUL */
 };
 
-/* --- Verifiers: "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>", base64 inside -------- */
+/* --- Verifiers: "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>", base64 inside
+ * -------- */
 
 struct scram_verifier {
     uint32_t iterations;
@@ -49,7 +50,8 @@ RF_CHECK int scram_verifier_parse(const char *text, size_t len, struct scram_ver
 RF_CHECK int scram_verifier_make(const char *password, uint32_t iterations,
                                  char ret[SCRAM_VERIFIER_MAX], struct err *err);
 
-/* --- Steps ------------------------------------------------------------------------------------- */
+/* --- Steps -------------------------------------------------------------------------------------
+ */
 
 enum scram_step {
     SCRAM_FAILED,   /* the exchange is over; err says why; later steps fail too */
@@ -57,7 +59,8 @@ enum scram_step {
     SCRAM_DONE      /* proven; what is in OUT still has to be sent */
 };
 
-/* --- Server ------------------------------------------------------------------------------------ */
+/* --- Server ------------------------------------------------------------------------------------
+ */
 
 /* What unknown users are shown: the salt is HMAC(secret, user), so it is the same at every try and
    on every worker; the count is the one that real users have (credentials_mock()). */
@@ -89,7 +92,8 @@ RF_CHECK enum scram_step scram_server_step(struct scram_server *s, const char *m
                                            const uint8_t *in, size_t len, struct buf *out,
                                            struct err *err);
 
-/* --- Client ------------------------------------------------------------------------------------ */
+/* --- Client ------------------------------------------------------------------------------------
+ */
 
 /* Keys of one password for one salt and count, so that reconnecting costs no PBKDF2. Owned by the
    caller, one for each password; start it zeroed, end it with scram_cache_done(). */

@@ -8,15 +8,15 @@
 #include "base/mem.h"
 
 /* A balance counts in units of which a minute's millisecond brings `per_minute`: a token is 60000
-   units and nothing is ever rounded. It may sink below zero, to one more minute's allowance, because
-   many logins can be under way before the first of them fails. */
+   units and nothing is ever rounded. It may sink below zero, to one more minute's allowance,
+   because many logins can be under way before the first of them fails. */
 enum { TOKEN = 60000, NONE = -1, WORDS = 4 };
 
 struct bucket {
     uint32_t address[WORDS];
     int64_t balance;
-    int64_t at_ms;      /* when the balance was right */
-    int32_t chain;      /* next of the same hash */
+    int64_t at_ms; /* when the balance was right */
+    int32_t chain; /* next of the same hash */
     int32_t older, newer;
 };
 
@@ -37,8 +37,7 @@ int throttle_new(uint32_t per_minute, size_t addresses, struct throttle **ret_th
     size_t chain_count = 1;
     while (chain_count < addresses)
         chain_count *= 2;
-    struct throttle *t =
-        mem_zalloc(1, sizeof(*t) + addresses * sizeof(struct bucket));
+    struct throttle *t = mem_zalloc(1, sizeof(*t) + addresses * sizeof(struct bucket));
     if (t == NULL)
         return -RF_ENOMEM;
     t->chains = mem_zalloc(chain_count, sizeof(*t->chains));

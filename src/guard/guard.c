@@ -7,7 +7,8 @@
 #include "wire/rd.h"
 #include "wire/wr.h"
 
-/* --- Refusals -------------------------------------------------------------------------------------- */
+/* --- Refusals
+ * -------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *sqlstate, *sentence, *hint;
@@ -44,7 +45,8 @@ const char *guard_report_sqlstate(const struct guard_report *report)
     return strncmp(report->message, bad_bytes, sizeof(bad_bytes) - 1) == 0 ? "22021" : "42601";
 }
 
-/* --- Parameters ------------------------------------------------------------------------------------ */
+/* --- Parameters
+ * ------------------------------------------------------------------------------------ */
 
 bool guard_parameter_allowed(const char *name)
 {
@@ -85,7 +87,8 @@ bool guard_parameter_value_allowed(const char *name, const char *value)
            encoding_is(value, "sqlascii");
 }
 
-/* --- Messages -------------------------------------------------------------------------------------- */
+/* --- Messages
+ * -------------------------------------------------------------------------------------- */
 
 static int written(const struct wr *w)
 {
@@ -117,8 +120,8 @@ int guard_request_read(const void *bytes, size_t n, uint32_t *ret_id, const char
     return 0;
 }
 
-/* u32 id, u8 status, message, u32 position, u32 count, then for each statement: u32 offset, u32 len,
-   u64 fingerprint, u8 refusal, kind, subject, relations; strings end with a NUL. */
+/* u32 id, u8 status, message, u32 position, u32 count, then for each statement: u32 offset, u32
+   len, u64 fingerprint, u8 refusal, kind, subject, relations; strings end with a NUL. */
 int guard_report_write(struct buf *to, const struct guard_report *report)
 {
     struct wr w = wr_to(to);

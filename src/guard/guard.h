@@ -26,13 +26,13 @@ enum guard_refusal {
 enum { GUARD_STATEMENTS_MAX = 100, GUARD_RELATIONS_MAX = 64 };
 
 struct guard_statement {
-    uint32_t offset, len;       /* bytes of the source text, without the ';' */
-    const char *kind;           /* "SelectStmt": libpg_query's node name */
-    uint64_t fingerprint;       /* pg_query_fingerprint of the statement */
+    uint32_t offset, len; /* bytes of the source text, without the ';' */
+    const char *kind;     /* "SelectStmt": libpg_query's node name */
+    uint64_t fingerprint; /* pg_query_fingerprint of the statement */
     enum guard_refusal refusal;
-    const char *subject;        /* what the refusal is about (parameter, function), or "" */
-    const char *relations;      /* "schema.table,table", deduplicated, quoted as SQL where a name
-                                   needs it; names of WITH queries are not relations */
+    const char *subject;   /* what the refusal is about (parameter, function), or "" */
+    const char *relations; /* "schema.table,table", deduplicated, quoted as SQL where a name
+                              needs it; names of WITH queries are not relations */
 };
 
 enum guard_status { GUARD_PARSED, GUARD_SYNTAX_ERROR, GUARD_TOO_COMPLEX, GUARD_STATUS_COUNT };
@@ -41,11 +41,11 @@ enum guard_status { GUARD_PARSED, GUARD_SYNTAX_ERROR, GUARD_TOO_COMPLEX, GUARD_S
 struct guard_report {
     uint32_t id;
     enum guard_status status;
-    char message[256];          /* SYNTAX_ERROR: as PostgreSQL says it; TOO_COMPLEX: a sentence */
-    uint32_t position;          /* SYNTAX_ERROR: in characters, from 1; 0 unknown */
+    char message[256]; /* SYNTAX_ERROR: as PostgreSQL says it; TOO_COMPLEX: a sentence */
+    uint32_t position; /* SYNTAX_ERROR: in characters, from 1; 0 unknown */
     uint32_t count;
     struct guard_statement statements[GUARD_STATEMENTS_MAX];
-    char *arena;                /* guard_inspect()'s strings; NULL in a report that was read */
+    char *arena; /* guard_inspect()'s strings; NULL in a report that was read */
 };
 
 /* Messages on the socket between a worker and the parser: SOCK_SEQPACKET, one message a packet.

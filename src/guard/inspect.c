@@ -27,14 +27,16 @@ static bool bytes_are_fine(struct guard_report *r, const char *sql, size_t len)
     if (count == 0)
         return true;
     r->status = GUARD_SYNTAX_ERROR;
-    int n = snprintf(r->message, sizeof(r->message), "invalid byte sequence for encoding \"UTF8\":");
+    int n =
+        snprintf(r->message, sizeof(r->message), "invalid byte sequence for encoding \"UTF8\":");
     for (size_t i = 0; i < count; i++)
         n += snprintf(r->message + n, sizeof(r->message) - (size_t)n, " 0x%02x",
                       (unsigned char)sql[at + i]);
     return false;
 }
 
-/* The whole message or, when it quotes a long token, its beginning and "..." at a character's end. */
+/* The whole message or, when it quotes a long token, its beginning and "..." at a character's end.
+ */
 static void message_clip(struct guard_report *r, const char *message)
 {
     size_t len = strlen(message), keep = sizeof(r->message) - 1;
@@ -137,8 +139,9 @@ static void text_look(struct guard_report *r, const char *sql, size_t len)
     if (parsed.error != NULL) {
         on_error(r, parsed.error);
     } else {
-        PgQuery__ParseResult *tree = pg_query__parse_result__unpack(
-            NULL, parsed.parse_tree.len, (const uint8_t *)parsed.parse_tree.data);
+        PgQuery__ParseResult *tree =
+            pg_query__parse_result__unpack(NULL, parsed.parse_tree.len,
+                                           (const uint8_t *)parsed.parse_tree.data);
         if (tree == NULL)
             too_complex(r, "statement is too complex");
         else

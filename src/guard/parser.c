@@ -30,8 +30,8 @@ struct parser {
 /* This worker is gone or broke the rules; the supervisor knows about the former. */
 static void peer_close(struct parser *p, size_t i, const char *why)
 {
-    log_info("peer_closed", "role=%s index=%u why=\"%s\"",
-             imsg_role_name(p->child.peers[i].role), p->child.peers[i].index, why);
+    log_info("peer_closed", "role=%s index=%u why=\"%s\"", imsg_role_name(p->child.peers[i].role),
+             p->child.peers[i].index, why);
     fd_close(&p->child.peers[i].fd);
     buf_done(&p->answers[i]);
 }
@@ -40,8 +40,8 @@ static void peer_close(struct parser *p, size_t i, const char *why)
 static void answer_send(struct parser *p, size_t i)
 {
     struct buf *answer = &p->answers[i];
-    ssize_t n = send(p->child.peers[i].fd, buf_at(answer), buf_len(answer),
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n =
+        send(p->child.peers[i].fd, buf_at(answer), buf_len(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n >= 0)
         buf_done(answer);
     else if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)

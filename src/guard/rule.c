@@ -8,8 +8,7 @@
 enum { CURSOR_WITH_HOLD = 0x20 }; /* CURSOR_OPT_HOLD of PostgreSQL's parsenodes.h */
 
 static const struct rule_row rows[] = {
-#define STATEMENT(node, rule, refusal, words) \
-    { #node, RULE_KIND_##rule, GUARD_##refusal, words },
+#define STATEMENT(node, rule, refusal, words) { #node, RULE_KIND_##rule, GUARD_##refusal, words },
 #include "guard/tbl/statement.def"
 #undef STATEMENT
 };

@@ -7,7 +7,8 @@
 
 #include "guard/rule.h"
 
-/* --- Strings --------------------------------------------------------------------------------------- */
+/* --- Strings
+ * --------------------------------------------------------------------------------------- */
 
 char *walk_arena_add(struct walk_arena *a, const char *s, size_t len)
 {
@@ -29,7 +30,8 @@ void walk_refuse(struct walk *w, enum guard_refusal refusal, const char *subject
     (void)snprintf(w->subject, sizeof(w->subject), "%s", subject);
 }
 
-/* --- Relations ------------------------------------------------------------------------------------- */
+/* --- Relations
+ * ------------------------------------------------------------------------------------- */
 
 static bool is_plain_name(const char *name)
 {
@@ -116,7 +118,8 @@ static void on_range_var(struct walk *w, const PgQuery__RangeVar *r)
         relation_add(w, text, n);
 }
 
-/* --- Other nodes ----------------------------------------------------------------------------------- */
+/* --- Other nodes
+ * ----------------------------------------------------------------------------------- */
 
 static void on_func_call(struct walk *w, const PgQuery__FuncCall *call)
 {
@@ -187,7 +190,8 @@ static void on_node(struct walk *w, const ProtobufCMessage *m)
         on_nested(w, node);
 }
 
-/* --- The walk -------------------------------------------------------------------------------------- */
+/* --- The walk
+ * -------------------------------------------------------------------------------------- */
 
 static void walk_message(struct walk *w, const ProtobufCMessage *m);
 
@@ -224,8 +228,8 @@ static void name_push(struct walk *w, const PgQuery__Node *node)
         w->names[w->name_count++] = node->common_table_expr->ctename;
 }
 
-/* A name is in scope in what follows its query, with RECURSIVE in all of the list: the inner "users"
-   of WITH users AS (SELECT * FROM users) is the table. */
+/* A name is in scope in what follows its query, with RECURSIVE in all of the list: the inner
+   "users" of WITH users AS (SELECT * FROM users) is the table. */
 static void walk_with(struct walk *w, const PgQuery__WithClause *with)
 {
     for (size_t i = 0; with->recursive && i < with->n_ctes; i++)

@@ -18,11 +18,11 @@ struct walk_arena {
 };
 
 struct walk {
-    enum guard_refusal refusal;      /* the first one met */
+    enum guard_refusal refusal; /* the first one met */
     char subject[WALK_SUBJECT_MAX];
     bool too_complex;
 
-    struct walk_arena *arena;        /* nobody else adds to it during the walk */
+    struct walk_arena *arena; /* nobody else adds to it during the walk */
     struct walk_relation {
         const char *text;
         size_t len;

@@ -30,6 +30,7 @@ struct field_line {
     struct field_line *next;
     const void *member;
     unsigned line;
+    size_t order;
 };
 
 static void out_of_memory(struct field_reader *r)
@@ -99,16 +100,49 @@ static void note_line(struct field_reader *r, const void *member, unsigned line)
         out_of_memory(r);
         return;
     }
-    *l = (struct field_line){ .next = r->lines, .member = member, .line = line };
+    *l = (struct field_line){ r->lines, member, line, r->line_count++ };
     r->lines = l;
 }
 
-unsigned field_line_of(const struct field_reader *r, const void *member)
+static int by_member_then_order(const void *one, const void *other)
 {
+    const struct field_line *a = *(const struct field_line *const *)one;
+    const struct field_line *b = *(const struct field_line *const *)other;
+    if (a->member != b->member)
+        return (uintptr_t)a->member < (uintptr_t)b->member ? -1 : 1;
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+/* Checks of every actor ask for lines: in a list that would take quadratic time. */
+static void sort_lines(struct field_reader *r)
+{
+    size_t i = 0;
+    r->lines_sorted = arena_alloc(r->scratch, r->line_count, sizeof(const struct field_line *));
+    if (r->lines_sorted == NULL) {
+        out_of_memory(r);
+        return;
+    }
     for (const struct field_line *l = r->lines; l != NULL; l = l->next)
-        if (l->member == member)
-            return l->line;
-    return 0;
+        r->lines_sorted[i++] = l;
+    qsort(r->lines_sorted, r->line_count, sizeof(const struct field_line *), by_member_then_order);
+}
+
+unsigned field_line_of(struct field_reader *r, const void *member)
+{
+    if (r->lines_sorted == NULL && r->line_count > 0)
+        sort_lines(r);
+    if (r->lines_sorted == NULL)
+        return 0;
+    size_t low = 0, high = r->line_count; /* find the first line behind those of MEMBER */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if ((uintptr_t)r->lines_sorted[middle]->member <= (uintptr_t)member)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && r->lines_sorted[low - 1]->member == member ? r->lines_sorted[low - 1]->line
+                                                                 : 0;
 }
 
 /* -- texts and references -- */

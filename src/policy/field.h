@@ -102,8 +102,10 @@ struct field_reader {
     struct mistakes *mistakes;
     struct field_reference *references;
     struct field_line *lines;
-    bool wrong;     /* at least one mistake was added */
-    bool no_memory; /* sticky: what was read is not whole */
+    size_t line_count;
+    const struct field_line **lines_sorted; /* made when the first line is asked for */
+    bool wrong;                             /* at least one mistake was added */
+    bool no_memory;                         /* sticky: what was read is not whole */
 };
 
 /* Where the walk is: "actors.us_analyst.place". */
@@ -136,7 +138,7 @@ void field_resolve(struct field_reader *r, int target, const char *what, const c
    is NULL) and the line where the value of a member, or an object, was read (0: it was not). */
 void field_wrong(struct field_reader *r, const struct field_at *at, unsigned line, const char *fmt,
                  ...) RF_PRINTF(4, 5);
-unsigned field_line_of(const struct field_reader *r, const void *member);
+unsigned field_line_of(struct field_reader *r, const void *member);
 
 /* "found …" about NODE, escaped and clipped, in OUT. */
 enum { FIELD_FOUND_MAX = 100 };

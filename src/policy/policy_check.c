@@ -96,8 +96,8 @@ static void check_networks(struct field_reader *r, const struct policy_network *
 {
     for (size_t i = 1; i < count && !r->mistakes->overflowed; i++) {
         for (size_t j = 0; j < i; j++) {
-            if (field_line_of(r, &list[i].range) == 0 ||
-                memcmp(&list[i].range, &list[j].range, sizeof(list[i].range)) != 0)
+            if (memcmp(&list[i].range, &list[j].range, sizeof(list[i].range)) != 0 ||
+                field_line_of(r, &list[i].range) == 0)
                 continue;
             field_wrong(r, NULL, field_line_of(r, &list[i].range),
                         "%s.%s: the same range as \"%s\"", what, list[i].name, list[j].name);

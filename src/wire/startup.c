@@ -24,7 +24,8 @@ int startup_length_read(const uint8_t head[4], size_t *ret_len)
     return 0;
 }
 
-/* --- Values -------------------------------------------------------------------------------------- */
+/* --- Values --------------------------------------------------------------------------------------
+ */
 
 /* PostgreSQL's parse_bool(): any case, any unambiguous beginning of a word. 1, 0 or -1. */
 static int truth_of(const char *value)
@@ -77,7 +78,8 @@ static int parameter_add(struct startup *s, const char *name, const char *value,
     return 0;
 }
 
-/* --- options --------------------------------------------------------------------------------------
+/* --- options
+ * --------------------------------------------------------------------------------------
  *
  * The server splits this string at white space into words, where a backslash keeps the next
  * character (pg_split_opts), and reads the words as its command line. Of that command line only
@@ -149,7 +151,8 @@ static int options_read(struct startup *s, const char *options, struct err *err)
     return 0;
 }
 
-/* --- StartupMessage -------------------------------------------------------------------------------- */
+/* --- StartupMessage
+ * -------------------------------------------------------------------------------- */
 
 struct fields {
     const char *user, *database, *options, *replication;
@@ -217,8 +220,7 @@ static int fields_read(struct startup *s, struct fields *f, struct rd in, struct
 
 /* The second pass: `options` come first in the list, whatever their place in the packet, because
    that is the order in which the server applies them. */
-static int parameters_read(struct startup *s, const struct fields *f, struct rd in,
-                           struct err *err)
+static int parameters_read(struct startup *s, const struct fields *f, struct rd in, struct err *err)
 {
     int rc = f->options != NULL ? options_read(s, f->options, err) : 0;
     while (rc == 0) {
@@ -305,7 +307,8 @@ int startup_read(const void *packet, size_t len, struct startup *ret, struct err
                    minor, MAJOR, MAJOR, STARTUP_MINOR_MAX);
 }
 
-/* --- Writing --------------------------------------------------------------------------------------- */
+/* --- Writing
+ * --------------------------------------------------------------------------------------- */
 
 static int written(const struct wr *w)
 {

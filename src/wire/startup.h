@@ -17,7 +17,7 @@ enum {
     STARTUP_LENGTH_MAX = 10000, /* PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
     STARTUP_PARAMETERS_MAX = 64,
     STARTUP_PROTOCOL_OPTIONS_MAX = 16,
-    STARTUP_MINOR_MAX = 2,       /* the newest 3.x that we speak */
+    STARTUP_MINOR_MAX = 2, /* the newest 3.x that we speak */
     STARTUP_CANCEL_KEY_MIN = 4,
     STARTUP_CANCEL_KEY_MAX = 256 /* before 3.2 it is always 4 */
 };
@@ -41,12 +41,12 @@ struct startup {
     enum startup_kind kind;
 
     /* STARTUP_SESSION */
-    uint16_t minor;           /* as the client asked */
-    uint16_t minor_agreed;    /* at most STARTUP_MINOR_MAX */
-    bool negotiate;           /* answer with startup_negotiate_write() before authentication */
-    bool replication;         /* asks for a replication connection, in any truthy spelling */
-    const char *user;         /* never empty */
-    const char *database;     /* the user's name when absent or empty, as PostgreSQL does */
+    uint16_t minor;               /* as the client asked */
+    uint16_t minor_agreed;        /* at most STARTUP_MINOR_MAX */
+    bool negotiate;               /* answer with startup_negotiate_write() before authentication */
+    bool replication;             /* asks for a replication connection, in any truthy spelling */
+    const char *user;             /* never empty */
+    const char *database;         /* the user's name when absent or empty, as PostgreSQL does */
     const char *application_name; /* "" when absent; also among the parameters */
     /* What is to be SET: first from `options`, then by name, so that a later one of the same name
        (compared without case) has replaced the earlier one. Not user, database, options,

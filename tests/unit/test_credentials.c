@@ -13,9 +13,10 @@
 #include "auth/credentials.h"
 #include "policy/mistakes.h"
 
-#define KEYS "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define KEYS \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #define ALICE "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$" KEYS
-#define BOB "SCRAM-SHA-256$9000:FbULBZJBAOFD1SOokX8rbg==$" KEYS
+#define BOB   "SCRAM-SHA-256$9000:FbULBZJBAOFD1SOokX8rbg==$" KEYS
 
 static struct mistakes mistakes;
 
@@ -39,8 +40,8 @@ static void names_are_found_whole(void **state)
     assert_int_equal(credentials_count(c), 2);
     assert_string_equal(credentials_find(c, "alice"), ALICE);
     assert_string_equal(credentials_find(c, "bob"), BOB);
-    static const char *const others[] = { "", "a", "alic", "alice ", "Alice", "alice:", "bobb",
-                                          "zed", "#" };
+    static const char *const others[] = { "",       "a",    "alic", "alice ", "Alice",
+                                          "alice:", "bobb", "zed",  "#" };
     for (size_t i = 0; i < RF_COUNT(others); i++)
         assert_null(credentials_find(c, others[i]));
     credentials_free(c);
@@ -119,8 +120,7 @@ static void a_file_that_others_can_read_is_refused(void **state)
     int fd = mkstemp(path);
     (void)state;
     assert_true(fd >= 0);
-    assert_int_equal(write(fd, "a:" ALICE "\n", strlen("a:" ALICE "\n")),
-                     strlen("a:" ALICE "\n"));
+    assert_int_equal(write(fd, "a:" ALICE "\n", strlen("a:" ALICE "\n")), strlen("a:" ALICE "\n"));
     assert_int_equal(close(fd), 0);
     mistakes_init(&mistakes);
     assert_int_equal(credentials_load(path, &c, &mistakes), 0);

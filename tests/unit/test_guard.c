@@ -22,7 +22,8 @@ static void inspect(const char *sql)
     guard_inspect(sql, strlen(sql), &report);
 }
 
-/* --- One statement each: kind, refusal, subject, relations ----------------------------------------- */
+/* --- One statement each: kind, refusal, subject, relations
+ * ----------------------------------------- */
 
 static const struct {
     const char *sql, *kind;
@@ -36,9 +37,11 @@ static const struct {
     { "select * from app.users u, users, app.users v", "SelectStmt", GUARD_OK, "",
       "app.users,users" },
     { "select * from a join b using (x) left join c on true cross join lateral (select * from d "
-      "where d.x = a.x) q", "SelectStmt", GUARD_OK, "", "a,b,c,d" },
+      "where d.x = a.x) q",
+      "SelectStmt", GUARD_OK, "", "a,b,c,d" },
     { "select (select max(x) from b where b.y in (select y from c)) from a where exists (select 1 "
-      "from d)", "SelectStmt", GUARD_OK, "", "b,c,a,d" },
+      "from d)",
+      "SelectStmt", GUARD_OK, "", "b,c,a,d" },
     { "select * from a union select * from b except (select * from c intersect table d)",
       "SelectStmt", GUARD_OK, "", "a,b,c,d" },
     { "with x as (select * from a) select * from x", "SelectStmt", GUARD_OK, "", "a" },
@@ -62,11 +65,13 @@ static const struct {
     { "select * from only a tablesample system (10)", "SelectStmt", GUARD_OK, "", "a" },
     { "select * from generate_series(1, (select max(x) from a)) g", "SelectStmt", GUARD_OK, "",
       "a" },
-    { "select count(*) filter (where x > (select 1 from b)) over (partition by y order by z) from a "
+    { "select count(*) filter (where x > (select 1 from b)) over (partition by y order by z) from "
+      "a "
       "group by rollup (y) having max(z) > (select 1 from c) order by (select 1 from d) limit "
-      "(select 1 from e)", "SelectStmt", GUARD_OK, "", "b,a,c,d,e" },
-    { "select case when x then array[(select 1 from b)] else '{}' end, $1::int from a", "SelectStmt",
-      GUARD_OK, "", "b,a" },
+      "(select 1 from e)",
+      "SelectStmt", GUARD_OK, "", "b,a,c,d,e" },
+    { "select case when x then array[(select 1 from b)] else '{}' end, $1::int from a",
+      "SelectStmt", GUARD_OK, "", "b,a" },
     { "select * from users where handle = 'insert into x'", "SelectStmt", GUARD_OK, "", "users" },
     { "select * into y from z", "SelectStmt", GUARD_SELECT_INTO, "SELECT INTO", NULL },
     { "select * from a for update", "SelectStmt", GUARD_ROW_LOCK, "FOR UPDATE", "a" },
@@ -182,7 +187,8 @@ static const struct {
 
     { "prepare p as select 1", "PrepareStmt", GUARD_PREPARE, "PREPARE", "" },
     { "execute p(1)", "ExecuteStmt", GUARD_PREPARE, "EXECUTE", "" },
-    { "deallocate all", "DeallocateStmt", GUARD_PREPARE, "DEALLOCATE", "" },
+    { "deallocate all", "DeallocateStmt", GUARD_OK, "", "" },
+    { "deallocate prepare _pg3_0", "DeallocateStmt", GUARD_OK, "", "" },
     { "listen x", "ListenStmt", GUARD_MESSAGE, "LISTEN", "" },
     { "unlisten *", "UnlistenStmt", GUARD_MESSAGE, "UNLISTEN", "" },
     { "notify x, 'y'", "NotifyStmt", GUARD_MESSAGE, "NOTIFY", "" },
@@ -229,8 +235,7 @@ static void each_kind_of_statement_gets_its_answer(void **state)
         if (strcmp(s->kind, statements[i].kind) != 0 || s->refusal != statements[i].refusal ||
             strcmp(s->subject, statements[i].subject) != 0)
             fail_msg("%s: %s, refusal %d, \"%s\"", sql, s->kind, s->refusal, s->subject);
-        if (statements[i].relations != NULL &&
-            strcmp(s->relations, statements[i].relations) != 0)
+        if (statements[i].relations != NULL && strcmp(s->relations, statements[i].relations) != 0)
             fail_msg("%s: relations %s", sql, s->relations);
         assert_int_equal(s->offset, 0);
         assert_int_equal(s->len, strlen(sql));
@@ -242,8 +247,8 @@ static void each_kind_of_statement_gets_its_answer(void **state)
 static void every_kind_of_postgresql_has_a_row(void **state)
 {
     /* never the root of a parsed text, so the row that is not there refuses them well enough */
-    static const char *const inner[] = { "RawStmt", "SetOperationStmt", "ReturnStmt", "PLAssignStmt",
-                                         "ReplicaIdentityStmt" };
+    static const char *const inner[] = { "RawStmt", "SetOperationStmt", "ReturnStmt",
+                                         "PLAssignStmt", "ReplicaIdentityStmt" };
     const ProtobufCMessageDescriptor *node = &pg_query__node__descriptor;
     unsigned seen = 0;
     (void)state;
@@ -276,14 +281,16 @@ static void an_unknown_kind_is_refused(void **state)
     assert_string_equal(w.subject, "SomethingNewStmt");
 }
 
-/* --- Several statements in one text ---------------------------------------------------------------- */
+/* --- Several statements in one text
+ * ---------------------------------------------------------------- */
 
 static void statements_are_cut_out_in_bytes(void **state)
 {
-    static const char sql[] = "  -- caf\xc3\xa9; one\n/* t\xc3\xbc /* nested; */ ; */ select '\xe6\x97\xa5;'  ;\n"
-                              ";; -- nothing\n"
-                              "select \"\xf0\x9f\x98\x80\" from a /* inside */ where x = $$;$$ -- tail;\n"
-                              ";/**/begin;/* \xc3\xa9 */\tselect 2 \n";
+    static const char sql[] =
+        "  -- caf\xc3\xa9; one\n/* t\xc3\xbc /* nested; */ ; */ select '\xe6\x97\xa5;'  ;\n"
+        ";; -- nothing\n"
+        "select \"\xf0\x9f\x98\x80\" from a /* inside */ where x = $$;$$ -- tail;\n"
+        ";/**/begin;/* \xc3\xa9 */\tselect 2 \n";
     static const char *const expected[] = {
         "select '\xe6\x97\xa5;'",
         "select \"\xf0\x9f\x98\x80\" from a /* inside */ where x = $$;$$ -- tail;",
@@ -304,7 +311,9 @@ static void statements_are_cut_out_in_bytes(void **state)
 
 static void a_text_without_statements_has_none(void **state)
 {
-    static const char *const texts[] = { "", " \n\t", ";", " ; ;; ", "-- x", "/* x */;", "-- x\n;" };
+    static const char *const texts[] = {
+        "", " \n\t", ";", " ; ;; ", "-- x", "/* x */;", "-- x\n;"
+    };
     (void)state;
     for (size_t i = 0; i < RF_COUNT(texts); i++) {
         inspect(texts[i]);
@@ -324,7 +333,8 @@ static void a_fingerprint_ignores_constants_and_place(void **state)
     guard_inspect_done(&report);
 }
 
-/* --- Mistakes: as PostgreSQL 15.20 reported them ---------------------------------------------------- */
+/* --- Mistakes: as PostgreSQL 15.20 reported them
+ * ---------------------------------------------------- */
 
 static void a_syntax_error_is_told_as_postgresql_does(void **state)
 {
@@ -421,7 +431,8 @@ static void a_long_token_in_a_message_is_clipped(void **state)
     guard_inspect_done(&report);
 }
 
-/* --- Ceilings -------------------------------------------------------------------------------------- */
+/* --- Ceilings
+ * -------------------------------------------------------------------------------------- */
 
 /* HEAD, then N times PART, then TAIL, and looked at. */
 static void inspect_repeated(const char *head, size_t n, const char *part, const char *tail)
@@ -474,15 +485,24 @@ static void more_relations_than_fit_are_too_complex_not_hidden(void **state)
     guard_inspect_done(&report);
 }
 
-/* --- Parameters and refusals ----------------------------------------------------------------------- */
+/* --- Parameters and refusals
+ * ----------------------------------------------------------------------- */
 
 static void parameters_are_a_closed_list(void **state)
 {
-    static const char *const yes[] = { "application_name", "DateStyle", "datestyle", "TIMEZONE",
-                                       "extra_float_digits", "client_encoding" };
-    static const char *const no[] = { "", "search_path", "role", "standard_conforming_strings",
-                                      "ringfence.grant", "log_statement", "work_mem",
-                                      "client_min_messages", "session_preload_libraries",
+    static const char *const yes[] = {
+        "application_name", "DateStyle",          "datestyle",
+        "TIMEZONE",         "extra_float_digits", "client_encoding"
+    };
+    static const char *const no[] = { "",
+                                      "search_path",
+                                      "role",
+                                      "standard_conforming_strings",
+                                      "ringfence.grant",
+                                      "log_statement",
+                                      "work_mem",
+                                      "client_min_messages",
+                                      "session_preload_libraries",
                                       "application_name " };
     static const char *const encodings[] = { "UTF8", "utf-8", "'utf-8'", "unicode", "SQL_ASCII" };
     static const char *const others[] = { "", "LATIN1", "sjis", "utf16", "utf", "utf88", "auto" };
@@ -498,6 +518,21 @@ static void parameters_are_a_closed_list(void **state)
     for (size_t i = 0; i < RF_COUNT(others); i++)
         assert_false(guard_parameter_value_allowed("client_encoding", others[i]));
     assert_true(guard_parameter_value_allowed("TimeZone", "anything"));
+}
+
+static void the_hint_names_every_parameter(void **state)
+{
+    static const char *const allowed[] = {
+#define PARAMETER(name) name,
+#include "guard/tbl/parameter.def"
+#undef PARAMETER
+    };
+    struct err err;
+    (void)state;
+    for (size_t i = 0; i < RF_COUNT(allowed); i++)
+        assert_non_null(strstr(guard_refusal_hint(GUARD_PARAMETER), allowed[i]));
+    for (int r = 1; r < GUARD_REFUSAL_COUNT; r++)
+        assert_true(strlen(guard_refusal_hint((enum guard_refusal)r)) < sizeof(err.hint));
 }
 
 static void every_refusal_has_a_state_and_a_sentence(void **state)
@@ -516,7 +551,8 @@ static void every_refusal_has_a_state_and_a_sentence(void **state)
     }
 }
 
-/* --- Messages -------------------------------------------------------------------------------------- */
+/* --- Messages
+ * -------------------------------------------------------------------------------------- */
 
 static struct buf message;
 
@@ -565,8 +601,7 @@ static void the_largest_report_fits_a_message(void **state)
     (void)state;
     /* as many and as long relation names as the text can hold */
     for (int i = 0; i < 9; i++)
-        (void)snprintf(one + strlen(one), sizeof(one) - strlen(one),
-                       ", \"%061d\"", i);
+        (void)snprintf(one + strlen(one), sizeof(one) - strlen(one), ", \"%061d\"", i);
     strcat(one, ";");
     sql[0] = '\0';
     for (int i = 0; i < GUARD_STATEMENTS_MAX; i++)
@@ -646,6 +681,7 @@ int main(void)
         cmocka_unit_test(what_is_too_much_is_too_complex),
         cmocka_unit_test(more_relations_than_fit_are_too_complex_not_hidden),
         cmocka_unit_test(parameters_are_a_closed_list),
+        cmocka_unit_test(the_hint_names_every_parameter),
         cmocka_unit_test(every_refusal_has_a_state_and_a_sentence),
         cmocka_unit_test(a_report_arrives_as_it_was_sent),
         cmocka_unit_test(the_largest_report_fits_a_message),

@@ -29,7 +29,9 @@ static const char policy_yaml[] =
     "entities: {clipstream-us: {country: US}}\n"
     "networks: {n: {range: 10.0.0.0/8, place: US}}\n"
     "actors:\n"
-    "  us_analyst: {kind: person, entity: clipstream-us, place: US}\n";
+    "  us_analyst: {kind: person, entity: clipstream-us, place: US}\n"
+    "tables:\n"
+    "  app.t: {subject: i, residency: r, columns: {i: identity, r: none}}\n";
 
 struct process {
     struct house house;
@@ -70,6 +72,8 @@ static enum imsg_type hear(struct process *p)
     if (imsg_recv(p->imsg_fd, &m) != 1)
         return IMSG_NONE;
     imsg_close_fds(&m);
+    if (m.type == IMSG_FAILED)
+        print_message("# %.*s\n", (int)m.len, (const char *)m.payload);
     return m.type;
 }
 

@@ -175,8 +175,9 @@ static void each_worker_gets_its_own_answers(void **state)
 static void the_deepest_text_of_full_length_is_survived(void **state)
 {
     static char sql[GUARD_SQL_MAX];
-    static const char *const parts[] = { "+1", "- ", "(", "not ", "(select ", "::a", "[", "case ",
-                                         " union select 1", "(a=" };
+    static const char *const parts[] = {
+        "+1", "- ", "(", "not ", "(select ", "::a", "[", "case ", " union select 1", "(a="
+    };
     (void)state;
     for (uint32_t i = 0; i < RF_COUNT(parts); i++) {
         size_t part = strlen(parts[i]), at = 8;

@@ -15,16 +15,16 @@
 #include "auth/scram_keys.h"
 
 /* RFC 7677 section 3: user "user", password "pencil" */
-#define RFC_NONCE "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
-#define RFC_FIRST_BARE "n=user,r=rOprNGfwEbeRWgbNEkqO"
+#define RFC_NONCE        "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
+#define RFC_FIRST_BARE   "n=user,r=rOprNGfwEbeRWgbNEkqO"
 #define RFC_SERVER_FIRST "r=" RFC_NONCE ",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
-#define RFC_FINAL_BARE "c=biws,r=" RFC_NONCE
-#define RFC_PROOF "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
-#define RFC_SIGNATURE "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
-#define RFC_MESSAGE RFC_FIRST_BARE "," RFC_SERVER_FIRST "," RFC_FINAL_BARE
+#define RFC_FINAL_BARE   "c=biws,r=" RFC_NONCE
+#define RFC_PROOF        "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+#define RFC_SIGNATURE    "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+#define RFC_MESSAGE      RFC_FIRST_BARE "," RFC_SERVER_FIRST "," RFC_FINAL_BARE
 
 /* CREATE ROLE alice PASSWORD 'pencil' on PostgreSQL 15.20; rolpassword */
-#define POSTGRES_VERIFIER                                                                    \
+#define POSTGRES_VERIFIER                                                                      \
     "SCRAM-SHA-256$4096:FbULBZJBAOFD1SOokX8rbg==$L/pxNX7tgadICCHzUcM8GPC4mpKPf0R6wAtp4Cd7Nbg=" \
     ":oB23NY5SLObqLE3cHDOGzU7w10pXEDKoFYiz3sy15sc="
 
@@ -51,7 +51,8 @@ static void exchange_open(struct exchange *x, const char *verifier, const char *
     buf_init(&x->proof, 4096);
     buf_init(&x->final, 4096);
     assert_int_equal(scram_server_new(verifier, "alice", &mock, binding, server_binding,
-                                      &x->server), 0);
+                                      &x->server),
+                     0);
     assert_int_equal(scram_client_new(password, binding, client_binding, cache, &x->client), 0);
     const char *offer = scram_server_offer(x->server, &len);
     x->client_step = scram_client_start(x->client, (const uint8_t *)offer, len, &x->mechanism,
@@ -112,13 +113,15 @@ static void the_vector_of_rfc_7677_comes_out(void **state)
                      0);
     assert_int_equal(scram_keys_derive("pencil", salt, salt_len, 4096, client, server), 0);
     assert_int_equal(scram_keys_hash(client, stored), 0);
-    assert_int_equal(
-        scram_keys_hmac(stored, sizeof(stored), RFC_MESSAGE, strlen(RFC_MESSAGE), signature), 0);
+    assert_int_equal(scram_keys_hmac(stored, sizeof(stored), RFC_MESSAGE, strlen(RFC_MESSAGE),
+                                     signature),
+                     0);
     scram_keys_xor(client, signature, proof);
     (void)base64_encode(proof, sizeof(proof), text);
     assert_string_equal(text, RFC_PROOF);
-    assert_int_equal(
-        scram_keys_hmac(server, sizeof(server), RFC_MESSAGE, strlen(RFC_MESSAGE), signature), 0);
+    assert_int_equal(scram_keys_hmac(server, sizeof(server), RFC_MESSAGE, strlen(RFC_MESSAGE),
+                                     signature),
+                     0);
     (void)base64_encode(signature, sizeof(signature), text);
     assert_string_equal(text, RFC_SIGNATURE);
 }
@@ -222,10 +225,10 @@ static enum scram_step first_step(size_t binding_len, const char *mechanism, con
     struct buf out;
     struct err err = { 0 };
     buf_init(&out, 4096);
-    assert_int_equal(
-        scram_server_new(POSTGRES_VERIFIER, "alice", &mock, binding, binding_len, &s), 0);
-    enum scram_step step = scram_server_step(s, mechanism, (const uint8_t *)message,
-                                             strlen(message), &out, &err);
+    assert_int_equal(scram_server_new(POSTGRES_VERIFIER, "alice", &mock, binding, binding_len, &s),
+                     0);
+    enum scram_step step =
+        scram_server_step(s, mechanism, (const uint8_t *)message, strlen(message), &out, &err);
     assert_int_equal(buf_len(&out) > 0, step == SCRAM_CONTINUE);
     assert_int_equal(err.code == 0, step == SCRAM_CONTINUE);
     *ret_code = err.code;
@@ -440,8 +443,9 @@ static void no_flipped_bit_of_a_proof_gets_in(void **state)
         exchange_proof(&x);
         exchange_final(&x);
         buf_at(&x.final)[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_int_equal(scram_client_step(x.client, buf_at(&x.final), buf_len(&x.final),
-                                           &x.proof, NULL), SCRAM_FAILED);
+        assert_int_equal(scram_client_step(x.client, buf_at(&x.final), buf_len(&x.final), &x.proof,
+                                           NULL),
+                         SCRAM_FAILED);
         exchange_close(&x);
     }
     scram_cache_done(&cache);
@@ -469,18 +473,20 @@ static void a_server_that_is_not_the_server_is_refused(void **state)
         /* gs2 "n,," + "n=,r=" + 24 */
         int n = snprintf(message, sizeof(message), "r=%.24sxyz%s",
                          (const char *)buf_at(&x.first) + 8, after_nonce[i]);
-        assert_int_equal(scram_client_step(x.client, (const uint8_t *)message, (size_t)n,
-                                           &x.proof, &x.client_err), SCRAM_FAILED);
+        assert_int_equal(scram_client_step(x.client, (const uint8_t *)message, (size_t)n, &x.proof,
+                                           &x.client_err),
+                         SCRAM_FAILED);
         assert_int_equal(x.client_err.code, RF_EPROTO);
         exchange_close(&x);
     }
     static const char *const nonces[] = { "", "abc", "aaaaaaaaaaaaaaaaaaaaaaaaxyz" };
     for (size_t i = 0; i < RF_COUNT(nonces); i++) {
         exchange_open(&x, POSTGRES_VERIFIER, "pencil", 0, 0, NULL);
-        int n = snprintf(message, sizeof(message), "r=%s,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
-                         nonces[i]);
-        assert_int_equal(scram_client_step(x.client, (const uint8_t *)message, (size_t)n,
-                                           &x.proof, NULL), SCRAM_FAILED);
+        int n =
+            snprintf(message, sizeof(message), "r=%s,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096", nonces[i]);
+        assert_int_equal(scram_client_step(x.client, (const uint8_t *)message, (size_t)n, &x.proof,
+                                           NULL),
+                         SCRAM_FAILED);
         exchange_close(&x);
     }
     /* the client's own nonce given back without anything of the server's */
@@ -488,7 +494,8 @@ static void a_server_that_is_not_the_server_is_refused(void **state)
     int n = snprintf(message, sizeof(message), "r=%.24s,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
                      (const char *)buf_at(&x.first) + 8);
     assert_int_equal(scram_client_step(x.client, (const uint8_t *)message, (size_t)n, &x.proof,
-                                       NULL), SCRAM_FAILED);
+                                       NULL),
+                     SCRAM_FAILED);
     exchange_close(&x);
     /* no knowledge of the password: a well-formed signature of zeros, or an error */
     static const char *const finals[] = { "v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
@@ -497,8 +504,9 @@ static void a_server_that_is_not_the_server_is_refused(void **state)
         exchange_open(&x, POSTGRES_VERIFIER, "pencil", 0, 0, NULL);
         exchange_challenge(&x);
         exchange_proof(&x);
-        assert_int_equal(scram_client_step(x.client, (const uint8_t *)finals[i],
-                                           strlen(finals[i]), &x.proof, NULL), SCRAM_FAILED);
+        assert_int_equal(scram_client_step(x.client, (const uint8_t *)finals[i], strlen(finals[i]),
+                                           &x.proof, NULL),
+                         SCRAM_FAILED);
         exchange_close(&x);
     }
 }
@@ -513,14 +521,13 @@ static void only_known_mechanisms_are_chosen(void **state)
     (void)state;
     buf_init(&out, 100);
     assert_int_equal(scram_client_new("x", NULL, 0, NULL, &client), 0);
-    assert_int_equal(
-        scram_client_start(client, others, sizeof(others), &mechanism, &out, &err), SCRAM_FAILED);
+    assert_int_equal(scram_client_start(client, others, sizeof(others), &mechanism, &out, &err),
+                     SCRAM_FAILED);
     assert_int_equal(err.code, RF_EUNSUPP);
     scram_client_free(client);
     assert_int_equal(scram_client_new("x", NULL, 0, NULL, &client), 0);
-    assert_int_equal(
-        scram_client_start(client, unended, sizeof(unended), &mechanism, &out, &err),
-        SCRAM_FAILED);
+    assert_int_equal(scram_client_start(client, unended, sizeof(unended), &mechanism, &out, &err),
+                     SCRAM_FAILED);
     assert_int_equal(err.code, RF_EPROTO);
     scram_client_free(client);
     buf_done(&out);
@@ -581,8 +588,9 @@ static void only_well_formed_verifiers_are_believed(void **state)
 
 static void base64_has_one_text_for_each_value(void **state)
 {
-    static const char *const bad[] = { "A", "AA", "AAA", "A===", "AA=A", "AB==", "AAB=", "====",
-                                       "AAA ", "AAA\n", "AA==AAAA", "AAAA=AAA", "AA-_" };
+    static const char *const bad[] = { "A",        "AA",       "AAA",  "A===", "AA=A",
+                                       "AB==",     "AAB=",     "====", "AAA ", "AAA\n",
+                                       "AA==AAAA", "AAAA=AAA", "AA-_" };
     uint8_t bytes[40], back[40];
     char text[BASE64_LEN(40) + 1];
     size_t n;
@@ -599,8 +607,7 @@ static void base64_has_one_text_for_each_value(void **state)
             assert_int_equal(base64_decode(text, text_len, back, len - 1, &n), -RF_EINVAL);
     }
     for (size_t i = 0; i < RF_COUNT(bad); i++)
-        assert_int_equal(base64_decode(bad[i], strlen(bad[i]), back, sizeof(back), &n),
-                         -RF_EINVAL);
+        assert_int_equal(base64_decode(bad[i], strlen(bad[i]), back, sizeof(back), &n), -RF_EINVAL);
 }
 
 int main(void)

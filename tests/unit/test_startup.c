@@ -27,8 +27,8 @@ static int read_strings(uint16_t minor, const char *const *strings, size_t n)
     return startup_read(buf_at(&b), buf_len(&b), &s, &err);
 }
 
-#define READ(minor, ...)                                                                 \
-    read_strings(minor, (const char *const[]){ __VA_ARGS__ },                            \
+#define READ(minor, ...)                                      \
+    read_strings(minor, (const char *const[]){ __VA_ARGS__ }, \
                  sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *))
 
 static const char *parameter(const char *name)
@@ -43,8 +43,9 @@ static const char *parameter(const char *name)
 static void a_session_names_its_user_and_database(void **state)
 {
     (void)state;
-    assert_int_equal(READ(0, "user", "alice", "database", "us-virginia", "application_name",
-                          "psql", "client_encoding", "UTF8"), 0);
+    assert_int_equal(READ(0, "user", "alice", "database", "us-virginia", "application_name", "psql",
+                          "client_encoding", "UTF8"),
+                     0);
     assert_int_equal(s.kind, STARTUP_SESSION);
     assert_string_equal(s.user, "alice");
     assert_string_equal(s.database, "us-virginia");
@@ -86,7 +87,8 @@ static void the_last_of_equal_parameters_counts(void **state)
 {
     (void)state;
     assert_int_equal(READ(0, "user", "a", "TimeZone", "UTC", "timezone", "CET", "options",
-                          "-c TIMEZONE=EST -c lock_timeout=1"), 0);
+                          "-c TIMEZONE=EST -c lock_timeout=1"),
+                     0);
     assert_int_equal(s.parameter_count, 2);
     assert_string_equal(s.parameters[0].value, "CET"); /* by name beats `options` */
     assert_string_equal(parameter("lock_timeout"), "1");
@@ -96,7 +98,8 @@ static void options_are_split_as_the_server_does(void **state)
 {
     (void)state;
     assert_int_equal(READ(0, "user", "a", "options",
-                          " \t-c  a=1 -cb=2\n--c-d=3 -c e=x\\ y\\\\z -c f= -c g=h=i --j=\\"), 0);
+                          " \t-c  a=1 -cb=2\n--c-d=3 -c e=x\\ y\\\\z -c f= -c g=h=i --j=\\"),
+                     0);
     assert_int_equal(s.parameter_count, 7);
     assert_string_equal(parameter("a"), "1");
     assert_string_equal(parameter("b"), "2");
@@ -111,8 +114,10 @@ static void options_are_split_as_the_server_does(void **state)
 
 static void anything_else_in_options_is_refused(void **state)
 {
-    static const char *const bad[] = { "-e", "-S 10", "x", "-c", "-c x", "--x", "--", "-", "-c =1",
-                                       "--=1", "-d5", "-c a=1 -B 3", "\\-c a=1\\ b c", "-P" };
+    static const char *const bad[] = {
+        "-e",    "-S 10", "x",   "-c",          "-c x",           "--x", "--", "-",
+        "-c =1", "--=1",  "-d5", "-c a=1 -B 3", "\\-c a=1\\ b c", "-P"
+    };
     (void)state;
     for (size_t i = 0; i < RF_COUNT(bad); i++) {
         if (READ(0, "user", "a", "options", bad[i]) != -RF_EPROTO)
@@ -123,8 +128,8 @@ static void anything_else_in_options_is_refused(void **state)
 
 static void replication_is_seen_in_all_its_spellings(void **state)
 {
-    static const char *const yes[] = { "database", "true", "t", "TRUE", "tr", "yes", "Y", "on",
-                                       "ON", "1" };
+    static const char *const yes[] = { "database", "true", "t",  "TRUE", "tr",
+                                       "yes",      "Y",    "on", "ON",   "1" };
     static const char *const no[] = { "false", "f", "FAL", "no", "n", "off", "of", "OFF", "0" };
     static const char *const bad[] = { "", "o", "2", "maybe", "truely", "onn", "Database", "10" };
     (void)state;
@@ -168,12 +173,12 @@ static void newer_versions_and_options_are_negotiated_away(void **state)
 
 static void other_major_versions_are_refused(void **state)
 {
-    static const uint8_t two[] = { 0, 0, 0, 9, 0, 2, 0, 0, 0 }, four[] = { 0, 0, 0, 9, 0, 4, 0, 0, 0 };
+    static const uint8_t two[] = { 0, 0, 0, 9, 0, 2, 0, 0, 0 },
+                         four[] = { 0, 0, 0, 9, 0, 4, 0, 0, 0 };
     static const uint8_t odd[] = { 0, 0, 0, 8, 4, 0xd2, 0x16, 0x31 }; /* 1234.5681 */
     (void)state;
     assert_int_equal(startup_read(two, sizeof(two), &s, &err), -RF_EUNSUPP);
-    assert_string_equal(err.line,
-                        "unsupported frontend protocol 2.0: server supports 3.0 to 3.2");
+    assert_string_equal(err.line, "unsupported frontend protocol 2.0: server supports 3.0 to 3.2");
     assert_int_equal(startup_read(four, sizeof(four), &s, &err), -RF_EUNSUPP);
     assert_int_equal(startup_read(odd, sizeof(odd), &s, &err), -RF_EUNSUPP);
 }
@@ -184,9 +189,12 @@ static void the_length_word_is_checked(void **state)
         uint8_t head[4];
         int rc;
     } rows[] = {
-        { { 0, 0, 0, 0 }, -RF_EPROTO },       { { 0, 0, 0, 7 }, -RF_EPROTO },
-        { { 0, 0, 0, 8 }, 0 },                { { 0, 0, 0x27, 0x10 }, 0 },
-        { { 0, 0, 0x27, 0x11 }, -RF_EPROTO }, { { 0xff, 0xff, 0xff, 0xff }, -RF_EPROTO },
+        { { 0, 0, 0, 0 }, -RF_EPROTO },
+        { { 0, 0, 0, 7 }, -RF_EPROTO },
+        { { 0, 0, 0, 8 }, 0 },
+        { { 0, 0, 0x27, 0x10 }, 0 },
+        { { 0, 0, 0x27, 0x11 }, -RF_EPROTO },
+        { { 0xff, 0xff, 0xff, 0xff }, -RF_EPROTO },
         { { 'G', 'E', 'T', ' ' }, -RF_EPROTO },
     };
     size_t len;
@@ -275,9 +283,9 @@ static int read_fenced(const uint8_t *packet, size_t len)
 
 static void a_packet_cut_or_flipped_is_never_half_read(void **state)
 {
-    static const struct startup_parameter parameters[] = {
-        { "user", "alice" }, { "options", "-c a=b\\ c" }, { "replication", "off" }
-    };
+    static const struct startup_parameter parameters[] = { { "user", "alice" },
+                                                           { "options", "-c a=b\\ c" },
+                                                           { "replication", "off" } };
     struct buf b;
     (void)state;
     buf_init(&b, 1000);
