@@ -74,6 +74,7 @@ class Cluster:
     def __init__(self, base, region, sockets, port, standby_port, processes):
         self.region, self.sockets, self.processes = region, sockets, processes
         self.base = base
+        self.keys = f"{base}/keys"
         self.ports = {"primary": port, "standby": standby_port}
         self.folders = {r: f"{base}/{region}/{r}" for r in self.ports}
         self.programs = find_programs()
@@ -85,27 +86,36 @@ class Cluster:
     def name(self, role):
         return f"{self.region} {role}"
 
-    def _run(self, program, *arguments, env=None):
+    def _run(self, program, *arguments, log=None):
+        """LOG: the file whose last lines say why it failed."""
         done = subprocess.run([f"{self.programs}/{program}", *arguments], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                              env=env, cwd="/")
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, cwd="/")
+        text = done.stdout.decode(errors="replace")
+        if done.returncode != 0 and log is not None:
+            with open(log, encoding="utf-8", errors="replace") as f:
+                text += "".join(f.readlines()[-5:])
         if done.returncode != 0:
-            text = done.stdout.decode(errors="replace")
             raise SystemExit(f"demo: {program} for {self.region} failed:\n{text}")
-        return done.stdout.decode(errors="replace")
+        return text
 
     def _write(self, role, name, text):
         with open(f"{self.folders[role]}/{name}", "w", encoding="utf-8") as f:
             f.write(text)
 
     def _configure(self, role, settings):
-        self._write(role, "postgresql.conf",
-                    f"port = {self.ports[role]}\nunix_socket_directories = '{self.sockets}'\n"
-                    "unix_socket_permissions = 0700\ntimezone = 'UTC'\n" + settings)
+        """Written anew for each start, so that ports and the folder may have changed meanwhile."""
+        text = (f"port = {self.ports[role]}\nunix_socket_directories = '{self.sockets}'\n"
+                f"unix_socket_permissions = 0700\ntimezone = 'UTC'\ncluster_name = '{self.name(role)}'\n"
+                + settings)
+        if role == "standby":
+            text += (f"primary_conninfo = '{self.dsn('primary', 'postgres')}'\n"
+                     "primary_slot_name = 'standby'\n")
+        self._write(role, "postgresql.conf", text)
 
-    def start(self, role):
+    def start(self, role, settings=None):
+        self._configure(role, settings or SERVING.format(keys=self.keys))
         log = f"{self.base}/log/{self.region}-{role}.log"
-        self._run("pg_ctl", "-D", self.folders[role], "-l", log, "-w", "-t", "60", "start")
+        self._run("pg_ctl", "-D", self.folders[role], "-l", log, "-w", "-t", "60", "start", log=log)
         with open(f"{self.folders[role]}/postmaster.pid", encoding="ascii") as f:
             self.processes.remember(self.name(role), int(f.readline()))
 
@@ -122,8 +132,7 @@ class Cluster:
         self._write("primary", "pg_hba.conf", HBA)
         who = sorted({me, "root"})
         self._write("primary", "pg_ident.conf", "".join(f"demo {w} postgres\n" for w in who))
-        self._configure("primary", LOADING)
-        self.start("primary")
+        self.start("primary", LOADING)
         self.psql("-q", "-c", "CREATE DATABASE app", database="postgres")
 
     def psql(self, *arguments, role="primary", database="app"):
@@ -137,21 +146,17 @@ class Cluster:
         self.psql("-q", "-1", "-o", "/dev/null", *options, "-f", f"{folder}/schema.sql", "-f",
                   f"{folder}/data.sql", "-f", f"{folder}/index.sql")
 
-    def serve(self, keys):
+    def serve(self):
         """From loading to serving: everything is put on the disk, then the standby is a copy."""
         self.stop("primary")
         self._run("initdb", "--sync-only", "-D", self.folders["primary"])
-        self._configure("primary", SERVING.format(keys=keys))
         self.start("primary")
         self._run("pg_basebackup", "-D", self.folders["standby"], "-d",
-                  self.dsn("primary", "postgres"), "-c", "fast", "-X", "stream", "-R", "-C", "-S",
+                  self.dsn("primary", "postgres"), "-c", "fast", "-X", "stream", "-C", "-S",
                   "standby")
-        self._configure("standby", SERVING.format(keys=keys))
+        with open(f"{self.folders['standby']}/standby.signal", "w", encoding="ascii"):
+            pass
         self.start("standby")
-
-    def start_all(self):
-        for role in ("primary", "standby"):
-            self.start(role)
 
     def stop_all(self):
         for role in ("standby", "primary"):

@@ -193,14 +193,9 @@ class Demo:
             os.makedirs(path, mode=0o755 if name == "keys" else 0o700, exist_ok=True)
         self.make_sockets_folder()
         os.chmod(f"{self.base}/keys", 0o755)
-        self.settings = {"ports": {}, "policy": f"{self.base}/policy.yaml"}
+        self.settings = {"policy": f"{self.base}/policy.yaml"}
         shutil.copyfile(f"{self.bin}/policy.yaml", self.settings["policy"])
-        taken = set()
-        for region, facts in REGIONS.items():
-            ports = [free_port(facts["database_port"] + i, taken) for i in range(2)]
-            self.settings["ports"][region] = ports
-            self.clusters[region] = cluster.Cluster(self.base, region, self.sockets, *ports,
-                                                    self.processes)
+        self.choose_ports()
         keys.make_certificates(f"{self.base}/keys")
         actors = keys.actors_of(self.settings["policy"])
         keys.make_ssh_keys(f"{self.base}/ssh", actors)
@@ -208,6 +203,19 @@ class Demo:
         for region in REGIONS:
             self.write_configuration(region)
         self._save_settings()
+
+    def choose_ports(self):
+        """The usual ones, or others where a program that is not ours has taken them."""
+        taken = set()
+        self.settings.setdefault("ports", {})
+        for region, facts in REGIONS.items():
+            old = self.clusters.get(region)
+            if old is not None and any(self.processes.pid(old.name(r)) for r in old.ports):
+                continue
+            ports = [free_port(facts["database_port"] + i, taken) for i in range(2)]
+            self.settings["ports"][region] = ports
+            self.clusters[region] = cluster.Cluster(self.base, region, self.sockets, *ports,
+                                                    self.processes)
 
     def make_sockets_folder(self):
         """Empty after a restart of the machine when it is below /tmp; ours alone in any case."""
@@ -257,7 +265,7 @@ sandbox: {sandbox_floor()}
         c.create()
         c.load(self.bin, REGIONS[region]["data"])
         self.apply(region)
-        c.serve(f"{self.base}/keys")
+        c.serve()
 
     def apply(self, region):
         self.command("-c", f"{self.base}/{region}/ringfence.yaml", "apply", "--dsn",
@@ -295,6 +303,8 @@ sandbox: {sandbox_floor()}
                 check_port_free(self.gateway_port(region))
         if self.settings.get("complete") == self._made_from():
             self.make_sockets_folder()
+            self.choose_ports()
+            self._save_settings()
             for region in REGIONS:
                 self.write_configuration(region)
             self.in_parallel(self.restart_region)
@@ -548,6 +558,7 @@ def main():
         print("demo: nothing was started here")
         raise SystemExit(0 if options.stop else 1)
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("demo: told to end"))
     if options.status:
         raise SystemExit(Demo(options).status())
     lock = hold_lock(options.dir)

@@ -46,7 +46,8 @@ int mask_pseudonym_digits(const struct catalog_column *fact)
 {
     if (fact->kind != KIND_TEXT || fact->width == 0)
         return PSEUDONYM_DIGITS_MAX;
-    int digits = fact->width > 6 ? fact->width - 2 : fact->width; /* "p_" where there is room */
+    /* "p_" in front where at least five digits are left beside it: see add_pseudonym() */
+    int digits = fact->width >= 7 ? fact->width - 2 : fact->width < 4 ? fact->width : 4;
     return digits < PSEUDONYM_DIGITS_MAX ? digits : PSEUDONYM_DIGITS_MAX;
 }
 

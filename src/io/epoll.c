@@ -310,19 +310,25 @@ static int wait_ms(struct loop *l)
     return wait < 0 ? 0 : wait > WAIT_MAX_MS ? WAIT_MAX_MS : (int)wait;
 }
 
+int loop_turn(struct loop *l, struct err *err)
+{
+    int n = epoll_wait(l->epoll_fd, l->events, EVENTS_MAX, wait_ms(l));
+    if (n < 0 && errno != EINTR)
+        return err_sys(err, "could not wait for events");
+    l->now_ms = clock_mono_ms();
+    l->event_count = n > 0 ? n : 0;
+    for (l->event_at = 0; l->event_at < l->event_count; l->event_at++)
+        dispatch(l, l->event_at);
+    l->event_at = l->event_count = 0;
+    run_timers(l);
+    run_tasks(l);
+    return 0;
+}
+
 int loop_run(struct loop *l, struct err *err)
 {
-    while (!l->stopping) {
-        int n = epoll_wait(l->epoll_fd, l->events, EVENTS_MAX, wait_ms(l));
-        if (n < 0 && errno != EINTR)
-            return err_sys(err, "could not wait for events");
-        l->now_ms = clock_mono_ms();
-        l->event_count = n > 0 ? n : 0;
-        for (l->event_at = 0; l->event_at < l->event_count; l->event_at++)
-            dispatch(l, l->event_at);
-        l->event_at = l->event_count = 0;
-        run_timers(l);
-        run_tasks(l);
-    }
-    return 0;
+    int rc = 0;
+    while (rc == 0 && !l->stopping)
+        rc = loop_turn(l, err);
+    return rc;
 }

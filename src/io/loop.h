@@ -56,7 +56,8 @@ struct task {
 
 RF_CHECK int loop_new(struct loop **ret_loop, struct err *err);
 void loop_free(struct loop *l);
-RF_CHECK int loop_run(struct loop *l, struct err *err); /* until loop_stop() */
+RF_CHECK int loop_run(struct loop *l, struct err *err);  /* until loop_stop() */
+RF_CHECK int loop_turn(struct loop *l, struct err *err); /* wait once and serve what happened */
 void loop_stop(struct loop *l);
 int64_t loop_now_ms(const struct loop *l);  /* monotonic, as of this turn of the loop */
 

@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -366,6 +367,7 @@ int sandbox_enter(enum imsg_role role, const struct sandbox_paths *paths, enum s
     int abi = 0;
     bool filtered = false;
     RF_ASSERT(role < ROLE_COUNT);
+    tzset(); /* reads /etc/localtime once, or the first line of the log would do so later */
     sandbox_hide();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return err_sys(err, "could not give up new privileges");

@@ -257,7 +257,7 @@ SERVICE_CONVERSATIONS = {
     "copy done without copy": steps(message("c"), message("d", b"x"), simple("select 1")),
     "prepare in SQL": steps(simple("prepare q as select 1"), simple("execute q"),
                             simple("deallocate q")),
-    "a notice": simple("do $$ begin raise notice 'n'; end $$"),
+    "a notice and a warning": simple("drop table if exists not_there; select 1; rollback"),
 }
 
 

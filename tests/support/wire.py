@@ -116,7 +116,7 @@ class Wire:
         kind = chr(head[0])
         body = self.read_bytes(struct.unpack("!I", head[1:])[0] - 4)
         if kind == "S":
-            name, value = body.rstrip(b"\0").split(b"\0", 1) if b"\0" in body[:-1] else (body, b"")
+            name, value = body.split(b"\0")[:2]
             self.parameters[name.decode()] = value.decode()
         elif kind == "N":
             self.notices.append(error_fields(body))

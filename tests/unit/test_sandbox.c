@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "priv/sandbox.h"
 
 enum { NARROWED = 0, COULD_NOT_NARROW = 99 };
@@ -195,6 +196,7 @@ static int call_everyday_work(void)
     }
     char line[64];
     (void)snprintf(line, sizeof(line), "%s", strerror(EACCES));
+    log_info("everyday", "work=done"); /* dates: the first one looks for a time zone */
     return fprintf(stderr, "%s", "") == 0 ? 0 : 4;
 }
 
