@@ -4,8 +4,8 @@
  *
  * Appends records like those of a person's statement to a journal in FOLDER (a fresh folder below
  * /tmp otherwise), committing every 1, 16, 256 and 1024 of them with one write and one fdatasync.
- * "cpu" is the processor time of this process, system calls included; "wall" has the disk in it. The
- * line "decode" is the worker's message read back, without a journal. */
+ * "cpu" is the processor time of this process, system calls included; "wall" has the disk in it.
+ * The line "decode" is the worker's message read back, without a journal. */
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -22,7 +22,7 @@ struct log_options {
     const char *verb;      /* "show", "tail", "check" */
     const char *state_dir; /* NULL: the configuration's */
     uint64_t from;
-    bool sealed;           /* do not open private parts */
+    bool sealed; /* do not open private parts */
     bool follow;
 };
 
@@ -32,7 +32,7 @@ struct log_run {
     char state_dir[PATH_MAX], folder[PATH_MAX];
     struct scan *scan;
     struct daykey_store *keys;
-    struct buf plain;      /* salt and private part of one entry */
+    struct buf plain; /* salt and private part of one entry */
     struct treehead tree;
     uint64_t opened, closed;
 };
@@ -101,8 +101,9 @@ static int find_state(struct log_run *r, struct err *err)
 static int damage(const struct log_run *r, uint64_t offset, uint64_t index, struct err *err)
 {
     struct err why = *err;
-    (void)err_set(err, RF_ETAMPER, "journal is damaged: \"%.200s\" at offset %" PRIu64
-                  ", entry %" PRIu64 ": %s", scan_state(r->scan)->path, offset, index, why.line);
+    (void)err_set(err, RF_ETAMPER,
+                  "journal is damaged: \"%.200s\" at offset %" PRIu64 ", entry %" PRIu64 ": %s",
+                  scan_state(r->scan)->path, offset, index, why.line);
     return -RF_ETAMPER;
 }
 
@@ -272,9 +273,10 @@ static int check(struct log_run *r, struct err *err)
     check_print(r);
     if (at->torn == 0)
         return 0;
-    return err_set(err, RF_ENOTFOUND, "the last %" PRIu64 " bytes of \"%.200s\", from offset %" PRIu64
-                   " on, are no whole entry: a crash, or damage to the very last one", at->torn,
-                   at->path, at->offset);
+    return err_set(err, RF_ENOTFOUND,
+                   "the last %" PRIu64 " bytes of \"%.200s\", from offset %" PRIu64
+                   " on, are no whole entry: a crash, or damage to the very last one",
+                   at->torn, at->path, at->offset);
 }
 
 int command_log(const struct command_context *context, int argc, char **argv)

@@ -73,6 +73,7 @@ static void disconnect(struct watch *w)
     PQfinish(w->conn);
     w->conn = NULL;
     w->events = 0;
+    w->fresh_ms = 0;
     enter(w, WATCH_IDLE, WATCH_PERIOD_MS);
 }
 
@@ -161,16 +162,29 @@ static void ask(struct watch *w)
     enter(w, WATCH_ASKING, WATCH_LIMIT_MS);
 }
 
+/* The server says how old the last replayed transaction is, unless it has replayed all it received
+   (0). After a quiet hour the first new transaction would look an hour late; but it cannot be later
+   than the last time that nothing was missing. */
+static bool is_fresh(struct watch *w, const PGresult *r)
+{
+    int64_t now = clock_mono_ms();
+    bool is_known = !PQgetisnull(r, 0, 1);
+    if (is_known && strtoll(database_value(r, 0, 1), NULL, 10) <= WATCH_DELAY_MAX_MS) {
+        w->fresh_ms = now;
+        return true;
+    }
+    return w->fresh_ms > 0 && now - w->fresh_ms <= WATCH_DELAY_MAX_MS;
+}
+
 static void judge(struct watch *w, const PGresult *r)
 {
     bool in_recovery = database_true(r, 0, 0);
-    bool knows_delay = !PQgetisnull(r, 0, 1);
-    long long delay_ms = atoll(database_value(r, 0, 1));
+    bool is_behind = in_recovery && !is_fresh(w, r);
     if (!in_recovery && !uses_primary(w)) {
         end_lease(w, LEASE_NOT_STANDBY);
         w->host++;
         disconnect(w);
-    } else if (in_recovery && (!knows_delay || delay_ms > WATCH_DELAY_MAX_MS)) {
+    } else if (is_behind) {
         end_lease(w, LEASE_BEHIND);
     } else if (!w->is_sound) {
         if (w->said != LEASE_FAULTS && w->said != LEASE_UNKNOWN)
@@ -189,7 +203,8 @@ static void on_answer(struct watch *w)
     while (w->state == WATCH_ASKING && !PQisBusy(w->conn)) {
         PGresult *r = PQgetResult(w->conn);
         if (r == NULL) {
-            enter(w, WATCH_READY, WATCH_PERIOD_MS);
+            bool is_leased = w->leased_until_ms > 0;
+            enter(w, WATCH_READY, is_leased ? WATCH_PERIOD_MS : WATCH_RETRY_MS);
             return;
         }
         if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1) {

@@ -18,6 +18,7 @@
 
 enum {
     WATCH_PERIOD_MS = 1000,       /* between two looks at a standby */
+    WATCH_RETRY_MS = 200,         /* the same while there is no lease */
     WATCH_LIMIT_MS = 3000,        /* for a connection, and for an answer */
     WATCH_DELAY_MAX_MS = 10 * 1000, /* replay further behind than this ends the lease */
     WATCH_CHECK_PERIOD_MS = 60 * 60 * 1000,
@@ -40,6 +41,7 @@ struct watch {
     int64_t due_ms;                          /* next act, or the end of patience */
     int64_t check_due_ms;
     int64_t leased_until_ms;
+    int64_t fresh_ms;                        /* when replay was last seen up to date; 0: never */
     bool is_sound;                           /* the last self-check found nothing */
     enum lease_state said;                   /* last logged */
 };

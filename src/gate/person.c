@@ -415,7 +415,9 @@ static void on_target(struct person *p, enum step step, const uint8_t *message, 
     }
     if (step == STEP_CLOSE)
         name_drop(target.kind == 'S' ? p->prepared : p->portals, target.name);
-    if (expect(p, step == STEP_CLOSE ? EXPECT_CLOSE : EXPECT_DESCRIBE, EXPECT_FORWARD, 0) == 0)
+    const struct person_name *portal = target.kind == 'P' ? name_find(p->portals, target.name) : NULL;
+    if (expect(p, step == STEP_CLOSE ? EXPECT_CLOSE : EXPECT_DESCRIBE, EXPECT_FORWARD,
+               portal != NULL ? portal->statement : p->statements) == 0)
         RF_NEGLECT(to_server(p, message, n)); /* a broken link ends by itself */
 }
 

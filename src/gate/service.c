@@ -103,7 +103,8 @@ static void prepare(struct service *v, struct backend *b)
     b->borrower = v;
     v->phase = SERVICE_PREPARING;
     buf_init(&sql, 256 * 1024);
-    int count = settings_write_difference(&v->settings, &b->link.parameters, &sql);
+    int count = settings_write_difference(&v->settings, &b->link.parameters,
+                                          pool_defaults(b->pool), &sql);
     if (count > 0 && buf_append(&sql, "", 1) < 0)
         count = -RF_ENOMEM;
     if (count > 0)
@@ -821,8 +822,14 @@ int service_begin(struct session *s, struct err *err)
 void service_cancel(struct session *s)
 {
     struct service *v = s->service;
-    if (v->phase == SERVICE_ATTACHED && v->owed > 0)
+    if (v->phase == SERVICE_ATTACHED && v->owed > 0) {
         cancel_send(&v->backend->link, v->backend);
+    } else if (v->phase == SERVICE_WAITING) {
+        /* Nothing has been sent to a server yet, and nothing of it will be. */
+        pool_forget(&v->wait);
+        v->phase = SERVICE_DETACHED;
+        say_code(v, RF_ETIMEOUT, "canceling statement due to user request");
+    }
 }
 
 bool service_is_idle(const struct session *s)

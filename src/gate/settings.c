@@ -107,30 +107,40 @@ static int append_literal(struct buf *sql, const char *text)
     return rc == 0 ? append(sql, "'") : rc;
 }
 
-int settings_write_difference(const struct settings *want, const struct settings *have,
-                              struct buf *sql)
+/* One more call of set_config() and not SET: it reads lists such as search_path as lists. */
+static int append_setting(struct buf *sql, int count, const char *name, const char *value)
 {
-    int count = 0;
-    for (size_t i = 0; i < want->count; i++) {
-        const char *now = settings_get(have, want->list[i].name);
-        if (now != NULL && strcmp(now, want->list[i].value) == 0)
-            continue;
-        /* set_config() and not SET: it reads lists such as search_path as lists */
-        int rc = append(sql, count == 0 ? "SELECT pg_catalog.set_config("
-                                        : ", pg_catalog.set_config(");
-        if (rc == 0)
-            rc = append_literal(sql, want->list[i].name);
-        if (rc == 0)
-            rc = append(sql, ", ");
-        if (rc == 0)
-            rc = append_literal(sql, want->list[i].value);
-        if (rc == 0)
-            rc = append(sql, ", false)");
-        if (rc < 0)
-            return rc;
-        count++;
+    int rc = append(sql, count == 0 ? "SELECT pg_catalog.set_config("
+                                    : ", pg_catalog.set_config(");
+    if (rc == 0)
+        rc = append_literal(sql, name);
+    if (rc == 0)
+        rc = append(sql, ", ");
+    if (rc == 0)
+        rc = append_literal(sql, value);
+    return rc == 0 ? append(sql, ", false)") : rc;
+}
+
+static bool differs(const struct settings *have, const struct setting *want)
+{
+    const char *now = settings_get(have, want->name);
+    return now == NULL || strcmp(now, want->value) != 0;
+}
+
+int settings_write_difference(const struct settings *want, const struct settings *have,
+                              const struct settings *defaults, struct buf *sql)
+{
+    int count = 0, rc = 0;
+    for (size_t i = 0; rc == 0 && i < want->count; i++)
+        if (differs(have, &want->list[i]))
+            rc = append_setting(sql, count++, want->list[i].name, want->list[i].value);
+    for (size_t i = 0; rc == 0 && i < defaults->count; i++) {
+        const struct setting *d = &defaults->list[i];
+        if (settings_is_tracked(d->name) && settings_get(want, d->name) == NULL &&
+            differs(have, d))
+            rc = append_setting(sql, count++, d->name, d->value);
     }
-    return count;
+    return rc < 0 ? rc : count;
 }
 
 int settings_adopt(struct settings *want, const struct settings *have)

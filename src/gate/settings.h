@@ -32,10 +32,11 @@ bool settings_is_tracked(const char *name);
 
 bool settings_value_valid(const char *value);
 
-/* Append one statement that sets, in HAVE's session, every parameter of WANT whose value differs;
-   nothing when there is none. Returns how many, or negative. */
+/* Append one statement that sets, in HAVE's session, every parameter of WANT whose value differs, and
+   gives the tracked ones that WANT does not mention the value of DEFAULTS again; nothing when there
+   is nothing to set. Returns how many, or negative. */
 RF_CHECK int settings_write_difference(const struct settings *want, const struct settings *have,
-                                       struct buf *sql);
+                                       const struct settings *defaults, struct buf *sql);
 
 /* After such a statement: take over what the server made of the values ("ISO" is reported as
    "ISO, MDY"), so that the next comparison finds them equal. */

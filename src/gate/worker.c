@@ -1,5 +1,6 @@
 #include "gate/worker.h"
 
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -275,27 +276,60 @@ static int open_worker(struct worker *w, struct err *err)
     return rc;
 }
 
-static int enter_sandbox(struct worker *w, char *report, size_t report_len, struct err *err)
+/* The folders of the files that a reload reads again, not the files: a renewed certificate is a new
+   file. /etc is for what OpenSSL and the resolver read of their own. */
+struct readable {
+    const char *list[4 * LEASE_SLOTS + 8];
+    char *copies[4 * LEASE_SLOTS + 8];
+    size_t count;
+};
+
+static int readable_add(struct readable *r, const char *path)
 {
-    const struct config *c = w->current->config;
-    const char *read_only[4 * 64 + 8];
-    size_t n = 0;
-    const char *const none[] = { NULL };
-    /* read again at each reload */
-    const char *const own[] = { c->tls_certificate, c->tls_key, c->tls_client_ca, "/etc" };
-    for (size_t i = 0; i < RF_COUNT(own); i++)
-        if (own[i] != NULL)
-            read_only[n++] = own[i];
-    for (size_t i = 0; i < c->database_count && n + 4 < RF_COUNT(read_only); i++) {
+    if (path == NULL || r->count + 1 >= RF_COUNT(r->list))
+        return 0;
+    char *copy = mem_strdup(path);
+    if (copy == NULL)
+        return -RF_ENOMEM;
+    r->copies[r->count] = copy;
+    r->list[r->count++] = dirname(copy);
+    return 0;
+}
+
+static int readable_fill(struct readable *r, const struct config *c)
+{
+    int rc = readable_add(r, c->tls_certificate);
+    if (rc == 0)
+        rc = readable_add(r, c->tls_key);
+    if (rc == 0)
+        rc = readable_add(r, c->tls_client_ca);
+    if (rc == 0)
+        rc = readable_add(r, "/etc/ssl");
+    for (size_t i = 0; rc == 0 && i < c->database_count; i++) {
         const struct config_database *d = &c->databases[i];
         const char *const theirs[] = { d->tls_ca, d->tls_certificate, d->tls_key, d->passfile };
-        for (size_t k = 0; k < RF_COUNT(theirs); k++)
-            if (theirs[k] != NULL)
-                read_only[n++] = theirs[k];
+        for (size_t k = 0; rc == 0 && k < RF_COUNT(theirs); k++)
+            rc = readable_add(r, theirs[k]);
     }
-    read_only[n] = NULL;
-    const struct sandbox_paths paths = { .read_only = read_only, .read_write = none };
-    return sandbox_enter(ROLE_WORKER, &paths, c->sandbox_floor, report, report_len, err);
+    return rc;
+}
+
+static int enter_sandbox(struct worker *w, char *report, size_t report_len, struct err *err)
+{
+    static const char *const none[] = { NULL };
+    const struct config *c = w->current->config;
+    struct readable *r = mem_zalloc(1, sizeof(*r));
+    int rc = r != NULL ? readable_fill(r, c) : -RF_ENOMEM;
+    if (rc < 0) {
+        rc = err_set(err, RF_ENOMEM, "out of memory for the sandbox");
+    } else {
+        const struct sandbox_paths paths = { .read_only = r->list, .read_write = none };
+        rc = sandbox_enter(ROLE_WORKER, &paths, c->sandbox_floor, report, report_len, err);
+    }
+    for (size_t i = 0; r != NULL && i < r->count; i++)
+        mem_free(r->copies[i]);
+    mem_free(r);
+    return rc;
 }
 
 static int serve(struct worker *w, struct err *err)

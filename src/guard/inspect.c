@@ -157,6 +157,10 @@ void guard_inspect(const char *sql, size_t len, struct guard_report *ret)
     too_complex(ret, "statement is too long");
     if (len > GUARD_SQL_MAX || !bytes_are_fine(ret, sql, len))
         return;
+    if (source_operator_run(sql, len) > SOURCE_RUN_MAX) {
+        too_complex(ret, "statement has too many operator characters in a row");
+        return;
+    }
     char *text = mem_strndup(sql, len);
     ret->arena = mem_zalloc(1, ARENA_LEN);
     if (text == NULL || ret->arena == NULL) {

@@ -98,3 +98,14 @@ size_t source_bad_bytes(const char *sql, size_t len, size_t *ret_at)
     }
     return 0;
 }
+
+size_t source_operator_run(const char *sql, size_t len)
+{
+    size_t run = 0, longest = 0;
+    for (size_t i = 0; i < len; i++) {
+        run = sql[i] != '\0' && strchr("~!@#^&|`?+-*/%<>=", sql[i]) != NULL ? run + 1 : 0;
+        if (run > longest)
+            longest = run;
+    }
+    return longest;
+}

@@ -13,4 +13,10 @@ void source_trim(const char *sql, uint32_t *offset, uint32_t *len);
    of offending bytes (what its message shows) with their place in *RET_AT. */
 size_t source_bad_bytes(const char *sql, size_t len, size_t *ret_at);
 
+/* The longest run of operator characters, wherever it stands. PostgreSQL's lexer takes a whole run,
+   gives back all but its beginning and starts again ("++++…", "slash star slash star…"): quadratic,
+   seconds for 64 kB. More than SOURCE_RUN_MAX is not worth looking at. */
+enum { SOURCE_RUN_MAX = 1024 };
+size_t source_operator_run(const char *sql, size_t len);
+
 #endif

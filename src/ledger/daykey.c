@@ -19,9 +19,9 @@ enum { MINUTES_A_DAY = 24 * 60 };
 
 struct daykey_store {
     char folder[PATH_MAX];
-    uint8_t *key;  /* sodium_malloc(): guarded pages, wiped when freed */
+    uint8_t *key; /* sodium_malloc(): guarded pages, wiped when freed */
     uint8_t id[SEAL_KEY_ID_LEN];
-    uint32_t day;  /* since 1970; which one `key` is of */
+    uint32_t day; /* since 1970; which one `key` is of */
     bool has_key;
     bool is_missing; /* that day has no file: not looked for again and again */
     bool is_locked;

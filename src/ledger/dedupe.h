@@ -12,10 +12,10 @@
 enum { DEDUPE_INSTANCES_MAX = 512 }; /* four times METER_WORKERS_MAX: the live ones always fit */
 
 struct dedupe_instance {
-    uint64_t instance;    /* 0: free */
-    uint64_t appended;    /* last seq put into a batch */
-    uint64_t durable;     /* last seq known to be on disk; never above `appended` */
-    uint64_t used;        /* when it was last looked at: a counter, not a time */
+    uint64_t instance; /* 0: free */
+    uint64_t appended; /* last seq put into a batch */
+    uint64_t durable;  /* last seq known to be on disk; never above `appended` */
+    uint64_t used;     /* when it was last looked at: a counter, not a time */
 };
 
 struct dedupe {

@@ -25,8 +25,8 @@ struct desk_worker {
     uint64_t instance;
     char name[RECORD_WORD_MAX + 1];
     struct buf in, out;
-    bool ack_due;  /* after the next commit */
-    bool ack_now;  /* committed; goes out when the output is empty */
+    bool ack_due; /* after the next commit */
+    bool ack_now; /* committed; goes out when the output is empty */
 };
 
 int desk_new(struct journal *journal, const struct policy *policy, const char *reason,
@@ -116,8 +116,8 @@ bool desk_is_full(const struct desk *d)
 /* The whole message at the front: its length after the length word; 0 none yet. */
 static int message_len(const struct desk_worker *w, size_t *ret)
 {
-    struct rd r = rd_of(w->in.data != NULL ? w->in.data + w->in.off : (uint8_t *)"",
-                        buf_len(&w->in));
+    struct rd r =
+        rd_of(w->in.data != NULL ? w->in.data + w->in.off : (uint8_t *)"", buf_len(&w->in));
     size_t len = rd_u32(&r);
     *ret = 0;
     if (r.bad)

@@ -6,8 +6,8 @@
  *   REFUSED  -> CLOSED           dropped
  *
  * When the journal is dead, NEW goes to REFUSED by HELLO, and OPEN by desk_commit(), each with one
- * REFUSED message; a worker that connects anew is refused anew. Acknowledgements are cumulative, and
- * there is at most one in the output, so that a worker which does not read costs nothing. */
+ * REFUSED message; a worker that connects anew is refused anew. Acknowledgements are cumulative,
+ * and there is at most one in the output, so that a worker which does not read costs nothing. */
 #ifndef RF_LEDGER_DESK_H
 #define RF_LEDGER_DESK_H
 
@@ -37,7 +37,7 @@ void desk_fed(struct desk_worker *w, size_t n);
 /* Work in whole messages until there is none or the batch is full. A failure (RF_EPROTO, RF_ENOMEM)
    ends that worker's conversation: free it. */
 RF_CHECK int desk_work(struct desk_worker *w, int64_t now_ms, struct err *err);
-bool desk_is_full(const struct desk *d);           /* the batch is: commit before working on */
+bool desk_is_full(const struct desk *d);            /* the batch is: commit before working on */
 bool desk_has_message(const struct desk_worker *w); /* a whole one waits */
 
 /* Make everything durable and note what can be acknowledged. On failure everybody is refused; the

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #if defined(__x86_64__)
-#include <nmmintrin.h>
+#    include <nmmintrin.h>
 #endif
 
 /* Fetched once: EVP_sha256() would look the algorithm up anew for each of many small digests. */

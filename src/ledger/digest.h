@@ -9,8 +9,8 @@
 
 enum { DIGEST_LEN = 32 };
 
-/* Get the hash ready; the functions below may be called after it succeeded. Opens OpenSSL's files, so
-   it comes before a sandbox. May be called again. One thread only. */
+/* Get the hash ready; the functions below may be called after it succeeded. Opens OpenSSL's files,
+   so it comes before a sandbox. May be called again. One thread only. */
 RF_CHECK int digest_init(struct err *err);
 
 /* SHA-256 of COUNT pieces, one after another. A failure inside OpenSSL ends the process: a record
@@ -20,7 +20,8 @@ void digest_pieces(const struct iovec *pieces, size_t count, uint8_t ret[DIGEST_
 /* SHA-256 of what is left to read from FD. */
 RF_CHECK int digest_file(int fd, uint8_t ret[DIGEST_LEN]);
 
-/* CRC-32C (Castagnoli, RFC 3720 appendix B.4). CRC is 0, or the result for the bytes before these. */
+/* CRC-32C (Castagnoli, RFC 3720 appendix B.4). CRC is 0, or the result for the bytes before these.
+ */
 uint32_t digest_crc32c(uint32_t crc, const void *bytes, size_t n);
 uint32_t digest_crc32c_plain(uint32_t crc, const void *bytes, size_t n); /* without CPU support */
 

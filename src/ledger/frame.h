@@ -13,8 +13,8 @@ enum {
     FRAME_JOURNAL_ID_LEN = 16,
     FRAME_HEADER_MIN = 74,
     FRAME_HEADER_MAX = FRAME_HEADER_MIN + FRAME_NAME_MAX,
-    FRAME_PREFIX_LEN = 12,          /* marker, length, CRC */
-    FRAME_LENGTH_MAX = 640 * 1024,  /* L */
+    FRAME_PREFIX_LEN = 12,         /* marker, length, CRC */
+    FRAME_LENGTH_MAX = 640 * 1024, /* L */
     FRAME_ENTRY_MAX = FRAME_PREFIX_LEN + FRAME_LENGTH_MAX,
     FRAME_KEY_ID_LEN = 8,
     FRAME_MINUTE_MS = 60000
@@ -25,8 +25,8 @@ enum {
 struct frame_header {
     uint64_t first;
     uint8_t journal_id[FRAME_JOURNAL_ID_LEN];
-    uint8_t chain[DIGEST_LEN];         /* before the first entry */
-    char name[FRAME_NAME_MAX + 1];     /* of the gateway */
+    uint8_t chain[DIGEST_LEN];     /* before the first entry */
+    char name[FRAME_NAME_MAX + 1]; /* of the gateway */
 };
 
 /* Chain before entry 0. */
@@ -42,11 +42,11 @@ struct frame_entry {
     uint32_t minute;
     uint64_t instance, seq;
     uint8_t key_id[FRAME_KEY_ID_LEN];
-    const uint8_t *leaf;               /* public part; borrowed */
+    const uint8_t *leaf; /* public part; borrowed */
     size_t leaf_len;
-    const uint8_t *sealed;             /* borrowed */
+    const uint8_t *sealed; /* borrowed */
     size_t sealed_len;
-    uint8_t chain[DIGEST_LEN];         /* after this entry */
+    uint8_t chain[DIGEST_LEN]; /* after this entry */
 };
 
 /* Append an entry. CHAIN is the value before it and becomes the one after it; ENTRY->chain is not

@@ -28,18 +28,18 @@
  *   a batch lies whole in one segment
  *   minute never decreases, also over a restart: entries keep their order when the clock does not
  *
- * Why death: after a failed fsync the kernel may have dropped the dirty pages and marked them clean;
- * a second fsync would then report success for bytes that are on no disk. */
+ * Why death: after a failed fsync the kernel may have dropped the dirty pages and marked them
+ * clean; a second fsync would then report success for bytes that are on no disk. */
 
 struct journal {
     char folder[PATH_MAX];
-    struct frame_header header;    /* of the present segment; its chain and first belong to that */
-    uint8_t chain[DIGEST_LEN];     /* after the last entry of the batch */
-    uint64_t index;                /* of the next entry */
-    uint64_t batch_first;          /* index of the batch's first entry */
+    struct frame_header header; /* of the present segment; its chain and first belong to that */
+    uint8_t chain[DIGEST_LEN];  /* after the last entry of the batch */
+    uint64_t index;             /* of the next entry */
+    uint64_t batch_first;       /* index of the batch's first entry */
     uint8_t batch_chain[DIGEST_LEN]; /* before it */
     uint32_t minute;
-    uint64_t offset;               /* end of what is in the present segment */
+    uint64_t offset; /* end of what is in the present segment */
     uint64_t segment_max;
     int lock_fd, fd;
     struct daykey_store *keys;
@@ -104,8 +104,8 @@ static int folders_make(const char *state_dir, struct err *err)
     return rc == 0 ? folder_make(keys, "day", err) : rc;
 }
 
-/* A new segment that begins with the entry of INDEX and CHAIN. Everything of it is durable before it
-   becomes the present one. */
+/* A new segment that begins with the entry of INDEX and CHAIN. Everything of it is durable before
+   it becomes the present one. */
 static int segment_begin(struct journal *j, uint64_t index, const uint8_t chain[DIGEST_LEN],
                          struct err *err)
 {
@@ -120,7 +120,7 @@ static int segment_begin(struct journal *j, uint64_t index, const uint8_t chain[
     buf_init(&bytes, FRAME_HEADER_MAX);
     int rc = frame_header_write(&bytes, &header);
     if (rc < 0) {
-        rc = err_set(err, (enum err_code)-rc, "could not make a segment's header");
+        rc = err_set(err, (enum err_code) - rc, "could not make a segment's header");
         goto out;
     }
     if (FAULT("journal.rotate")) {
@@ -388,7 +388,7 @@ int journal_append(struct journal *j, const struct policy *policy, const struct 
         return die(j, why);
     rc = parts_make(j, policy, said, minute, key);
     if (rc < 0)
-        return err_set(err, (enum err_code)-rc, "could not make an entry");
+        return err_set(err, (enum err_code) - rc, "could not make an entry");
     struct frame_entry entry = { .index = j->index,
                                  .minute = minute,
                                  .instance = instance,
@@ -404,7 +404,7 @@ int journal_append(struct journal *j, const struct policy *policy, const struct 
     }
     rc = frame_entry_write(&j->batch, &entry, j->chain);
     if (rc < 0)
-        return err_set(err, (enum err_code)-rc, "could not make an entry");
+        return err_set(err, (enum err_code) - rc, "could not make an entry");
     j->index++;
     j->minute = minute;
     if (instance != 0)

@@ -1,10 +1,10 @@
 /* journal.h - the one writer of the journal (docs/formats/journal.md, sections 4 and 5).
  *
- * Order of calls: journal_open(), then journal_append() any number of times and one journal_commit(),
- * again and again. What was appended is on disk only once journal_commit() returned 0. After the
- * first failure of a commit or of a day's key the journal is dead: every further call fails with the
- * same reason and nothing is ever written or synced again. One writer at a time: a lock is held until
- * journal_close() or the end of the process. Not for threads. */
+ * Order of calls: journal_open(), then journal_append() any number of times and one
+ * journal_commit(), again and again. What was appended is on disk only once journal_commit()
+ * returned 0. After the first failure of a commit or of a day's key the journal is dead: every
+ * further call fails with the same reason and nothing is ever written or synced again. One writer
+ * at a time: a lock is held until journal_close() or the end of the process. Not for threads. */
 #ifndef RF_LEDGER_JOURNAL_H
 #define RF_LEDGER_JOURNAL_H
 
@@ -22,24 +22,24 @@ struct policy;
 enum { JOURNAL_SEGMENT_MAX = 64 * 1024 * 1024, JOURNAL_BATCH_MAX = 1024 * 1024 };
 
 struct journal_options {
-    const char *state_dir;   /* made when it is not there; its parent is not */
-    const char *name;        /* of the gateway */
-    uint64_t segment_max;    /* bytes; 0: JOURNAL_SEGMENT_MAX */
-    int lock_wait_ms;        /* how long to wait for another holder of the lock to go away */
+    const char *state_dir; /* made when it is not there; its parent is not */
+    const char *name;      /* of the gateway */
+    uint64_t segment_max;  /* bytes; 0: JOURNAL_SEGMENT_MAX */
+    int lock_wait_ms;      /* how long to wait for another holder of the lock to go away */
 };
 
 /* What was there. */
 struct journal_found {
-    uint64_t entries;        /* in the journal: the index of the next one */
-    size_t checked;          /* segments that were read whole */
-    uint64_t cut_bytes;      /* of a torn tail */
+    uint64_t entries;   /* in the journal: the index of the next one */
+    size_t checked;     /* segments that were read whole */
+    uint64_t cut_bytes; /* of a torn tail */
     uint64_t cut_at;
     char cut_path[PATH_MAX];
 };
 
-/* Lock, recover, and get ready to write. Fails with RF_EUNAVAIL while another process holds the lock,
-   RF_ETAMPER for damage (nothing was changed then), RF_ECONFIG for the journal of another gateway,
-   and with what the system says. */
+/* Lock, recover, and get ready to write. Fails with RF_EUNAVAIL while another process holds the
+   lock, RF_ETAMPER for damage (nothing was changed then), RF_ECONFIG for the journal of another
+   gateway, and with what the system says. */
 RF_CHECK int journal_open(const struct journal_options *options, struct journal **ret,
                           struct journal_found *ret_found, struct err *err);
 void journal_close(struct journal *j); /* what was not committed is dropped; NULL is welcome */
@@ -51,8 +51,8 @@ RF_CHECK int journal_append(struct journal *j, const struct policy *policy,
                             int64_t now_ms, struct err *err);
 RF_CHECK int journal_commit(struct journal *j, struct err *err);
 
-size_t journal_pending(const struct journal *j);       /* bytes appended and not committed */
-uint64_t journal_next_index(const struct journal *j);  /* counts what is pending */
+size_t journal_pending(const struct journal *j);          /* bytes appended and not committed */
+uint64_t journal_next_index(const struct journal *j);     /* counts what is pending */
 const struct err *journal_death(const struct journal *j); /* NULL while alive */
 struct dedupe *journal_dedupe(struct journal *j);
 bool journal_keys_locked(const struct journal *j);

@@ -1,5 +1,5 @@
-/* json.h - the canonical JSON of the journal (docs/formats/journal.md, section 3): one flat object of
- * text and integers, one way to write each value. */
+/* json.h - the canonical JSON of the journal (docs/formats/journal.md, section 3): one flat object
+ * of text and integers, one way to write each value. */
 #ifndef RF_LEDGER_JSON_H
 #define RF_LEDGER_JSON_H
 
@@ -28,7 +28,8 @@ struct json_reader {
     bool any;
 };
 struct json_field {
-    const char *key, *value; /* not NUL-terminated; VALUE of text is what stands between the quotes */
+    const char *key,
+        *value; /* not NUL-terminated; VALUE of text is what stands between the quotes */
     size_t key_len, value_len;
     bool is_text;
     uint64_t number;

@@ -51,8 +51,8 @@ void leaf_publish(const struct policy *policy, const struct record *said, struct
     const char *room = or_empty(said->room), *purpose = or_empty(said->purpose);
     const char *actor_kind = or_empty(said->actor_kind);
     *ret = *said;
-    ret->region = region[0] == '\0' || policy_region_find(policy, region) != NULL ? region
-                                                                                  : unlisted;
+    ret->region =
+        region[0] == '\0' || policy_region_find(policy, region) != NULL ? region : unlisted;
     ret->entity = entity[0] == '\0' || has_entity(policy, entity) ? entity : unlisted;
     ret->room = room[0] == '\0' || is_room(room) ? room : unlisted;
     ret->purpose = purpose[0] == '\0' || has_purpose(policy, purpose) ? purpose : unlisted;
@@ -149,13 +149,20 @@ static const struct {
     enum form form;
     bool always;
 } keys[] = {
-    { "v", FORM_ONE, true },           { "kind", FORM_KIND, true },
-    { "minute", FORM_MINUTE, true },   { "id", FORM_ID, true },
-    { "region", FORM_WORD, false },    { "entity", FORM_WORD, false },
-    { "place", FORM_WORD, false },     { "room", FORM_WORD, false },
-    { "purpose", FORM_WORD, false },   { "rule", FORM_WORD, false },
-    { "actor_kind", FORM_WORD, false }, { "rows", FORM_BAND, false },
-    { "bytes", FORM_BAND, false },     { "statements", FORM_BAND, false },
+    { "v", FORM_ONE, true },
+    { "kind", FORM_KIND, true },
+    { "minute", FORM_MINUTE, true },
+    { "id", FORM_ID, true },
+    { "region", FORM_WORD, false },
+    { "entity", FORM_WORD, false },
+    { "place", FORM_WORD, false },
+    { "room", FORM_WORD, false },
+    { "purpose", FORM_WORD, false },
+    { "rule", FORM_WORD, false },
+    { "actor_kind", FORM_WORD, false },
+    { "rows", FORM_BAND, false },
+    { "bytes", FORM_BAND, false },
+    { "statements", FORM_BAND, false },
     { "d", FORM_DIGEST, true },
 };
 
@@ -195,7 +202,8 @@ static bool kind_read(const struct json_field *f, enum record_kind *ret)
 {
     for (int i = RECORD_NONE + 1; i < RECORD_KIND_COUNT; i++) {
         const char *name = record_kind_name((enum record_kind)i);
-        if (f->is_text && f->value_len == strlen(name) && memcmp(f->value, name, f->value_len) == 0) {
+        if (f->is_text && f->value_len == strlen(name) &&
+            memcmp(f->value, name, f->value_len) == 0) {
             *ret = (enum record_kind)i;
             return true;
         }

@@ -1,7 +1,7 @@
 /* leaf.h - the two parts of an entry as JSON (docs/formats/journal.md, sections 3.1 and 3.2).
  *
- * The public part is the future leaf of the transparency log; the private part is what it commits to
- * and what gets sealed. */
+ * The public part is the future leaf of the transparency log; the private part is what it commits
+ * to and what gets sealed. */
 #ifndef RF_LEDGER_LEAF_H
 #define RF_LEDGER_LEAF_H
 
@@ -29,7 +29,8 @@ struct leaf {
 };
 RF_CHECK int leaf_read(const void *bytes, size_t n, struct leaf *ret);
 
-/* Append the private part. SAID is what the worker sent, PUBLISHED what leaf_publish() made of it. */
+/* Append the private part. SAID is what the worker sent, PUBLISHED what leaf_publish() made of it.
+ */
 RF_CHECK int leaf_detail_write(struct buf *to, const struct record *said,
                                const struct record *published);
 

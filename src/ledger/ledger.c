@@ -20,18 +20,18 @@
 #include "priv/sandbox.h"
 
 /* One turn of the loop: wait; take everything that all workers have sent, until the batch is full;
- * one write and one sync; then the acknowledgements. While the disk is busy the next batch gathers in
- * the sockets, so batches grow with the load and nobody waits for a timer.
+ * one write and one sync; then the acknowledgements. While the disk is busy the next batch gathers
+ * in the sockets, so batches grow with the load and nobody waits for a timer.
  *
  * Back-pressure: a full batch stops the reading, the sockets fill, and the workers wait. */
 
 enum { SEATS_MAX = DESK_WORKERS_MAX, LOCK_WAIT_MS = 3000, FLUSH_WAIT_MS = 1000 };
 
-struct seat {               /* one worker connection */
+struct seat { /* one worker connection */
     struct desk_worker *worker;
     int fd;
-    bool is_replaced;       /* the descriptor is ours to close; else struct child owns it */
-    bool is_empty;          /* the last read found nothing */
+    bool is_replaced; /* the descriptor is ours to close; else struct child owns it */
+    bool is_empty;    /* the last read found nothing */
 };
 
 struct ledger {
@@ -43,7 +43,7 @@ struct ledger {
     struct seat seats[SEATS_MAX];
     size_t seat_count;
     char binary[2 * DIGEST_LEN + 1];
-    int64_t rollup_at_ms;    /* monotonic */
+    int64_t rollup_at_ms;           /* monotonic */
     bool is_stopping, is_cut_short; /* one STOP, two */
     bool death_is_logged;
 };

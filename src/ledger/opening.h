@@ -12,8 +12,8 @@ RF_CHECK int opening_leaf(const struct frame_entry *entry, struct leaf *ret, str
 
 /* Put salt and private part of ENTRY into TO (emptied first): the private part begins at
    SEAL_SALT_LEN. NAME: of the gateway; LEAF: what opening_leaf() gave. 1: opened, answers to its
-   commitment and is canonical. 0: the key is not there. -RF_ETAMPER: it should open and does not. Other
-   codes: the key cannot be read. */
+   commitment and is canonical. 0: the key is not there. -RF_ETAMPER: it should open and does not.
+   Other codes: the key cannot be read. */
 RF_CHECK int opening_private(struct daykey_store *keys, const char *name,
                              const struct frame_entry *entry, const struct leaf *leaf,
                              struct buf *to, struct err *err);

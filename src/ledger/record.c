@@ -22,9 +22,9 @@ static const char *const kind_names[RECORD_KIND_COUNT] = {
 
 /* The public words in the order of the message. */
 static const size_t public_words[] = {
-    offsetof(struct record, region),  offsetof(struct record, entity),
-    offsetof(struct record, place),   offsetof(struct record, room),
-    offsetof(struct record, purpose), offsetof(struct record, rule),
+    offsetof(struct record, region),     offsetof(struct record, entity),
+    offsetof(struct record, place),      offsetof(struct record, room),
+    offsetof(struct record, purpose),    offsetof(struct record, rule),
     offsetof(struct record, actor_kind),
 };
 
@@ -74,10 +74,11 @@ static bool is_valid(const struct record *r)
     for (size_t i = 0; i < RF_COUNT(public_words); i++)
         if (!is_word(text_at(r, public_words[i])))
             return false;
-    return r->kind > RECORD_NONE && r->kind < RECORD_KIND_COUNT && is_country(text_at(r, offsetof(struct record, place))) &&
-           r->wall_ms >= 0 && r->wall_ms <= RECORD_NUMBER_MAX &&
-           r->statement <= RECORD_NUMBER_MAX && r->rows <= RECORD_NUMBER_MAX &&
-           r->bytes <= RECORD_NUMBER_MAX && r->statements <= RECORD_NUMBER_MAX;
+    return r->kind > RECORD_NONE && r->kind < RECORD_KIND_COUNT &&
+           is_country(text_at(r, offsetof(struct record, place))) && r->wall_ms >= 0 &&
+           r->wall_ms <= RECORD_NUMBER_MAX && r->statement <= RECORD_NUMBER_MAX &&
+           r->rows <= RECORD_NUMBER_MAX && r->bytes <= RECORD_NUMBER_MAX &&
+           r->statements <= RECORD_NUMBER_MAX;
 }
 
 /* What record_write() will need after the length word. */

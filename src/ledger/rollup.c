@@ -60,9 +60,9 @@ static void name_copy(char to[METER_NAME_MAX], const char from[METER_NAME_MAX])
     to[n] = '\0';
 }
 
-static int slot_write(struct journal *journal, const struct policy *policy,
-                      const uint8_t *start_id, unsigned slot, const struct meter_slot *s,
-                      const struct totals *t, int64_t now_ms, struct err *err)
+static int slot_write(struct journal *journal, const struct policy *policy, const uint8_t *start_id,
+                      unsigned slot, const struct meter_slot *s, const struct totals *t,
+                      int64_t now_ms, struct err *err)
 {
     char actor[METER_NAME_MAX], region[METER_NAME_MAX], entity[METER_NAME_MAX], detail[160];
     char place[3] = { s->place[0], s->place[1], '\0' };

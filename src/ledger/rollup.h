@@ -13,8 +13,8 @@ RF_CHECK int rollup_new(const struct meter *meter, struct rollup **ret, struct e
 void rollup_free(struct rollup *r);
 
 /* Append a record for each slot that changed since the last call, committing whenever a batch is
-   full; the caller commits the rest. Totals are cumulative since METER was made, and carry its start
-   id: records that a restarted ledger writes again add nothing. */
+   full; the caller commits the rest. Totals are cumulative since METER was made, and carry its
+   start id: records that a restarted ledger writes again add nothing. */
 RF_CHECK int rollup_write(struct rollup *r, struct journal *journal, const struct policy *policy,
                           int64_t now_ms, struct err *err);
 

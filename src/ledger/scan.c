@@ -26,15 +26,16 @@ enum { CHUNK = 256 * 1024 };
 struct scan {
     char folder[PATH_MAX];
     struct scan_state at;
-    struct buf buf;      /* bytes of the file from at.offset on */
-    size_t given;        /* length of the entry that the caller still borrows */
+    struct buf buf; /* bytes of the file from at.offset on */
+    size_t given;   /* length of the entry that the caller still borrows */
     int fd;
 };
 
 static int damage(struct scan *s, struct err *err, const char *what)
 {
-    (void)err_set(err, RF_ETAMPER, "journal is damaged: \"%.200s\" at offset %" PRIu64
-                  ", entry %" PRIu64 ": %s", s->at.path, s->at.offset, s->at.index, what);
+    (void)err_set(err, RF_ETAMPER,
+                  "journal is damaged: \"%.200s\" at offset %" PRIu64 ", entry %" PRIu64 ": %s",
+                  s->at.path, s->at.offset, s->at.index, what);
     err_hint(err, "stop the gateway, copy the journal's folder away, run \"ringfence log check\", "
                   "and see \"Opening after a stop or crash\" in docs/formats/journal.md");
     return -RF_ETAMPER;
@@ -122,8 +123,10 @@ int scan_open(const char *folder, uint64_t from, struct scan **ret, struct err *
         goto out;
     }
     if (list.first[0] != 0) {
-        rc = err_set(err, RF_ETAMPER, "journal is damaged: \"%s\" begins with entry %" PRIu64
-                     ", the segments before are missing", folder, list.first[0]);
+        rc = err_set(err, RF_ETAMPER,
+                     "journal is damaged: \"%s\" begins with entry %" PRIu64
+                     ", the segments before are missing",
+                     folder, list.first[0]);
         goto out;
     }
     s = mem_zalloc(1, sizeof(*s));
@@ -276,7 +279,9 @@ static int judge_tail(struct scan *s, struct err *err)
     buf_clear(&s->buf);
     if (behind == 1) {
         int64_t len = peek(s, &entry, err);
-        return len < 0 ? (int)len : len > 0 ? 1 : damage(s, err, "no whole entry, but others behind it");
+        return len < 0   ? (int)len
+               : len > 0 ? 1
+                         : damage(s, err, "no whole entry, but others behind it");
     }
     if (fstat(s->fd, &st) < 0)
         return err_sys(err, "could not look at \"%s\"", s->at.path);

@@ -8,13 +8,13 @@
 #include "ledger/leaf.h"
 
 /* XChaCha20-Poly1305 with random nonces: 192 bits never repeat in practice, so that no counter has
-   to survive a crash. The cipher does not commit to its key; the commitment D in the additional data
-   does that: opening with a second key would have to yield the same salt and private part. */
+   to survive a crash. The cipher does not commit to its key; the commitment D in the additional
+   data does that: opening with a second key would have to yield the same salt and private part. */
 
 _Static_assert(SEAL_NONCE_LEN == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "nonce");
 _Static_assert(SEAL_KEY_LEN == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "key");
-_Static_assert(SEAL_OVERHEAD == SEAL_NONCE_LEN + SEAL_SALT_LEN +
-                                    crypto_aead_xchacha20poly1305_ietf_ABYTES,
+_Static_assert(SEAL_OVERHEAD ==
+                   SEAL_NONCE_LEN + SEAL_SALT_LEN + crypto_aead_xchacha20poly1305_ietf_ABYTES,
                "overhead");
 
 static const char entry_domain[] = "ringfence-entry@1\n";
@@ -72,9 +72,9 @@ int seal_close(struct buf *to, const struct seal_context *context, const uint8_t
     memcpy(at + SEAL_NONCE_LEN, salt, SEAL_SALT_LEN);
     memcpy(at + SEAL_NONCE_LEN + SEAL_SALT_LEN, private_part, n);
     /* In place, as libsodium allows; it cannot fail for lengths this small. */
-    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(
-        at + SEAL_NONCE_LEN, NULL, at + SEAL_NONCE_LEN, SEAL_SALT_LEN + n, additional,
-        additional_len, NULL, nonce, key);
+    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(at + SEAL_NONCE_LEN, NULL, at + SEAL_NONCE_LEN,
+                                                     SEAL_SALT_LEN + n, additional, additional_len,
+                                                     NULL, nonce, key);
     buf_grew(to, SEAL_OVERHEAD + n);
     return 0;
 }

@@ -17,8 +17,8 @@ enum {
 /* What the sealed bytes are bound to. */
 struct seal_context {
     uint64_t index;
-    const char *name;        /* of the gateway */
-    const uint8_t *leaf;     /* public part */
+    const char *name;    /* of the gateway */
+    const uint8_t *leaf; /* public part */
     size_t leaf_len;
 };
 

@@ -22,8 +22,8 @@ void segment_path(const char *folder, uint64_t first, const char *ending, char r
 /* What lies in FOLDER. Anything but segments, the lock and unfinished ".new" files is refused
    (RF_ETAMPER). With REMOVE_UNFINISHED the latter are removed. The caller frees with
    segment_list_done(), also after a failure. */
-RF_CHECK int segment_list_read(const char *folder, bool remove_unfinished,
-                               struct segment_list *ret, struct err *err);
+RF_CHECK int segment_list_read(const char *folder, bool remove_unfinished, struct segment_list *ret,
+                               struct err *err);
 void segment_list_done(struct segment_list *list);
 
 #endif

@@ -1,10 +1,12 @@
-/* treehead.h - the root of an RFC 6962 tree (section 2.1) over leaves that come one after another. */
+/* treehead.h - the root of an RFC 6962 tree (section 2.1) over leaves that come one after another.
+ */
 #ifndef RF_LEDGER_TREEHEAD_H
 #define RF_LEDGER_TREEHEAD_H
 
 #include "ledger/digest.h"
 
-/* Roots of the perfect subtrees that make up the tree, largest first: one for each set bit of SIZE. */
+/* Roots of the perfect subtrees that make up the tree, largest first: one for each set bit of SIZE.
+ */
 struct treehead {
     uint64_t size;
     uint8_t peaks[64][DIGEST_LEN];

@@ -30,30 +30,30 @@ struct child_peer {
 struct child_retired {
     struct config *config;
     struct policy *policy;
-    int *listen_fds;        /* those that the new configuration does not have */
+    int *listen_fds; /* those that the new configuration does not have */
     size_t listen_count;
 };
 
 struct child {
-    int imsg_fd;            /* never blocks: imsg_recv() says EAGAIN */
+    int imsg_fd; /* never blocks: imsg_recv() says EAGAIN */
     unsigned index;
-    unsigned workers;       /* of this start */
+    unsigned workers; /* of this start */
     int meter_fd;
-    int lease_fd;           /* workers and control, else -1; may be closed (and -1) once mapped */
+    int lease_fd; /* workers and control, else -1; may be closed (and -1) once mapped */
     struct config *config;
     struct policy *policy;
-    char *credentials;      /* NUL-terminated; NULL for every role but worker */
+    char *credentials; /* NUL-terminated; NULL for every role but worker */
     size_t credentials_len;
-    int *listen_fds;        /* by index in config->listen, -1 where none; not yet watched */
-    size_t listen_count;    /* = config->listen_count */
+    int *listen_fds;     /* by index in config->listen, -1 where none; not yet watched */
+    size_t listen_count; /* = config->listen_count */
     struct child_peer peers[CHILD_PEERS_MAX];
     size_t peer_count;
     struct child_retired retired;
-    int replaced_fd;        /* by child_take(): see PEER there */
+    int replaced_fd; /* by child_take(): see PEER there */
 };
 
-/* Receive everything up to IMSG_GO (blocks) and set the log level. On 0 *RET is filled and the caller
-   owns it; on failure the supervisor was told why and the caller exits. */
+/* Receive everything up to IMSG_GO (blocks) and set the log level. On 0 *RET is filled and the
+   caller owns it; on failure the supervisor was told why and the caller exits. */
 RF_CHECK int child_begin(int imsg_fd, unsigned index, struct child *ret, struct err *err);
 void child_done(struct child *c); /* closes and frees all of it but imsg_fd */
 

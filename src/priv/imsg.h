@@ -14,20 +14,20 @@ enum { IMSG_CHILD_FD = 3, IMSG_FDS_MAX = 4, IMSG_PAYLOAD_MAX = 2048 };
 enum imsg_type {
     IMSG_NONE,
     /* supervisor to child, in this order at the start */
-    IMSG_CONFIG,   /* fds: memfd of configuration, policy, credentials; payload: path of the
-                      configuration file. Again on reload; a child answers READY or FAILED. */
-    IMSG_METER,    /* fd: the counters' mapping; arg: number of workers */
-    IMSG_LEASE,    /* fd: the lease mapping (priv/lease.h); arg: number of databases (workers and
-                      control) */
-    IMSG_LISTEN,   /* fd: a listening socket; arg: index in config->listen (workers) */
-    IMSG_PEER,     /* fd: one end of a socket pair; arg: enum imsg_role of the other end;
-                      payload: u32 index of the other end. A new one replaces the old one. */
-    IMSG_GO,       /* everything was handed over: narrow your rights and serve */
-    IMSG_STOP,     /* orderly: no new work, finish, exit 0; a second one: at once */
-    IMSG_CANCEL,   /* a cancel request that another worker received; payload: the key's bytes */
+    IMSG_CONFIG, /* fds: memfd of configuration, policy, credentials; payload: path of the
+                    configuration file. Again on reload; a child answers READY or FAILED. */
+    IMSG_METER,  /* fd: the counters' mapping; arg: number of workers */
+    IMSG_LEASE,  /* fd: the lease mapping (priv/lease.h); arg: number of databases (workers and
+                    control) */
+    IMSG_LISTEN, /* fd: a listening socket; arg: index in config->listen (workers) */
+    IMSG_PEER,   /* fd: one end of a socket pair; arg: enum imsg_role of the other end;
+                    payload: u32 index of the other end. A new one replaces the old one. */
+    IMSG_GO,     /* everything was handed over: narrow your rights and serve */
+    IMSG_STOP,   /* orderly: no new work, finish, exit 0; a second one: at once */
+    IMSG_CANCEL, /* a cancel request that another worker received; payload: the key's bytes */
     /* child to supervisor */
-    IMSG_READY,    /* serving (after GO), or reload done; payload: text of what the sandbox gave */
-    IMSG_FAILED,   /* payload: one line why */
+    IMSG_READY,  /* serving (after GO), or reload done; payload: text of what the sandbox gave */
+    IMSG_FAILED, /* payload: one line why */
     IMSG_CANCEL_FOR, /* arg: index of the worker that the key names; payload: the key's bytes */
     IMSG_TYPE_COUNT
 };
@@ -39,7 +39,7 @@ struct imsg {
     uint32_t arg;
     size_t len;
     uint8_t payload[IMSG_PAYLOAD_MAX];
-    int fds[IMSG_FDS_MAX];  /* owned by the receiver; unused ones are -1 */
+    int fds[IMSG_FDS_MAX]; /* owned by the receiver; unused ones are -1 */
 };
 
 /* Send; the descriptors stay the sender's. Never blocks, whatever the descriptor's mode: -RF_ESYS

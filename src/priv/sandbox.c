@@ -1,7 +1,8 @@
 /* What each role may still ask of the kernel, in one table.
  *
- * A child is narrowed twice: by the supervisor's filter, which it inherits through fork and exec and
- * which therefore has to allow whatever any role needs, and by its own. Filters only ever add up.
+ * A child is narrowed twice: by the supervisor's filter, which it inherits through fork and exec
+ * and which therefore has to allow whatever any role needs, and by its own. Filters only ever add
+ * up.
  *
  *  - Landlock says which files may be opened; it comes first, since its calls are not in the filter
  *    of a child. A kernel without it is reported, never guessed: the configured floor decides.
@@ -19,6 +20,7 @@
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -41,19 +43,22 @@ enum {
     ALL = SUP | WRK | PAR | LED | CTL,
 };
 
-/* Rows may overlap: a call is allowed when any row says so. */
+/* Rows may overlap: a call is allowed when any row says so. What a child may do, the supervisor
+   must be allowed too (SUP): its filter stays on in the children, and the stricter answer counts.
+ */
 static const struct {
     unsigned roles;
     const char *calls;
 } allowed[] = {
     /* descriptors and memory that the process has, time, its own death */
-    { ALL, "read readv pread64 preadv write writev close lseek fstat newfstatat fcntl dup dup2 dup3 "
-           "munmap mremap madvise brk mlock mlock2 munlock membarrier futex set_robust_list rseq "
-           "getrandom clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times "
-           "getrusage sysinfo uname sched_yield sched_getaffinity getcpu restart_syscall "
-           "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait sigaltstack "
-           "getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid exit "
-           "exit_group" },
+    { ALL,
+      "read readv pread64 preadv write writev close lseek fstat newfstatat fcntl dup dup2 dup3 "
+      "munmap mremap madvise brk mlock mlock2 munlock membarrier futex set_robust_list rseq "
+      "getrandom clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times "
+      "getrusage sysinfo uname sched_yield sched_getaffinity getcpu restart_syscall "
+      "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait sigaltstack "
+      "getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid exit "
+      "exit_group" },
     /* waiting and talking over the sockets it was given */
     { ALL, "poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait "
            "epoll_pwait2 eventfd2 timerfd_create timerfd_settime timerfd_gettime signalfd4 pipe2 "
@@ -65,20 +70,21 @@ static const struct {
                        "readlink readlinkat getcwd" },
     /* the log and the private store: below the state folder, by landlock */
     { LED | SUP, "open openat stat lstat statx access faccessat faccessat2 readlink readlinkat "
-                       "getcwd getdents64 pwrite64 pwritev ftruncate fallocate fadvise64 fsync "
-                       "fdatasync sync_file_range flock mkdir mkdirat rename renameat renameat2 "
-                       "unlink unlinkat rmdir link linkat fchmod fchmodat fchown utimensat umask "
-                       "statfs fstatfs" },
+                 "getcwd getdents64 pwrite64 pwritev ftruncate fallocate fadvise64 fsync "
+                 "fdatasync sync_file_range flock mkdir mkdirat rename renameat renameat2 "
+                 "unlink unlinkat rmdir link linkat fchmod fchmodat fchown utimensat umask "
+                 "statfs fstatfs" },
     /* starting, hearing and ending processes, and what a fresh exec does before it narrows */
-    { SUP, "clone fork vfork execveat execve wait4 waitid kill tgkill socket socketpair bind listen "
-           "chmod close_range setsid setpgid getpgrp prctl arch_prctl set_tid_address prlimit64 getrlimit setrlimit "
-           "memfd_create mmap mprotect ioctl seccomp landlock_create_ruleset landlock_add_rule "
-           "landlock_restrict_self chdir capget getpriority sched_getparam sched_getscheduler "
-           "mincore getgroups" },
+    { SUP,
+      "clone fork vfork execveat execve wait4 waitid kill tgkill socket socketpair bind listen "
+      "chmod close_range setsid setpgid getpgrp prctl arch_prctl set_tid_address prlimit64 "
+      "getrlimit setrlimit memfd_create mmap mprotect ioctl seccomp landlock_create_ruleset "
+      "landlock_add_rule landlock_restrict_self chdir capget getpriority sched_getparam "
+      "sched_getscheduler mincore getgroups" },
 };
 
 #define OPEN_WRITES (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY))
-#define OWN_PID UINT64_MAX /* stands for getpid() */
+#define OWN_PID     UINT64_MAX /* stands for getpid() */
 
 /* Calls that depend on one argument: (argument & mask) == value. An errno of 0 allows. */
 static const struct {
@@ -100,11 +106,11 @@ static const struct {
     { WRK | CTL, "socket", 0, 0, UINT32_MAX, AF_INET6 },
     { WRK | CTL, "socket", EAFNOSUPPORT, 0, UINT32_MAX, AF_NETLINK },
     /* libpq's Kerberos looks for a key ring that nobody here uses */
-    { CTL, "keyctl add_key request_key", ENOSYS, 0, 0, 0 },
+    { CTL | SUP, "keyctl add_key request_key", ENOSYS, 0, 0, 0 },
     /* is standard error a terminal; how much is there to read */
-    { ALL & ~SUP, "ioctl", 0, 1, UINT32_MAX, 0x5401 /* TCGETS */ },
-    { ALL & ~SUP, "ioctl", 0, 1, UINT32_MAX, 0x541b /* FIONREAD */ },
-    { ALL & ~SUP, "ioctl", 0, 1, UINT32_MAX, 0x5421 /* FIONBIO */ },
+    { ALL & ~SUP, "ioctl", 0, 1, UINT32_MAX, TCGETS },
+    { ALL & ~SUP, "ioctl", 0, 1, UINT32_MAX, FIONREAD },
+    { ALL & ~SUP, "ioctl", 0, 1, UINT32_MAX, FIONBIO },
     /* limits: its own */
     { ALL & ~SUP, "prlimit64", 0, 0, UINT32_MAX, 0 },
     { ALL & ~SUP, "prctl", 0, 0, UINT32_MAX, PR_SET_NAME },
@@ -117,9 +123,9 @@ enum handled { HANDLED_WRITES /* reads stay as they are */, HANDLED_EVERYTHING }
 
 static const struct {
     enum handled handled;
-    bool connects;             /* TCP, to any port */
-    bool binds;                /* TCP */
-    const char *read_only[8];  /* besides the caller's; what is not there is left out */
+    bool connects;            /* TCP, to any port */
+    bool binds;               /* TCP */
+    const char *read_only[8]; /* besides the caller's; what is not there is left out */
     const char *read_write[2];
 } files[ROLE_COUNT] = {
     /* reads configuration from wherever it is told to, and children start from libraries */
@@ -168,7 +174,8 @@ enum {
 
 static int landlock_abi(void)
 {
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
+    long abi =
+        syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 0)
         return 0; /* not built in, or not enabled at boot */
     return abi > ABI_KNOWN ? ABI_KNOWN : (int)abi;
@@ -192,8 +199,8 @@ static struct ruleset_attr ruleset_of(enum imsg_role role, int abi)
     if (files[role].handled == HANDLED_WRITES)
         a.handled_access_fs &= ~(uint64_t)(FS_READS | LANDLOCK_ACCESS_FS_EXECUTE | FS_IOCTL_DEV);
     if (abi >= 4)
-        a.handled_access_net = (files[role].binds ? 0 : NET_BIND_TCP) |
-                               (files[role].connects ? 0 : NET_CONNECT_TCP);
+        a.handled_access_net =
+            (files[role].binds ? 0 : NET_BIND_TCP) | (files[role].connects ? 0 : NET_CONNECT_TCP);
     if (abi >= 6) /* the supervisor's notify socket may be an abstract one */
         a.scoped = SCOPE_SIGNAL | (role == ROLE_SUPERVISOR ? 0 : SCOPE_ABSTRACT_UNIX_SOCKET);
     return a;
@@ -306,8 +313,9 @@ static int fill_filter(scmp_filter_ctx filter, unsigned role_bit, struct err *er
             conditional[i].value == OWN_PID ? (uint64_t)getpid() : conditional[i].value;
         struct scmp_arg_cmp cmp =
             SCMP_CMP64(conditional[i].argument, SCMP_CMP_MASKED_EQ, conditional[i].mask, value);
-        uint32_t action = conditional[i].error == 0 ? SCMP_ACT_ALLOW
-                                                    : SCMP_ACT_ERRNO((uint16_t)conditional[i].error);
+        uint32_t action = conditional[i].error == 0
+                              ? SCMP_ACT_ALLOW
+                              : SCMP_ACT_ERRNO((uint16_t)conditional[i].error);
         while ((conditional[i].roles & role_bit) != 0 && rc == 0 &&
                next_call(&list, &number, name, sizeof(name)))
             rc = allow_call(filter, number, action, conditional[i].mask != 0 ? 1 : 0, &cmp);
@@ -342,7 +350,7 @@ static int seccomp_enter(enum imsg_role role, bool *ret_entered, struct err *err
 
 void sandbox_hide(void)
 {
-#ifndef SANDBOX_OFF /* a leak checker traces its own process */
+#ifndef SANDBOX_OFF                           /* a leak checker traces its own process */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail for 0 and 1 */
 #endif
 }
@@ -353,8 +361,10 @@ int sandbox_enter(enum imsg_role role, const struct sandbox_paths *paths, enum s
 {
     /* The sanitizers' own runtime forks, traces, maps and opens what no role may. */
     (void)snprintf(report, report_len, "seccomp=off(sanitizer) landlock=off(sanitizer)");
-    log_warn("sandbox-off", "role=%s reason=\"compiled with a sanitizer: the floor is not enforced, "
-             "never run this build with anybody's data\"", imsg_role_name(role));
+    log_warn("sandbox-off",
+             "role=%s reason=\"compiled with a sanitizer: the floor is not enforced, "
+             "never run this build with anybody's data\"",
+             imsg_role_name(role));
     (void)paths;
     (void)floor;
     (void)err;

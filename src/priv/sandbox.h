@@ -9,12 +9,12 @@
 /* Defined in builds with a sanitizer, whose runtime forks, traces, maps and opens what no role may:
    there sandbox_enter() does nothing, says so, and no floor is enforced. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANDBOX_OFF 1
+#    define SANDBOX_OFF 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-#define SANDBOX_OFF 1
-#endif
+#    if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+        __has_feature(memory_sanitizer)
+#        define SANDBOX_OFF 1
+#    endif
 #endif
 
 /* Folders and files a role may still open after narrowing; NULL-terminated, NULL entries are not

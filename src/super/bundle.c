@@ -16,7 +16,7 @@
 #include "priv/lease.h"
 
 #ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
+#    define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
 
 enum { DESCRIPTORS_BASE = 256, FILE_BYTES_MAX = 16 * 1024 * 1024 };
@@ -218,8 +218,8 @@ void bundle_compare(const struct bundle *old, const struct bundle *next, struct 
     };
     for (size_t i = 0; i < RF_COUNT(rows); i++)
         if (!rows[i].stays)
-            mistakes_add(mistakes, next->path, 0, "%s: cannot change while running, restart instead",
-                         rows[i].key);
+            mistakes_add(mistakes, next->path, 0,
+                         "%s: cannot change while running, restart instead", rows[i].key);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && bundle_descriptors_needed(b) > limit.rlim_cur)
         mistakes_add(mistakes, next->path, 0,

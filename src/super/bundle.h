@@ -1,4 +1,5 @@
-/* bundle.h - configuration, policy and credentials: read once, validated, sealed for the children. */
+/* bundle.h - configuration, policy and credentials: read once, validated, sealed for the children.
+ */
 #ifndef RF_SUPER_BUNDLE_H
 #define RF_SUPER_BUNDLE_H
 
@@ -10,15 +11,16 @@
 #include "policy/policy.h"
 
 struct bundle {
-    char *path;         /* of the configuration file, absolute */
+    char *path; /* of the configuration file, absolute */
     struct config *config;
     struct policy *policy;
-    int config_fd, policy_fd, credentials_fd; /* sealed memory files of the bytes that were parsed */
+    int config_fd, policy_fd,
+        credentials_fd; /* sealed memory files of the bytes that were parsed */
 };
 
 /* Read and validate all three files and what they name. On 0 the caller owns *RET; otherwise
-   MISTAKES holds every mistake of every file that could be read, and the code says whether something
-   could not be read (RF_ESYS, RF_EIO …: exit status 3) or is wrong (RF_ECONFIG: 2). */
+   MISTAKES holds every mistake of every file that could be read, and the code says whether
+   something could not be read (RF_ESYS, RF_EIO …: exit status 3) or is wrong (RF_ECONFIG: 2). */
 RF_CHECK int bundle_load(const char *config_path, struct bundle **ret, struct mistakes *mistakes);
 void bundle_free(struct bundle *b); /* NULL is welcome */
 

@@ -14,9 +14,9 @@
 #include "super/spawn.h"
 
 enum {
-    LINK_BUFFER = 1 << 20,      /* room for several of the largest messages; the kernel may clip */
-    AFTER_SILENCE_MS = 1000,    /* between the end of a child's socket and its death */
-    GIVE_UP_AFTER = 5,          /* deaths in a row before everybody was serving once */
+    LINK_BUFFER = 1 << 20,   /* room for several of the largest messages; the kernel may clip */
+    AFTER_SILENCE_MS = 1000, /* between the end of a child's socket and its death */
+    GIVE_UP_AFTER = 5,       /* deaths in a row before everybody was serving once */
 };
 
 /* Who talks to whom, and how. */

@@ -2,8 +2,8 @@
  *
  * A member goes DOWN -> STARTING (forked; told everything up to GO) -> SERVING (it said READY) ->
  * STOPPING (told to) -> DOWN. Whoever starts gets a fresh socket pair to each running process that
- * it is linked with, and that process gets the other end: one rule for the first start and for every
- * restart. Members that may not run yet, or not any more, stay DOWN.
+ * it is linked with, and that process gets the other end: one rule for the first start and for
+ * every restart. Members that may not run yet, or not any more, stay DOWN.
  *
  *   before the first READY of the ledger  =>  no worker and no control runs
  *   a worker runs                         =>  it holds the sockets of crew->listeners
@@ -28,17 +28,17 @@ enum crew_state { CREW_DOWN, CREW_STARTING, CREW_SERVING, CREW_STOPPING, CREW_ST
 struct crew_member {
     enum imsg_role role;
     unsigned index;
-    char name[24];           /* "worker-0" */
+    char name[24]; /* "worker-0" */
     enum crew_state state;
-    pid_t pid;               /* 0: DOWN */
-    int fd;                  /* our end of its socket */
+    pid_t pid; /* 0: DOWN */
+    int fd;    /* our end of its socket */
     struct outbox out;
     struct backoff backoff;
     int64_t started_ms;
-    int64_t due_ms;          /* DOWN: start then */
-    int64_t deadline_ms;     /* STARTING, STOPPING, or asked: killed then; 0: none */
-    bool asked;              /* owes an answer to a later CONFIG */
-    bool retired;            /* not to be started again */
+    int64_t due_ms;      /* DOWN: start then */
+    int64_t deadline_ms; /* STARTING, STOPPING, or asked: killed then; 0: none */
+    bool asked;          /* owes an answer to a later CONFIG */
+    bool retired;        /* not to be started again */
 };
 
 struct crew {
@@ -49,10 +49,10 @@ struct crew {
     struct crew_member members[CREW_MAX];
     size_t count;
     bool ledger_was_ready;
-    bool complete;           /* everybody was serving at the same time once */
-    bool hold;               /* a reload is under way: start nobody */
-    bool failed;             /* a member could not start before the crew was complete */
-    bool refused;            /* a member answered FAILED to a later CONFIG; reset by who asked */
+    bool complete; /* everybody was serving at the same time once */
+    bool hold;     /* a reload is under way: start nobody */
+    bool failed;   /* a member could not start before the crew was complete */
+    bool refused;  /* a member answered FAILED to a later CONFIG; reset by who asked */
 };
 
 void crew_init(struct crew *c, unsigned workers);

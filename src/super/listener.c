@@ -257,7 +257,8 @@ static bool share_one(const struct config_listen *c, const struct listeners *bef
     if (before == NULL || address_of(c, &wanted, &len, &ignored) < 0)
         return false;
     for (size_t i = 0; i < before->count; i++)
-        if (address_of(&old->listen[i], &has, &len, &ignored) == 0 && address_equal(&has, &wanted)) {
+        if (address_of(&old->listen[i], &has, &len, &ignored) == 0 &&
+            address_equal(&has, &wanted)) {
             *ret = (struct listener){ .fd = before->list[i].fd, .from = (int)i };
             return true;
         }

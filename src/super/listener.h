@@ -15,9 +15,9 @@ enum { LISTENER_BACKLOG = 1024, LISTENER_UNIX_MODE = 0777 };
 
 struct listener {
     int fd;
-    int from;          /* index in the set before when it is shared with it, else -1 */
-    bool made_here;    /* a unix socket file of ours: removed with the socket */
-    dev_t dev;         /* of that file, so that nobody else's is removed */
+    int from;       /* index in the set before when it is shared with it, else -1 */
+    bool made_here; /* a unix socket file of ours: removed with the socket */
+    dev_t dev;      /* of that file, so that nobody else's is removed */
     ino_t ino;
     char *unix_path;
 };
@@ -29,7 +29,7 @@ struct listeners {
 
 /* Sockets that systemd passed. */
 struct activation {
-    int *fds;          /* -1: taken */
+    int *fds; /* -1: taken */
     size_t count;
 };
 
@@ -38,8 +38,8 @@ struct activation {
 RF_CHECK int activation_open(struct activation *ret, struct err *err);
 void activation_done(struct activation *a); /* closes what nobody took, with a warning */
 
-/* Open what CONFIG lists. BEFORE (NULL: none) belongs to the configuration OLD and keeps its sockets
-   until listeners_adopt(). ACTIVATION may be NULL. On failure nothing is left open. */
+/* Open what CONFIG lists. BEFORE (NULL: none) belongs to the configuration OLD and keeps its
+   sockets until listeners_adopt(). ACTIVATION may be NULL. On failure nothing is left open. */
 RF_CHECK int listeners_open(const struct config *config, struct activation *activation,
                             const struct listeners *before, const struct config *old,
                             struct listeners *ret, struct err *err);

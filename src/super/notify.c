@@ -25,8 +25,8 @@ static int connect_to(const char *name)
     if (name[0] == '@')
         to.sun_path[0] = '\0';
     /* an abstract name has no end but the address's length */
-    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len +
-                                 (name[0] == '@' ? 0 : 1));
+    socklen_t size =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (name[0] == '@' ? 0 : 1));
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&to, size) < 0)
         fd_close(&fd);

@@ -10,8 +10,8 @@
 #include "base/err.h"
 
 struct notify {
-    int fd;                  /* connected datagram socket, or -1 */
-    int64_t watchdog_ms;     /* send a sign of life this often; 0: not asked for */
+    int fd;              /* connected datagram socket, or -1 */
+    int64_t watchdog_ms; /* send a sign of life this often; 0: not asked for */
     int64_t next_sign_ms;
 };
 

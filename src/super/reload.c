@@ -27,7 +27,8 @@ void reload_done(struct reload *r)
     *r = (struct reload){ .wanted = r->wanted };
 }
 
-static bool load_next(struct reload *r, const struct bundle *held, const struct listeners *listeners)
+static bool load_next(struct reload *r, const struct bundle *held,
+                      const struct listeners *listeners)
 {
     struct mistakes mistakes;
     struct err err;

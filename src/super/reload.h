@@ -3,12 +3,12 @@
  *   IDLE   --wanted, nobody is starting; the files are good--> ASKED   all children are told
  *   IDLE   --the files have mistakes---------------------------> IDLE   every mistake is logged
  *   ASKED  --all answered READY--------------------------------> IDLE   the new one holds
- *   ASKED  --somebody answered FAILED--------------------------> UNDONE all are told the old one again
- *   UNDONE --all answered--------------------------------------> IDLE   the old one holds
+ *   ASKED  --somebody answered FAILED--------------------------> UNDONE all are told the old one
+ * again UNDONE --all answered--------------------------------------> IDLE   the old one holds
  *
- * A child that dies meanwhile, or is killed for its silence, starts afterwards with what holds then.
- * New listening sockets are opened before anybody is told, so that a bad address is a mistake too;
- * workers get them after their READY; sockets that are no longer listed close at the end. */
+ * A child that dies meanwhile, or is killed for its silence, starts afterwards with what holds
+ * then. New listening sockets are opened before anybody is told, so that a bad address is a mistake
+ * too; workers get them after their READY; sockets that are no longer listed close at the end. */
 #ifndef RF_SUPER_RELOAD_H
 #define RF_SUPER_RELOAD_H
 
@@ -24,8 +24,8 @@ struct reload {
     struct listeners next_listeners;
 };
 
-/* One step; call again on RELOAD_GOES_ON. CREW, *HELD and *LISTENERS hold what is in force; both are replaced on
-   RELOAD_DONE. */
+/* One step; call again on RELOAD_GOES_ON. CREW, *HELD and *LISTENERS hold what is in force; both
+   are replaced on RELOAD_DONE. */
 enum reload_event reload_tick(struct reload *r, struct crew *crew, struct bundle **held,
                               struct listeners *listeners, int64_t now_ms);
 void reload_done(struct reload *r);

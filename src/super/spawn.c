@@ -26,12 +26,14 @@ enum {
 
 /* The only names that reach a child. */
 static const char *const kept[] = {
-    "PATH",          "TZ",           "LANG",
+    "PATH",         "TZ",
+    "LANG",
 #ifdef RF_FAULTS
     "RF_FAULT",
 #endif
 #ifdef SANDBOX_OFF
-    "ASAN_OPTIONS",  "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS",
+    "ASAN_OPTIONS", "UBSAN_OPTIONS",
+    "TSAN_OPTIONS", "LSAN_OPTIONS",
 #endif
 };
 
@@ -77,8 +79,8 @@ static bool reset_signals(void)
     return sigemptyset(&none) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
 }
 
-/* 0 and 1 become /dev/null, 2 stays, 3 is the socket, 4 the program (closed by exec). Both are moved
-   out of the way first: either may sit on the other's place. */
+/* 0 and 1 become /dev/null, 2 stays, 3 is the socket, 4 the program (closed by exec). Both are
+   moved out of the way first: either may sit on the other's place. */
 static bool place_descriptors(int program_fd, int imsg_fd)
 {
     int null_fd = open("/dev/null", O_RDWR); /* may be 0 itself: no O_CLOEXEC */

@@ -1,13 +1,14 @@
 /* The supervisor: one loop over a signal descriptor and the children's sockets.
  *
  * It reads no byte of any client or database: it owns listening sockets that it never accepts from,
- * and sealed files that it passes on. Its whole state is which child runs (crew.c), whether a reload
- * is under way (reload.c), and how far the end has come:
+ * and sealed files that it passes on. Its whole state is which child runs (crew.c), whether a
+ * reload is under way (reload.c), and how far the end has come:
  *
  *   END_NONE -> END_WORKERS -> END_CONTROL -> END_PARSER -> END_LEDGER -> END_OVER
  *
- * Each stage tells one role to stop and waits until it is gone, so that the ledger, last, has recorded
- * whatever the others still had to say. Roles of later stages are restarted meanwhile as usual. */
+ * Each stage tells one role to stop and waits until it is gone, so that the ledger, last, has
+ * recorded whatever the others still had to say. Roles of later stages are restarted meanwhile as
+ * usual. */
 #include "super/super.h"
 
 #include <errno.h>
@@ -38,7 +39,7 @@ _Static_assert((int)CHILD_WORKERS_MAX <= (int)METER_WORKERS_MAX, "every worker h
 enum {
     WORKERS_GRACE_MS = 2000, /* beyond their own time limit */
     OTHERS_STOP_MS = 5000,
-    LEDGER_STOP_MS = 20000,  /* a slow disk may owe a last sync */
+    LEDGER_STOP_MS = 20000, /* a slow disk may owe a last sync */
     AT_ONCE_MS = 2000,
 };
 
@@ -61,7 +62,7 @@ struct super {
     struct crew crew;
     int signal_fd;
     enum end_stage end;
-    bool at_once;      /* a second signal came */
+    bool at_once; /* a second signal came */
     bool was_ready;
     int exit_status;
 };
@@ -96,7 +97,7 @@ static int load_as_user(struct super *s, const char *config_path, struct err *er
         return rc;
     rc = load(config_path, &s->bundle); /* mistakes of the configuration are printed here, once */
     if (rc < 0)
-        return err_set(err, (enum err_code)-rc, "the files of \"%s\" have mistakes", config_path);
+        return err_set(err, (enum err_code) - rc, "the files of \"%s\" have mistakes", config_path);
     log_set_level((enum log_level)s->bundle->config->log_level);
     return 0;
 }
@@ -108,8 +109,9 @@ static int raise_descriptors(const struct config *c, struct err *err)
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return err_sys(err, "could not read the limit of open files");
     if (limit.rlim_max < needed) {
-        int rc = err_set(err, RF_ECONFIG, "limits: %llu open files are needed, at most %llu are allowed",
-                         (unsigned long long)needed, (unsigned long long)limit.rlim_max);
+        int rc =
+            err_set(err, RF_ECONFIG, "limits: %llu open files are needed, at most %llu are allowed",
+                    (unsigned long long)needed, (unsigned long long)limit.rlim_max);
         err_hint(err, "raise the hard limit (LimitNOFILE= of the unit) or lower \"clients\"");
         return rc;
     }
@@ -305,7 +307,8 @@ static void tick_reload(struct super *s, int64_t now_ms)
         notify_send(&s->notify, "READY=1\nSTATUS=serving by the new configuration");
         break;
     case RELOAD_REFUSED:
-        notify_send(&s->notify, "READY=1\nSTATUS=reload refused, serving by the configuration before");
+        notify_send(&s->notify,
+                    "READY=1\nSTATUS=reload refused, serving by the configuration before");
         break;
     case RELOAD_WAITS:
     case RELOAD_GOES_ON:

@@ -1,5 +1,5 @@
-/* fuzz_journal.c - any bytes as a segment's file, and as the JSON inside: what is taken as good must be
- * exactly what our own writers make. */
+/* fuzz_journal.c - any bytes as a segment's file, and as the JSON inside: what is taken as good
+ * must be exactly what our own writers make. */
 #include <stdint.h>
 #include <string.h>
 
@@ -15,7 +15,8 @@ static void entries(const uint8_t *data, size_t size, const struct frame_header 
     uint8_t chain[DIGEST_LEN];
     int64_t len;
     memcpy(chain, header->chain, sizeof(chain));
-    for (uint64_t index = header->first; (len = frame_entry_read(data, size, &entry)) > 0; index++) {
+    for (uint64_t index = header->first; (len = frame_entry_read(data, size, &entry)) > 0;
+         index++) {
         struct leaf leaf;
         struct buf again;
         RF_ASSERT((size_t)len <= size);

@@ -1,4 +1,5 @@
-/* fuzz_record.c - any bytes as a worker's messages: refused, or read without leaving the message. */
+/* fuzz_record.c - any bytes as a worker's messages: refused, or read without leaving the message.
+ */
 #include <stdint.h>
 #include <string.h>
 

@@ -3,26 +3,17 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 
 import psycopg
 import pytest
 
 from conftest import ROOT
-from gateway import password_of
+from gateway import client_name, password_of
 from waiting import wait_until
 from wire import Closed, ServerError, send_cancel
 
 PERSON, DATABASE = "us_analyst", "us-virginia"
-
-
-def local_name(connection):
-    """How the journal calls this client; CONNECTION is psycopg's or ours."""
-    if hasattr(connection, "socket"):
-        return "%s:%d" % connection.socket.getsockname()
-    with socket.socket(fileno=os.dup(connection.fileno())) as copy:
-        return "%s:%d" % copy.getsockname()
 
 
 def records_of(gateway, client, **wanted):
@@ -31,7 +22,7 @@ def records_of(gateway, client, **wanted):
 
 def test_a_session_is_written_down_from_beginning_to_end(gateway):
     with gateway.connect(PERSON) as connection:
-        client = local_name(connection)
+        client = client_name(connection)
         connection.execute("select handle from users limit 3").fetchall()
     wait_until(lambda: records_of(gateway, client, kind="session_close"), "no end of the session")
     records = records_of(gateway, client)
@@ -44,7 +35,7 @@ def test_a_session_is_written_down_from_beginning_to_end(gateway):
     assert statement["relations"].split(".")[-1] == "users"
     assert len(statement["fingerprint"]) == 16
     results = [r for r in records if r["kind"] == "result"
-               and r["statement"] == statement["statement"]]
+               and r.get("statement") == statement["statement"]]
     assert sum(r.get("rows", 0) for r in results) == 3
     assert results[-1]["outcome"] == "SELECT 3"
     assert len({r["session"] for r in records}) == 1
@@ -52,7 +43,7 @@ def test_a_session_is_written_down_from_beginning_to_end(gateway):
 
 def test_equal_statements_have_equal_fingerprints(gateway):
     with gateway.connect(PERSON) as connection:
-        client = local_name(connection)
+        client = client_name(connection)
         for number in (1, 2):
             connection.execute(f"select count(*) from users where residency = '{number}'")
         connection.execute("select count(*) from videos")
@@ -62,30 +53,30 @@ def test_equal_statements_have_equal_fingerprints(gateway):
 
 def simple(connection, gateway):
     with gateway.login(PERSON) as wire:
-        return local_name(wire), len(wire.query("select * from users; select 1"))
+        return client_name(wire), len(wire.query("select * from users; select 1"))
 
 
 def extended(connection, gateway):
-    return local_name(connection), len(connection.execute(
+    return client_name(connection), len(connection.execute(
         "select * from users limit %s", (33,)).fetchall())
 
 
 def prepared(connection, gateway):
-    return local_name(connection), sum(len(connection.execute(
+    return client_name(connection), sum(len(connection.execute(
         "select * from users limit %s", (n,), prepare=True).fetchall()) for n in (1, 5, 9))
 
 
 def pipeline(connection, gateway):
     with connection.pipeline():
         cursors = [connection.execute("select * from users limit %s", (n,)) for n in range(10)]
-        return local_name(connection), sum(len(c.fetchall()) for c in cursors)
+        return client_name(connection), sum(len(c.fetchall()) for c in cursors)
 
 
 def cursor(connection, gateway):
     with connection.transaction():
         connection.execute("declare c cursor for select * from users")
         got = sum(len(connection.execute("fetch 30 from c").fetchall()) for _ in range(7))
-    return local_name(connection), got
+    return client_name(connection), got
 
 
 def portal(connection, gateway):
@@ -96,18 +87,18 @@ def portal(connection, gateway):
             wire.send("E", b"\0\0\0\0\x32")
         wire.send("S")
         rows += len(wire.result())
-        return local_name(wire), rows
+        return client_name(wire), rows
 
 
 def copied(connection, gateway):
     with connection.cursor().copy("copy (select * from users) to stdout") as copy:
-        return local_name(connection), len(list(copy.rows()))
+        return client_name(connection), len(list(copy.rows()))
 
 
 def broken_off(connection, gateway):
     with gateway.login(PERSON) as wire:
         wire.send("Q", b"select 100/(100-n) from generate_series(1,200) n\0")
-        return local_name(wire), len([k for k, _ in wire.until_ready() if k == "D"])
+        return client_name(wire), len([k for k, _ in wire.until_ready() if k == "D"])
 
 
 WAYS = [simple, extended, prepared, pipeline, cursor, portal, copied, broken_off]
@@ -135,12 +126,12 @@ def test_rows_of_a_cancelled_statement_are_counted(gateway):
             if kind == "Z":
                 break
         assert received < 3_000_000
-        assert gateway.recorded_rows(local_name(wire)) >= received
+        assert gateway.recorded_rows(client_name(wire)) >= received
 
 
 def test_rows_to_a_client_that_vanishes_are_counted(gateway):
     wire = gateway.login(PERSON)
-    client = local_name(wire)
+    client = client_name(wire)
     wire.send("Q", b"select repeat('v', 500) from generate_series(1, 3000000)\0")
     received = 0
     while received < 2000:
@@ -156,7 +147,6 @@ def test_rows_to_a_client_that_vanishes_are_counted(gateway):
     "unknown database": lambda g: g.login(PERSON, database="nowhere"),
     "suspended": lambda g: g.login("us_suspended"),
     "another place": lambda g: g.login("app_us", host="127.0.8.1"),
-    "replication": lambda g: g.login("app_us", replication="true"),
 }.items(), ids=lambda value: value if isinstance(value, str) else "")
 def test_refused_logins_are_written_down(gateway, name, attempt):
     before = len(gateway.journal(kind="denial"))
@@ -164,12 +154,12 @@ def test_refused_logins_are_written_down(gateway, name, attempt):
         attempt(gateway)
     wait_until(lambda: len(gateway.journal(kind="denial")) == before + 1, f"no denial for {name}")
     denial = gateway.journal(kind="denial")[-1]
-    assert denial["rule"] and denial["client"].startswith("127.0.0.1:")
+    assert denial["rule"] and denial["client"].startswith("127.0.0.1 port ")
 
 
 def test_refused_statements_are_written_down(gateway):
     with gateway.connect(PERSON) as connection:
-        client = local_name(connection)
+        client = client_name(connection)
         with pytest.raises(psycopg.Error):
             connection.execute("notify covert, 'word'")
         with pytest.raises(psycopg.Error):
@@ -179,7 +169,7 @@ def test_refused_statements_are_written_down(gateway):
 
 def test_nothing_personal_is_in_the_journal_in_clear(gateway):
     with gateway.connect(PERSON, application_name="planted-application") as connection:
-        client = local_name(connection)
+        client = client_name(connection)
         connection.execute("select 'planted-literal', count(*) from users where handle = %s",
                            ("planted-parameter",))
     with pytest.raises(ServerError):
@@ -210,7 +200,7 @@ def test_the_journal_holds_together(gateway):
 
 def test_a_statement_without_rows_is_there_too(gateway):
     with gateway.connect(PERSON) as connection:
-        client = local_name(connection)
+        client = client_name(connection)
         connection.execute("set datestyle = 'ISO, MDY'")
         connection.execute("select 1 where false").fetchall()
     assert len(records_of(gateway, client, kind="statement")) == 2

@@ -6,8 +6,9 @@ import subprocess
 import psycopg
 import pytest
 
-from gateway import credential
+from gateway import credential, password_of
 from waiting import wait_until
+from wire import ServerError, Wire, error_fields
 
 
 def enters(gateway, actor, **options):
@@ -99,18 +100,42 @@ def test_secrets_that_others_can_read_are_refused(new_gateway):
     assert done.returncode == 2 and "credentials" in done.stdout + done.stderr
 
 
-def test_a_new_policy_counts_for_new_sessions_and_drops_none(new_gateway):
+def test_a_new_policy_counts_at_once_and_ends_only_what_it_forbids(new_gateway):
+    """One address moves abroad: the service's session from there ends, all others stay."""
     gateway = new_gateway()
-    with gateway.connect("us_analyst") as open_session, gateway.connect("app_us") as service:
+    abroad = "127.0.0.77"
+
+    def from_abroad():
+        wire = Wire(gateway.host, gateway.port, source=abroad).begin_tls(ca=gateway.ca)
+        return wire.login("app_us", password_of("app_us"), "us-virginia")
+
+    with gateway.connect("us_analyst") as person, gateway.connect("app_us") as service, \
+            from_abroad() as moved:
         processes = gateway.processes()
-        gateway.policy["actors"]["us_analyst"]["suspended"] = True
+        gateway.policy["networks"]["moved"] = {"range": f"{abroad}/32", "place": "CN"}
         gateway.write_policy()
         gateway.reload()
-        wait_until(lambda: not enters(gateway, "us_analyst"), "the new policy does not count")
-        assert enters(gateway, "us_privacy_officer")
-        assert service.execute("select 1").fetchone() == (1,)
-        assert open_session.execute("select 1").fetchone() == (1,)
+        kind, body = moved.receive_answer()
+        assert kind == "E" and error_fields(body)["C"] == "28000"
+        assert moved.closed_by_peer()
+        with pytest.raises(ServerError) as caught:
+            from_abroad()
+        assert caught.value.sqlstate == "28000"
+        assert service.execute("select count(*) from users").fetchone() == (200,)
+        assert person.execute("select count(*) from users").fetchone() == (190,)
         assert gateway.processes() == processes
+
+
+def test_a_policy_that_the_database_does_not_hold_yet_stops_persons_only(new_gateway):
+    """Until `ringfence apply` has run, a role may read more than the policy says."""
+    gateway = new_gateway()
+    gateway.policy["actors"]["us_analyst"]["suspended"] = True
+    gateway.write_policy()
+    gateway.reload()
+    gateway.wait_for_log("policy-not-applied")
+    wait_until(lambda: not enters(gateway, "us_privacy_officer"), "persons are still let in")
+    assert not enters(gateway, "us_analyst")
+    assert enters(gateway, "app_us")
 
 
 def test_a_bad_policy_changes_nothing_and_says_why(new_gateway):

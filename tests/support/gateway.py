@@ -56,6 +56,16 @@ def credential(actor):
     return f"{actor}:SCRAM-SHA-256$4096:{text[0]}${text[1]}:{text[2]}\n"
 
 
+def client_name(connection):
+    """How the journal calls this client; CONNECTION is a socket, psycopg's connection or ours."""
+    if isinstance(connection, psycopg.Connection):
+        with socket.socket(fileno=os.dup(connection.fileno())) as copy_of_it:
+            return client_name(copy_of_it)
+    if not isinstance(connection, socket.socket):
+        connection = connection.socket
+    return "%s port %d" % connection.getsockname()
+
+
 def policy_for_tests():
     """The demonstration's policy and what the tests need besides."""
     with open(os.path.join(ROOT, "demo", "policy.yaml"), encoding="utf-8") as text:
@@ -333,7 +343,7 @@ class Gateway:
         return found
 
     def recorded_rows(self, client):
-        """Rows that the journal says were released to CLIENT ("address:port")."""
+        """Rows that the journal says were released to CLIENT, as client_name() has it."""
         return sum(r.get("rows", 0) for r in self.journal(kind="result", client=client))
 
     # --- clients ---

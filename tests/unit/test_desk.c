@@ -187,7 +187,8 @@ static void a_gap_ends_the_conversation(void **state)
     assert_int_equal(send_record(&c, w, 1), 0);
     assert_int_equal(send_record(&c, w, 3), -RF_EPROTO);
     desk_worker_free(w);
-    w = arrive(&c); /* an instance that is not known may begin anywhere: it was acknowledged before */
+    w = arrive(
+        &c); /* an instance that is not known may begin anywhere: it was acknowledged before */
     assert_int_equal(hello(&c, w, 6), 0);
     assert_int_equal(send_record(&c, w, 100), 0);
     assert_int_equal(send_record(&c, w, 102), -RF_EPROTO);
@@ -208,7 +209,7 @@ static void every_message_out_of_place_ends_the_conversation(void **state)
     static const struct {
         const char *bytes;
         size_t n;
-    } bad[] = { { "\0\0\0\0", 4 },          { "\0\0\0\1\0", 5 }, { "\0\0\0\1\3", 5 },
+    } bad[] = { { "\0\0\0\0", 4 },         { "\0\0\0\1\0", 5 }, { "\0\0\0\1\3", 5 },
                 { "\xff\xff\xff\xff", 4 }, { "\0\0\0\1\1", 5 }, { "\0\0\0\1\xff", 5 } };
     for (size_t i = 0; i < RF_COUNT(bad); i++) {
         buf_init(&b, 100);

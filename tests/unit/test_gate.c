@@ -135,23 +135,32 @@ static void the_queue_of_requests_has_a_ceiling(void **state)
 
 static void only_differing_parameters_are_set(void **state)
 {
-    struct settings want = { 0 }, have = { 0 };
+    struct settings want = { 0 }, have = { 0 }, defaults = { 0 };
     struct buf sql;
     (void)state;
     buf_init(&sql, 4096);
     assert_int_equal(settings_put(&have, "DateStyle", "ISO, MDY"), 0);
     assert_int_equal(settings_put(&have, "TimeZone", "UTC"), 0);
     assert_int_equal(settings_put(&want, "datestyle", "ISO, MDY"), 0);
-    assert_int_equal(settings_write_difference(&want, &have, &sql), 0);
+    assert_int_equal(settings_write_difference(&want, &have, &defaults, &sql), 0);
     assert_int_equal(buf_len(&sql), 0);
     assert_int_equal(settings_put(&want, "timezone", "o'clock\\"), 0);
     assert_int_equal(settings_put(&want, "search_path", "a, b"), 0);
-    assert_int_equal(settings_write_difference(&want, &have, &sql), 2);
+    assert_int_equal(settings_write_difference(&want, &have, &defaults, &sql), 2);
     static const char expected[] =
         "SELECT pg_catalog.set_config(E'timezone', E'o\\'clock\\\\', false), "
         "pg_catalog.set_config(E'search_path', E'a, b', false)";
     assert_int_equal(buf_len(&sql), sizeof(expected) - 1);
     assert_memory_equal(buf_at(&sql), expected, sizeof(expected) - 1);
+    /* what another client left behind goes back to the server's own value */
+    settings_done(&want);
+    buf_clear(&sql);
+    assert_int_equal(settings_put(&defaults, "TimeZone", "Etc/UTC"), 0);
+    assert_int_equal(settings_put(&defaults, "server_version", "15"), 0);
+    assert_int_equal(settings_write_difference(&want, &have, &defaults, &sql), 1);
+    assert_non_null(memmem(buf_at(&sql), buf_len(&sql), "E'TimeZone', E'Etc/UTC'", 23));
+    settings_done(&defaults);
+    assert_int_equal(settings_put(&want, "timezone", "x"), 0);
     assert_int_equal(settings_adopt(&want, &have), 0);
     assert_string_equal(settings_get(&want, "TimeZone"), "UTC");
     settings_done(&want);

@@ -466,6 +466,15 @@ static void what_is_too_much_is_too_complex(void **state)
     inspect_repeated("select 1", 500, "+1", "");
     assert_int_equal(report.status, GUARD_PARSED);
     guard_inspect_done(&report);
+    inspect_repeated("select ", SOURCE_RUN_MAX / 2, "+ +", "1");
+    assert_int_equal(report.status, GUARD_PARSED);
+    guard_inspect_done(&report);
+    inspect_repeated("select ", SOURCE_RUN_MAX + 1, "+", "1");
+    assert_int_equal(report.status, GUARD_TOO_COMPLEX);
+    guard_inspect_done(&report);
+    inspect_repeated("select ", SOURCE_RUN_MAX, "/*", "1");
+    assert_int_equal(report.status, GUARD_TOO_COMPLEX);
+    guard_inspect_done(&report);
 }
 
 static void more_relations_than_fit_are_too_complex_not_hidden(void **state)

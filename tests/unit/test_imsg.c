@@ -69,7 +69,8 @@ static void a_message_arrives_as_it_was_sent(void **state)
     for (size_t i = 0; i < IMSG_FDS_MAX; i++)
         fds[i] = memory_of("x");
     assert_int_equal(imsg_send(pair[0], IMSG_PEER, 0xdeadbeef, payload, sizeof(payload), fds,
-                               IMSG_FDS_MAX), 0);
+                               IMSG_FDS_MAX),
+                     0);
     assert_int_equal(imsg_recv(pair[1], &m), 1);
     assert_int_equal(m.type, IMSG_PEER);
     assert_int_equal(m.arg, 0xdeadbeef);
@@ -106,7 +107,8 @@ static void nothing_there_is_not_the_end(void **state)
     struct imsg m;
     (void)state;
     make_pair(pair);
-    assert_int_equal(imsg_recv(pair[1], &m), -RF_ESYS); /* a blocking socket, and it does not block */
+    assert_int_equal(imsg_recv(pair[1], &m),
+                     -RF_ESYS); /* a blocking socket, and it does not block */
     assert_int_equal(errno, EAGAIN);
     (void)close(pair[0]);
     assert_int_equal(imsg_recv(pair[1], &m), 0);
@@ -182,9 +184,14 @@ static void a_malformed_packet_is_refused_and_loses_no_descriptor(void **state)
         const char *bytes;
         size_t len, fd_count;
     } rows[] = {
-        { go, 7, 0 },      { go, 1, 1 },        { unknown, 8, 0 },
-        { none, 8, 1 },    { huge_type, 8, 0 }, { too_long, sizeof(too_long), 1 },
-        { go, 8, IMSG_FDS_MAX + 1 }, { go, 8, 40 },
+        { go, 7, 0 },
+        { go, 1, 1 },
+        { unknown, 8, 0 },
+        { none, 8, 1 },
+        { huge_type, 8, 0 },
+        { too_long, sizeof(too_long), 1 },
+        { go, 8, IMSG_FDS_MAX + 1 },
+        { go, 8, 40 },
     };
     int pair[2], some = memory_of("x");
     struct imsg m;
@@ -254,7 +261,8 @@ static void send_config(int fd, const char *config, const char *policy, bool wit
     static const char path[] = "/srv/test/ringfence.yaml";
     int fds[3] = { memory_of(config), memory_of(policy), memory_of("a:b\n") };
     assert_int_equal(imsg_send(fd, IMSG_CONFIG, 0, path, strlen(path), fds,
-                               with_credentials ? 3 : 2), 0);
+                               with_credentials ? 3 : 2),
+                     0);
     close_all(fds, 3);
 }
 

@@ -379,7 +379,8 @@ static void every_prefix_holds_all_that_was_acknowledged(void **state)
     for (uint64_t seq = 0; batches < 4; batches++) { /* batches of 1, 2, 3, 4 entries */
         for (size_t i = 0; i <= batches; i++) {
             struct record r = house_record(++seq);
-            assert_int_equal(journal_append(h.journal, house_policy(), &r, 9, seq, NOON, &h.err), 0);
+            assert_int_equal(journal_append(h.journal, house_policy(), &r, 9, seq, NOON, &h.err),
+                             0);
         }
         assert_int_equal(journal_commit(h.journal, &h.err), 0);
         mem_free(house_load(&h, 0, &acknowledged[batches][0]));

@@ -56,7 +56,8 @@ static void send_config(struct process *p, const char *policy)
                    "name: " NAME "\nplace: US\npolicy: p\ncredentials: c\nstate: %s\nrun: r\n"
                    "listen: [{unix: u}]\nsandbox: none\nlog: error\n"
                    "databases: {d: {region: us-virginia, database: b, tls: off, primary: [h:1]}}\n"
-                   "limits: {service_rollup: 200ms}\n", p->house.state);
+                   "limits: {service_rollup: 200ms}\n",
+                   p->house.state);
     int fds[2] = { memory_file(config), memory_file(policy) };
     assert_int_equal(imsg_send(p->imsg_fd, IMSG_CONFIG, 0, path, strlen(path), fds, 2), 0);
     fd_close(&fds[0]);
@@ -249,7 +250,8 @@ static void a_killed_ledger_has_lost_nothing_that_it_acknowledged(void **state)
     greet(fd, 7);
     assert_int_equal(hear_answer(fd, &seq), RECORD_ANSWER_WELCOME);
     assert_true(seq >= 300 && seq <= 350);
-    assert_int_equal(house_count(&p.house, 0, NULL), 4 + (int64_t)seq); /* each once, and 4 starts */
+    assert_int_equal(house_count(&p.house, 0, NULL),
+                     4 + (int64_t)seq); /* each once, and 4 starts */
     fd_close(&fd);
     process_stop(&p);
     process_done(&p);

@@ -40,7 +40,7 @@ static const char config_text[] =
     "  us-virginia: {region: us-virginia, database: app, primary: [\"127.0.0.1:5432\"],"
     " standby: [\"127.0.0.1:5433\"], tls: off}\n";
 
-enum { WORKERS = 3, STACK_LEN = 64 * 1024 * 1024 };
+enum { WORKERS = 3, STACK_LEN = 64 * 1024 * 1024, PATIENCE_MS = 60000 };
 
 static pid_t parser;
 static int supervisor = -1, workers[WORKERS];
@@ -70,7 +70,7 @@ static void supervisor_hears(enum imsg_type type)
 {
     static struct imsg m;
     struct pollfd p = { .fd = supervisor, .events = POLLIN };
-    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
     assert_int_equal(imsg_recv(supervisor, &m), 1);
     if (m.type != type)
         fail_msg("message %d: %.*s", m.type, (int)m.len, (const char *)m.payload);
@@ -86,14 +86,15 @@ static int start(void **state)
     parser = fork();
     assert_true(parser >= 0);
     if (parser == 0) {
+        /* as the supervisor does: the stack's room is laid out at exec */
         struct rlimit limit;
-        (void)close(pair[0]);
-        /* as the supervisor does before exec; the stack of a forked process grows by it too */
         if (getrlimit(RLIMIT_STACK, &limit) == 0) {
             limit.rlim_cur = STACK_LEN;
             (void)setrlimit(RLIMIT_STACK, &limit);
         }
-        _exit(parser_main(pair[1]));
+        if (dup2(pair[1], IMSG_CHILD_FD) == IMSG_CHILD_FD)
+            (void)execl("/proc/self/exe", "test_parser", "--parser", (char *)NULL);
+        _exit(127);
     }
     (void)close(pair[1]);
     supervisor = pair[0];
@@ -141,7 +142,7 @@ static void ask(int worker, uint32_t id, const char *sql, size_t len)
 static void hear(int worker, uint32_t id)
 {
     struct pollfd p = { .fd = workers[worker], .events = POLLIN };
-    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
     ssize_t n = recv(workers[worker], packet, sizeof(packet), 0);
     assert_true(n > 0);
     assert_int_equal(guard_report_read(packet, (size_t)n, &report), 0);
@@ -151,7 +152,7 @@ static void hear(int worker, uint32_t id)
 static void hear_end(int worker)
 {
     struct pollfd p = { .fd = workers[worker], .events = POLLIN };
-    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
     assert_true(recv(workers[worker], packet, sizeof(packet), 0) <= 0);
 }
 
@@ -172,21 +173,50 @@ static void each_worker_gets_its_own_answers(void **state)
     assert_int_equal(report.count, 0);
 }
 
+/* HEAD, as many OPEN as leave room for as many CLOSE, MIDDLE, the CLOSE. */
+static size_t nest(char *sql, const char *const parts[4])
+{
+    size_t open = strlen(parts[1]), close = strlen(parts[3]), at = strlen(parts[0]);
+    size_t n = (GUARD_SQL_MAX - at - strlen(parts[2])) / (open + close);
+    memcpy(sql, parts[0], at);
+    for (size_t i = 0; i < n; i++, at += open)
+        memcpy(sql + at, parts[1], open);
+    memcpy(sql + at, parts[2], strlen(parts[2]));
+    at += strlen(parts[2]);
+    for (size_t i = 0; i < n; i++, at += close)
+        memcpy(sql + at, parts[3], close);
+    return at;
+}
+
 static void the_deepest_text_of_full_length_is_survived(void **state)
 {
     static char sql[GUARD_SQL_MAX];
-    static const char *const parts[] = {
-        "+1", "- ", "(", "not ", "(select ", "::a", "[", "case ", " union select 1", "(a="
+    static const char *const shapes[][4] = {
+        { "select 1", "+1", "", "" },
+        { "select 1", " union select 1", "", "" },
+        { "select a", "::b", "", "" },
+        { "select a", "[1]", "", "" },
+        { "select a", ".b", "", "" },
+        { "select ", "- ", "1", "" },
+        { "select ", "not ", "true", "" },
+        { "select ", "(", "1", ")" },
+        { "", "(", "select 1", ")" },
+        { "select ", "(select ", "1", ")" },
+        { "select ", "array[", "1", "]" },
+        { "select ", "f(", "1", ")" },
+        { "select ", "case when a then ", "1", " end" },
+        { "select * from ", "(a join ", "a", " using (b))" },
+        { "select * from a", ", a", "", "" },
+        { "select 1 from a where true", " and b", "", "" },
+        { "select ", "/*", "1", "*/" },
+        { "select ", "((", "1", "" },
     };
     (void)state;
-    for (uint32_t i = 0; i < RF_COUNT(parts); i++) {
-        size_t part = strlen(parts[i]), at = 8;
-        memcpy(sql, "select 1", 8);
-        for (; at + part <= sizeof(sql); at += part)
-            memcpy(sql + at, parts[i], part);
-        ask(0, i, sql, at);
+    for (uint32_t i = 0; i < RF_COUNT(shapes); i++) {
+        ask(0, i, sql, nest(sql, shapes[i]));
         hear(0, i);
-        assert_true(report.status < GUARD_STATUS_COUNT);
+        assert_true(report.status == GUARD_TOO_COMPLEX || report.status == GUARD_PARSED ||
+                    (report.status == GUARD_SYNTAX_ERROR && i == RF_COUNT(shapes) - 1));
     }
     ask(1, 99, "select 1", 8);
     hear(1, 99);
@@ -243,7 +273,7 @@ static void a_new_socket_replaces_the_old_one(void **state)
     ask(2, 1, "select 1", 8);
     hear(2, 1);
     struct pollfd p = { .fd = old, .events = POLLIN };
-    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
     assert_int_equal(recv(old, packet, sizeof(packet), 0), 0);
     (void)close(old);
 }
@@ -273,8 +303,10 @@ static void told_to_stop_it_stops(void **state)
     assert_int_equal(parser_status(), 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--parser") == 0)
+        return parser_main(IMSG_CHILD_FD);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_worker_gets_its_own_answers, start, stop),
         cmocka_unit_test_setup_teardown(the_deepest_text_of_full_length_is_survived, start, stop),

@@ -136,10 +136,10 @@ static void a_record_cut_at_any_length_is_refused(void **state)
 
 static size_t text_sum(const struct record *r)
 {
-    const char *const texts[] = { r->region,   r->entity, r->place,     r->room,    r->purpose,
-                                  r->rule,     r->actor_kind, r->actor, r->client,  r->listener,
-                                  r->database, r->role,   r->relations, r->outcome, r->detail,
-                                  r->statement_kind };
+    const char *const texts[] = { r->region,    r->entity,   r->place,      r->room,
+                                  r->purpose,   r->rule,     r->actor_kind, r->actor,
+                                  r->client,    r->listener, r->database,   r->role,
+                                  r->relations, r->outcome,  r->detail,     r->statement_kind };
     size_t sum = 0;
     for (size_t i = 0; i < RF_COUNT(texts); i++)
         sum += strlen(texts[i]);
@@ -197,8 +197,10 @@ static void a_record_that_is_too_large_leaves_the_buffer_alone(void **state)
 
 static void public_strings_must_be_words(void **state)
 {
-    static const char *const bad[] = { "a\"b", "a\\b", "a\nb", "caf\xc3\xa9", "\x7f",
-                                       "0123456789012345678901234567890123456789012345678901234567890123" };
+    static const char *const bad[] = {
+        "a\"b",        "a\\b", "a\nb",
+        "caf\xc3\xa9", "\x7f", "0123456789012345678901234567890123456789012345678901234567890123"
+    };
     struct record r = full_record();
     struct buf b;
     (void)state;
@@ -237,8 +239,8 @@ static void a_greeting_reads_as_it_was_written_and_not_when_cut(void **state)
     assert_true(instance == 0x1122334455667788);
     assert_string_equal(name, "worker-0");
     for (size_t cut = 0; cut < n; cut++)
-        assert_int_equal(
-            record_hello_read(at_the_edge(buf_at(&b) + 4, cut), cut, &instance, name), -RF_EPROTO);
+        assert_int_equal(record_hello_read(at_the_edge(buf_at(&b) + 4, cut), cut, &instance, name),
+                         -RF_EPROTO);
     assert_int_equal(record_hello_write(&b, 0, "worker-0"), -RF_EINVAL);
     assert_int_equal(record_hello_write(&b, 1, ""), -RF_EINVAL);
     buf_done(&b);
@@ -269,13 +271,37 @@ static void text_has_one_way_to_be_written(void **state)
 static void what_the_writer_would_not_write_is_not_canonical(void **state)
 {
     static const char *const bad[] = {
-        "",           "{",           "{}x",          "{ }",           "{\"a\":1,}",
-        "{\"a\": 1}", "{\"a\":01}",  "{\"a\":0}",    "{\"a\":-1}",    "{\"a\":1.0}",
-        "{\"a\":1e3}", "{\"a\":\"\"}", "{\"a\":null}", "{\"a\":true}", "{\"a\":{}}",
-        "{\"a\":9007199254740992}", "{\"a\":1,\"a\":2}", "{\"a\":\"\\n\"}", "{\"a\":\"\\u000A\"}",
-        "{\"a\":\"\\u0041\"}", "{\"a\":\"\\/\"}", "{\"a\":\"\x01\"}", "{\"a\":\"\xff\"}",
-        "{\"a\":\"\xed\xa0\x80\"}", "{\"a\":\"\xc0\x80\"}", "{\"a\":\"\xc2\x85\"}", "{a:1}",
-        "{\"a\":1 }", "{\"a\":\"x}", "{\"a\"}", "[1]",
+        "",
+        "{",
+        "{}x",
+        "{ }",
+        "{\"a\":1,}",
+        "{\"a\": 1}",
+        "{\"a\":01}",
+        "{\"a\":0}",
+        "{\"a\":-1}",
+        "{\"a\":1.0}",
+        "{\"a\":1e3}",
+        "{\"a\":\"\"}",
+        "{\"a\":null}",
+        "{\"a\":true}",
+        "{\"a\":{}}",
+        "{\"a\":9007199254740992}",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":\"\\n\"}",
+        "{\"a\":\"\\u000A\"}",
+        "{\"a\":\"\\u0041\"}",
+        "{\"a\":\"\\/\"}",
+        "{\"a\":\"\x01\"}",
+        "{\"a\":\"\xff\"}",
+        "{\"a\":\"\xed\xa0\x80\"}",
+        "{\"a\":\"\xc0\x80\"}",
+        "{\"a\":\"\xc2\x85\"}",
+        "{a:1}",
+        "{\"a\":1 }",
+        "{\"a\":\"x}",
+        "{\"a\"}",
+        "[1]",
     };
     (void)state;
     for (size_t i = 0; i < RF_COUNT(bad); i++)
@@ -306,7 +332,8 @@ static void crc32c_is_castagnoli_on_both_paths(void **state)
     for (size_t n = 0; n <= sizeof(bytes); n++) {
         uint32_t whole = digest_crc32c(0, bytes, n);
         assert_int_equal(whole, digest_crc32c_plain(0, bytes, n));
-        assert_int_equal(whole, digest_crc32c(digest_crc32c(0, bytes, n / 3), bytes + n / 3, n - n / 3));
+        assert_int_equal(whole,
+                         digest_crc32c(digest_crc32c(0, bytes, n / 3), bytes + n / 3, n - n / 3));
     }
 }
 

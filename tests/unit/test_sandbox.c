@@ -54,6 +54,9 @@ static bool is_instrumented(void)
     return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 }
 
+/* Whether the process is narrowed to the supervisor's rights first, as a real child is. */
+static bool below_supervisor;
+
 /* The wait status of a process that narrows to ROLE, may write below `inside`, and runs CALL. */
 static int status_of(enum imsg_role role, int (*call)(void))
 {
@@ -65,6 +68,9 @@ static int status_of(enum imsg_role role, int (*call)(void))
     if (pid == 0) {
         char report[128];
         struct err err;
+        if (below_supervisor &&
+            sandbox_enter(ROLE_SUPERVISOR, &paths, SANDBOX_NONE, report, sizeof(report), &err) < 0)
+            _exit(COULD_NOT_NARROW);
         if (sandbox_enter(role, &paths, SANDBOX_NONE, report, sizeof(report), &err) < 0)
             _exit(COULD_NOT_NARROW);
         _exit(call());
@@ -235,6 +241,11 @@ static int call_bind(void)
     return fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 ? 1 : 2;
 }
 
+static int call_key_ring(void)
+{
+    return syscall(SYS_keyctl, 0, 0, 0, 0, 0) < 0 && errno == ENOSYS ? 0 : 1;
+}
+
 static int call_look_up_name(void)
 {
     struct addrinfo *found = NULL, hints = { .ai_socktype = SOCK_STREAM };
@@ -381,6 +392,24 @@ static void control_connects_and_looks_up_names(void **state)
     assert_passes(ROLE_CONTROL, call_look_up_name);
 }
 
+static void every_role_keeps_its_rights_below_the_supervisor(void **state)
+{
+    (void)state;
+    below_supervisor = true;
+    for (size_t i = 0; i < RF_COUNT(children); i++) {
+        assert_passes(children[i], call_everyday_work);
+        assert_passes(children[i], call_executable_memory);
+        assert_killed(children[i], call_exec);
+    }
+    assert_passes(ROLE_WORKER, call_accept);
+    assert_passes(ROLE_WORKER, call_look_up_name);
+    assert_passes(ROLE_CONTROL, call_connect);
+    assert_passes(ROLE_CONTROL, call_look_up_name);
+    assert_passes(ROLE_CONTROL, call_key_ring);
+    assert_passes(ROLE_LEDGER, call_open_write_inside);
+    below_supervisor = false;
+}
+
 static void the_supervisor_makes_processes_and_runs_programs(void **state)
 {
     (void)state;
@@ -436,7 +465,8 @@ static int remove_folders(void **state)
     (void)state;
     (void)snprintf(path, sizeof(path), "%s/there", outside);
     (void)close(listener);
-    return unlink(path) < 0 || rmdir(inside) < 0 || rmdir(outside) < 0 || rmdir(folder) < 0 ? -1 : 0;
+    return unlink(path) < 0 || rmdir(inside) < 0 || rmdir(outside) < 0 || rmdir(folder) < 0 ? -1
+                                                                                            : 0;
 }
 
 int main(void)
@@ -457,6 +487,7 @@ int main(void)
         cmocka_unit_test(an_assertion_still_ends_in_abort),
         cmocka_unit_test(a_worker_accepts_connects_and_looks_up_names),
         cmocka_unit_test(control_connects_and_looks_up_names),
+        cmocka_unit_test(every_role_keeps_its_rights_below_the_supervisor),
         cmocka_unit_test(the_supervisor_makes_processes_and_runs_programs),
         cmocka_unit_test(the_report_says_what_was_got),
     };

@@ -46,8 +46,7 @@ static size_t vector(const char *name, uint8_t *ret, size_t max)
     if (at == NULL)
         fail_msg("no vector %s", name);
     at += strlen(start);
-    assert_int_equal(
-        sodium_hex2bin(ret, max, at, strcspn(at, "\n"), NULL, &n, NULL), 0);
+    assert_int_equal(sodium_hex2bin(ret, max, at, strcspn(at, "\n"), NULL, &n, NULL), 0);
     return n;
 }
 
@@ -132,7 +131,8 @@ static void the_vectors_of_the_format_come_out(void **state)
             .index = i, .name = NAME, .leaf = buf_at(&leaf), .leaf_len = buf_len(&leaf)
         };
         assert_int_equal(seal_close(&sealed, &context, key, nonce, salt, buf_at(&detail),
-                                    buf_len(&detail)), 0);
+                                    buf_len(&detail)),
+                         0);
         struct frame_entry entry = { .index = i,
                                      .minute = 29929525,
                                      .instance = 0x1122334455667788,
@@ -155,8 +155,9 @@ static void the_vectors_of_the_format_come_out(void **state)
 static void a_sealed_part_opens_only_as_it_was_bound(void **state)
 {
     static const uint8_t key[32] = { 7 }, other[32] = { 8 }, nonce[24] = { 1 }, salt[32] = { 2 };
-    struct seal_context context = { .index = 5, .name = NAME, .leaf = (const uint8_t *)"{}",
-                                    .leaf_len = 2 };
+    struct seal_context context = {
+        .index = 5, .name = NAME, .leaf = (const uint8_t *)"{}", .leaf_len = 2
+    };
     struct buf sealed, plain;
     (void)state;
     buf_init(&sealed, 1000);
@@ -294,7 +295,8 @@ static void words_outside_the_policy_are_not_published(void **state)
     assert_null(memmem(buf_at(&b), buf_len(&b), "stairs", 6));
     buf_clear(&b);
     assert_int_equal(leaf_detail_write(&b, &r, &published), 0);
-    assert_non_null(memmem(buf_at(&b), buf_len(&b), "\"said_region\":\"jane.doe@example.com\"", 36));
+    assert_non_null(
+        memmem(buf_at(&b), buf_len(&b), "\"said_region\":\"jane.doe@example.com\"", 36));
     assert_non_null(memmem(buf_at(&b), buf_len(&b), "\"said_actor_kind\":\"jane\"", 24));
     buf_done(&b);
 }

@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <arpa/inet.h>
+#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -107,7 +107,8 @@ static void what_finds_no_room_is_sent_later_in_order(void **state)
     outbox_init(&o);
     for (uint32_t i = 0; i < MESSAGES; i++)
         assert_int_equal(outbox_add(&o, IMSG_LISTEN, i, payload, sizeof(payload), pipe_fds,
-                                    i % 100 == 0 ? 2 : 0, &err), 0);
+                                    i % 100 == 0 ? 2 : 0, &err),
+                         0);
     (void)close(pipe_fds[0]);
     (void)close(pipe_fds[1]); /* the box has its own */
     assert_int_equal(outbox_flush(&o, pair[0]), 0);
@@ -432,8 +433,8 @@ static void systemd_is_told_over_a_path_and_an_abstract_name(void **state)
     (void)state;
     the_service_manager_hears_at(path_of("notify"), sizeof(struct sockaddr_un));
     (void)snprintf(name, sizeof(name), "@rf-test-%ld", (long)getpid());
-    the_service_manager_hears_at(
-        name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name)));
+    the_service_manager_hears_at(name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+                                                   strlen(name)));
 }
 
 static void without_a_service_manager_nothing_is_sent(void **state)

@@ -1,6 +1,7 @@
 /* The whole supervisor with real processes, sockets, signals and sandboxes. The children are this
  * very program: like ringfenced it is started again with --role, and then plays a small part that
- * writes what it sees to the log (standard error, a file here) and obeys one letter a connection. */
+ * writes what it sees to the log (standard error, a file here) and obeys one letter a connection.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +51,8 @@ static void log_birth(void)
     (void)getrlimit(RLIMIT_CORE, &core);
     (void)getrlimit(RLIMIT_STACK, &stack);
     mode_t mask = umask(077);
-    log_info("born", "fds=%s secret=%s path=%s umask=%03o core=%llu stack_mb=%llu ppid=%ld uid=%ld.",
+    log_info("born",
+             "fds=%s secret=%s path=%s umask=%03o core=%llu stack_mb=%llu ppid=%ld uid=%ld.",
              open_fds, getenv("RF_TEST_SECRET") != NULL ? "seen" : "none",
              getenv("PATH") != NULL ? "kept" : "lost", (unsigned)mask,
              (unsigned long long)core.rlim_cur, (unsigned long long)(stack.rlim_cur >> 20),
@@ -189,8 +191,8 @@ static int play(const char *name, unsigned index)
     }
     greet(role);
     log_info("serves", "listeners=%zu lease=%s credentials=%s workers=%u company=%s.",
-             me.listen_count, me.lease_fd >= 0 ? "yes" : "no", me.credentials != NULL ? "yes" : "no",
-             me.workers, me.policy->company);
+             me.listen_count, me.lease_fd >= 0 ? "yes" : "no",
+             me.credentials != NULL ? "yes" : "no", me.workers, me.policy->company);
     if (child_ready(&me, report) < 0)
         return 9;
     return serve(role);
@@ -409,9 +411,10 @@ static void all_start_in_order_with_what_they_need_and_nothing_else(void **state
     (void)state;
     start();
     wait_for("event=serving", 1);
-    assert_true(comes_before("event=child-ready child=ledger-0", "event=child-started child=worker-0"));
-    assert_true(comes_before("event=child-ready child=ledger-0",
-                             "event=child-started child=control-0"));
+    assert_true(
+        comes_before("event=child-ready child=ledger-0", "event=child-started child=worker-0"));
+    assert_true(
+        comes_before("event=child-ready child=ledger-0", "event=child-started child=control-0"));
     assert_int_equal(times_in_log("event=child-ready"), 5);
     assert_int_equal(times_in_log("sandbox=\"seccomp="), 6); /* and the supervisor's own */
     assert_int_equal(times_in_log("fds=0,1,2,3 "), 5);
@@ -430,7 +433,8 @@ static void all_start_in_order_with_what_they_need_and_nothing_else(void **state
 
 static void a_child_shows_its_role_and_no_secret_in_its_title(void **state)
 {
-    static const char expected[] = "ringfenced: worker 1\0--role\0worker\0--index\0" "1";
+    static const char expected[] = "ringfenced: worker 1\0--role\0worker\0--index\0"
+                                   "1";
     char path[64], title[256];
     (void)state;
     start();
@@ -476,10 +480,14 @@ static void an_orderly_end_leaves_the_ledger_for_last_and_no_files(void **state)
     wait_for("event=serving", 1);
     stop();
     assert_int_equal(times_in_log("event=child-ended"), 5);
-    assert_true(comes_before("event=child-ended child=worker-0", "event=child-ended child=control-0"));
-    assert_true(comes_before("event=child-ended child=worker-1", "event=child-ended child=control-0"));
-    assert_true(comes_before("event=child-ended child=control-0", "event=child-ended child=parser-0"));
-    assert_true(comes_before("event=child-ended child=parser-0", "event=child-ended child=ledger-0"));
+    assert_true(
+        comes_before("event=child-ended child=worker-0", "event=child-ended child=control-0"));
+    assert_true(
+        comes_before("event=child-ended child=worker-1", "event=child-ended child=control-0"));
+    assert_true(
+        comes_before("event=child-ended child=control-0", "event=child-ended child=parser-0"));
+    assert_true(
+        comes_before("event=child-ended child=parser-0", "event=child-ended child=ledger-0"));
     (void)snprintf(path, sizeof(path), "%s/run/ringfenced.pid", folder);
     assert_int_equal(access(path, F_OK), -1);
     (void)snprintf(path, sizeof(path), "%s/run/s", folder);
