@@ -26,7 +26,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 
 from certificates import Authority  # noqa: E402
-from gateway import Gateway, password_of  # noqa: E402
+from gateway import Gateway, credential, password_of  # noqa: E402
 from ports import free_port  # noqa: E402
 from region import make_region  # noqa: E402
 from waiting import wait_until  # noqa: E402
@@ -75,7 +75,9 @@ class PgBouncer:
         config = os.path.join(folder, f"pgbouncer-{mode}.ini")
         users = os.path.join(folder, "pgbouncer-users")
         with open(users, "w", encoding="ascii") as out:
-            out.write(f'"{SERVICE}" "{password_of(SERVICE)}"\n')
+            # the verifier, as Ringfence has it: from a password PgBouncer would derive it anew for
+            # every login
+            out.write(f'"{SERVICE}" "{credential(SERVICE).strip().split(":", 1)[1]}"\n')
         with open(config, "w", encoding="ascii") as out:
             out.write(f"[databases]\nus-virginia = host=127.0.0.1 port={pair.primary.port} dbname=app\n"
                       f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\n"

@@ -38,8 +38,9 @@ static int find_region(const struct command_context *context, const char *name,
     const struct config *config = context->config;
     for (size_t i = 0; name == NULL && i < config->database_count; i++)
         if (strcmp(config->databases[i].region, config->databases[0].region) != 0)
-            return err_set(err, RF_EUSAGE, "this gateway serves several regions: name one with "
-                                           "--region");
+            return err_set(err, RF_EUSAGE,
+                           "this gateway serves several regions: name one with "
+                           "--region");
     if (name == NULL && config->database_count > 0)
         name = config->databases[0].region;
     if (name == NULL)

@@ -119,7 +119,8 @@ static int enter_sandbox(struct control *c, char *report, size_t report_len, str
         const struct config_database *d = &config->databases[i];
         const char *files[] = { d->tls_ca, d->tls_certificate, d->tls_key, d->passfile };
         for (size_t f = 0; f < RF_COUNT(files); f++) {
-            char *copy = files[f] != NULL ? arena_strndup(&arena, files[f], strlen(files[f])) : NULL;
+            char *copy =
+                files[f] != NULL ? arena_strndup(&arena, files[f], strlen(files[f])) : NULL;
             if (copy != NULL && count + 1 < RF_COUNT(folders))
                 folders[count++] = dirname(copy);
         }

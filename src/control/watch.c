@@ -43,6 +43,7 @@ static void end_lease(struct watch *w, enum lease_state why)
 
 static void renew(struct watch *w)
 {
+    w->has_complained = false;
     w->leased_until_ms = clock_mono_ms() + LEASE_LENGTH_MS;
     publish(w, LEASE_GOOD);
 }
@@ -82,9 +83,10 @@ static void give_up(struct watch *w, const char *why)
 {
     char quoted[LINE_SIZE];
     const char *message = w->conn != NULL ? PQerrorMessage(w->conn) : "";
-    if (w->said != LEASE_UNREACHABLE) /* once, not every second */
+    if (!w->has_complained) /* once, not every second */
         log_warn("control-connection", "database=%s %s=%s", w->database->alias, why,
                  log_quote(quoted, sizeof(quoted), message, strlen(message)));
+    w->has_complained = true;
     w->host++;
     disconnect(w);
     no_answer(w);
@@ -115,13 +117,34 @@ static void start(struct watch *w)
     const struct config_host *host = &list[w->host % count];
     char port[PORT_SIZE];
     (void)snprintf(port, sizeof(port), "%u", (unsigned)host->port);
-    const char *const keys[] = { "host", "port", "dbname", "user", "sslmode", "sslrootcert",
-                                 "sslcert", "sslkey", "passfile", "gssencmode", "tcp_user_timeout",
-                                 "application_name", "client_encoding", NULL };
-    const char *const values[] = { host->host, port, d->dbname, ROLE_CONTROL, modes[d->tls],
-                                   or_empty(d->tls_ca), or_empty(d->tls_certificate),
-                                   or_empty(d->tls_key), or_empty(d->passfile), "disable", "3000",
-                                   "ringfence control", "UTF8", NULL };
+    const char *const keys[] = { "host",
+                                 "port",
+                                 "dbname",
+                                 "user",
+                                 "sslmode",
+                                 "sslrootcert",
+                                 "sslcert",
+                                 "sslkey",
+                                 "passfile",
+                                 "gssencmode",
+                                 "tcp_user_timeout",
+                                 "application_name",
+                                 "client_encoding",
+                                 NULL };
+    const char *const values[] = { host->host,
+                                   port,
+                                   d->dbname,
+                                   ROLE_NAME_CONTROL,
+                                   modes[d->tls],
+                                   or_empty(d->tls_ca),
+                                   or_empty(d->tls_certificate),
+                                   or_empty(d->tls_key),
+                                   or_empty(d->passfile),
+                                   "disable",
+                                   "3000",
+                                   "ringfence control",
+                                   "UTF8",
+                                   NULL };
     w->conn = PQconnectStartParams(keys, values, 0);
     if (w->conn == NULL || PQstatus(w->conn) == CONNECTION_BAD) {
         give_up(w, "refused");
@@ -162,16 +185,16 @@ static void ask(struct watch *w)
     enter(w, WATCH_ASKING, WATCH_LIMIT_MS);
 }
 
-/* The server says how old the last replayed transaction is, unless it has replayed all it received
-   (0). After a quiet hour the first new transaction would look an hour late; but it cannot be later
-   than the last time that nothing was missing. */
+/* The server says how old the last replayed transaction is, or 0 when it has replayed all it
+   received. After a quiet hour the first new transaction makes that an hour; but the standby cannot
+   be later than the last time that nothing was missing, so the best of all answers counts. */
 static bool is_fresh(struct watch *w, const PGresult *r)
 {
     int64_t now = clock_mono_ms();
-    bool is_known = !PQgetisnull(r, 0, 1);
-    if (is_known && strtoll(database_value(r, 0, 1), NULL, 10) <= WATCH_DELAY_MAX_MS) {
-        w->fresh_ms = now;
-        return true;
+    if (!PQgetisnull(r, 0, 1)) {
+        int64_t delay_ms = strtoll(database_value(r, 0, 1), NULL, 10);
+        int64_t as_of_ms = now - (delay_ms > 0 ? delay_ms : 0);
+        w->fresh_ms = as_of_ms > w->fresh_ms ? as_of_ms : w->fresh_ms;
     }
     return w->fresh_ms > 0 && now - w->fresh_ms <= WATCH_DELAY_MAX_MS;
 }
@@ -250,7 +273,8 @@ void watch_turn(struct watch *w, bool is_ready)
 {
     bool is_due = clock_mono_ms() >= w->due_ms;
     if (w->region == NULL)
-        return; /* config_check_policy() refuses such a configuration; without it there is no lease */
+        return; /* config_check_policy() refuses such a configuration; without it there is no lease
+                 */
     switch (w->state) {
     case WATCH_IDLE:
         if (is_due)
@@ -340,10 +364,9 @@ static int count_sessions(struct database *db, char *out, size_t out_len, struct
 
 void watch_check(struct watch *w, database_wait_fn *wait, void *context)
 {
-    struct database db = { .conn = w->conn,
-                           .timeout_ms = WATCH_CHECK_LIMIT_MS,
-                           .wait = wait,
-                           .wait_context = context };
+    struct database db = {
+        .conn = w->conn, .timeout_ms = WATCH_CHECK_LIMIT_MS, .wait = wait, .wait_context = context
+    };
     struct findings f = { .watch = w };
     struct err err = { 0 };
     char sessions[24] = "";

@@ -17,33 +17,34 @@
 #include "priv/lease.h"
 
 enum {
-    WATCH_PERIOD_MS = 1000,       /* between two looks at a standby */
-    WATCH_RETRY_MS = 200,         /* the same while there is no lease */
-    WATCH_LIMIT_MS = 3000,        /* for a connection, and for an answer */
+    WATCH_PERIOD_MS = 1000,         /* between two looks at a standby */
+    WATCH_RETRY_MS = 200,           /* the same while there is no lease */
+    WATCH_LIMIT_MS = 3000,          /* for a connection, and for an answer */
     WATCH_DELAY_MAX_MS = 10 * 1000, /* replay further behind than this ends the lease */
     WATCH_CHECK_PERIOD_MS = 60 * 60 * 1000,
     WATCH_FAULT_PERIOD_MS = 5 * 1000, /* with faults: until they are gone */
-    WATCH_CHECK_LIMIT_MS = 5000   /* for one query of the self-check */
+    WATCH_CHECK_LIMIT_MS = 5000       /* for one query of the self-check */
 };
 
 enum watch_state { WATCH_IDLE, WATCH_CONNECTING, WATCH_READY, WATCH_ASKING, WATCH_CHECKING };
 
 struct watch {
     enum watch_state state;
-    unsigned index;                          /* of the lease */
-    const struct config_database *database;  /* borrowed until watch_done() */
+    unsigned index;                         /* of the lease */
+    const struct config_database *database; /* borrowed until watch_done() */
     const struct policy_region *region;
     const struct policy *policy;
     struct lease *lease;
     PGconn *conn;
-    size_t host;                             /* the one in use, of the hosts for persons */
-    short events;                            /* that the connection waits for */
-    int64_t due_ms;                          /* next act, or the end of patience */
+    size_t host;    /* the one in use, of the hosts for persons */
+    short events;   /* that the connection waits for */
+    int64_t due_ms; /* next act, or the end of patience */
     int64_t check_due_ms;
     int64_t leased_until_ms;
-    int64_t fresh_ms;                        /* when replay was last seen up to date; 0: never */
-    bool is_sound;                           /* the last self-check found nothing */
-    enum lease_state said;                   /* last logged */
+    int64_t fresh_ms;      /* when replay was last seen up to date; 0: never */
+    bool is_sound;         /* the last self-check found nothing */
+    bool has_complained;   /* about the connection, since the last lease */
+    enum lease_state said; /* last logged */
 };
 
 /* Borrows all arguments until watch_done(). */

@@ -62,7 +62,8 @@ static int begin(struct database *db, struct err *err)
                           " SELECT pg_advisory_xact_lock(1919510113, 1)",
                           err);
     if (rc == -RF_ETIMEOUT && err != NULL && strcmp(err->sqlstate, "55P03") == 0) {
-        rc = err_set(err, RF_ETIMEOUT, "another apply is at work on this database (SQLSTATE 55P03)");
+        rc =
+            err_set(err, RF_ETIMEOUT, "another apply is at work on this database (SQLSTATE 55P03)");
         err_sqlstate(err, "55P03");
     }
     return rc;
@@ -88,8 +89,8 @@ static int run_step(struct database *db, const struct step *step, struct err *er
     return rc;
 }
 
-static int run_pass(struct database *db, const struct policy *p,
-                    const struct policy_region *region, size_t *ret_steps, struct err *err)
+static int run_pass(struct database *db, const struct policy *p, const struct policy_region *region,
+                    size_t *ret_steps, struct err *err)
 {
     struct script script;
     script_init(&script);

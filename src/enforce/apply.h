@@ -14,13 +14,11 @@ enum { APPLY_TIMEOUT_MS = 10 * 60 * 1000 };
 /* What would have to change now, appended to SCRIPT. Changes nothing. Call it inside a transaction
    that sees one state. */
 RF_CHECK int apply_plan(struct database *db, const struct policy *p,
-                        const struct policy_region *region, struct script *script,
-                        struct err *err);
+                        const struct policy_region *region, struct script *script, struct err *err);
 
 /* The same in a read-only transaction of its own that sees one state; good on a standby. */
 RF_CHECK int apply_look(struct database *db, const struct policy *p,
-                        const struct policy_region *region, struct script *script,
-                        struct err *err);
+                        const struct policy_region *region, struct script *script, struct err *err);
 
 /* Change it. *RET_STEPS counts the statements (0: the database already held the policy). Needs a
    superuser. Errors name the step and carry the SQLSTATE. */

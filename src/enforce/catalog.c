@@ -92,8 +92,8 @@ static void add_managed(struct reader *r)
     sql_add(&r->sql,
             "managed AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname IN"
             " (%L, %L, %L, %L, %L, %L, %L",
-            ROLE_OWNER, ROLE_VIEW, ROLE_MASKED, ROLE_STATS, ROLE_PERSON, ROLE_SERVICE,
-            ROLE_CONTROL);
+            ROLE_NAME_OWNER, ROLE_NAME_VIEW, ROLE_NAME_MASKED, ROLE_NAME_STATS, ROLE_NAME_PERSON,
+            ROLE_NAME_SERVICE, ROLE_NAME_CONTROL);
     for (size_t i = 0; i < r->policy->actor_count; i++) {
         const struct policy_actor *actor = &r->policy->actors[i];
         if (actor->kind == ACTOR_SERVICE)
@@ -104,20 +104,19 @@ static void add_managed(struct reader *r)
     sql_add(&r->sql,
             ") OR EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
             " WHERE m.member = r.oid AND g.rolname IN (%L, %L)))",
-            ROLE_PERSON, ROLE_SERVICE);
+            ROLE_NAME_PERSON, ROLE_NAME_SERVICE);
 }
 
 static int read_database(struct reader *r)
 {
     size_t count;
     begin(r);
-    sql_add(&r->sql,
-            "SELECT current_database(), current_setting('server_version_num'),"
-            " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),"
-            " pg_is_in_recovery(), current_setting('server_encoding') = 'UTF8',"
-            " to_regclass('ringfence.object') IS NOT NULL,"
-            " to_regclass('ringfence.pseudonym_key') IS NOT NULL,"
-            " to_regclass('ringfence.applied') IS NOT NULL");
+    sql_add(&r->sql, "SELECT current_database(), current_setting('server_version_num'),"
+                     " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),"
+                     " pg_is_in_recovery(), current_setting('server_encoding') = 'UTF8',"
+                     " to_regclass('ringfence.object') IS NOT NULL,"
+                     " to_regclass('ringfence.pseudonym_key') IS NOT NULL,"
+                     " to_regclass('ringfence.applied') IS NOT NULL");
     int rc = ask(r, &count);
     if (rc < 0)
         return rc;
@@ -181,17 +180,17 @@ static enum column_kind kind_of(const char *base_type)
         const char *name;
         enum column_kind kind;
     } kinds[] = {
-        { "int2", KIND_INT2 },       { "int4", KIND_INT4 },
-        { "int8", KIND_INT8 },       { "float4", KIND_FLOAT4 },
-        { "float8", KIND_FLOAT8 },   { "numeric", KIND_NUMERIC },
-        { "text", KIND_TEXT },       { "varchar", KIND_TEXT },
-        { "bpchar", KIND_TEXT },     { "uuid", KIND_UUID },
-        { "bool", KIND_BOOL },       { "date", KIND_DATE },
+        { "int2", KIND_INT2 },           { "int4", KIND_INT4 },
+        { "int8", KIND_INT8 },           { "float4", KIND_FLOAT4 },
+        { "float8", KIND_FLOAT8 },       { "numeric", KIND_NUMERIC },
+        { "text", KIND_TEXT },           { "varchar", KIND_TEXT },
+        { "bpchar", KIND_TEXT },         { "uuid", KIND_UUID },
+        { "bool", KIND_BOOL },           { "date", KIND_DATE },
         { "timestamp", KIND_TIMESTAMP }, { "timestamptz", KIND_TIMESTAMPTZ },
-        { "interval", KIND_INTERVAL }, { "time", KIND_TIME },
-        { "inet", KIND_INET },       { "cidr", KIND_CIDR },
-        { "bytea", KIND_BYTEA },     { "json", KIND_JSON },
-        { "jsonb", KIND_JSONB },     { "ARRAY", KIND_ARRAY },
+        { "interval", KIND_INTERVAL },   { "time", KIND_TIME },
+        { "inet", KIND_INET },           { "cidr", KIND_CIDR },
+        { "bytea", KIND_BYTEA },         { "json", KIND_JSON },
+        { "jsonb", KIND_JSONB },         { "ARRAY", KIND_ARRAY },
     };
     for (size_t i = 0; i < RF_COUNT(kinds); i++)
         if (strcmp(kinds[i].name, base_type) == 0)
@@ -350,11 +349,10 @@ static int read_settings(struct reader *r)
     begin(r);
     sql_add(&r->sql, "WITH ");
     add_managed(r);
-    sql_add(&r->sql,
-            " SELECT m.rolname, u.text, s.setdatabase <> 0 FROM pg_db_role_setting s"
-            " JOIN managed m ON m.oid = s.setrole, unnest(s.setconfig) AS u(text)"
-            " WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database"
-            "  WHERE datname = current_database()))");
+    sql_add(&r->sql, " SELECT m.rolname, u.text, s.setdatabase <> 0 FROM pg_db_role_setting s"
+                     " JOIN managed m ON m.oid = s.setrole, unnest(s.setconfig) AS u(text)"
+                     " WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database"
+                     "  WHERE datname = current_database()))");
     int rc = ask(r, &r->to->setting_count);
     if (rc == 0)
         r->to->settings = rows_for(r, r->to->setting_count, sizeof(*r->to->settings));
@@ -370,10 +368,11 @@ static int read_members(struct reader *r)
     begin(r);
     sql_add(&r->sql, "WITH ");
     add_managed(r);
-    sql_add(&r->sql,
-            " SELECT u.rolname, g.rolname FROM pg_auth_members x"
-            " JOIN pg_roles u ON u.oid = x.member JOIN pg_roles g ON g.oid = x.roleid"
-            " WHERE x.member IN (SELECT oid FROM managed) OR x.roleid IN (SELECT oid FROM managed)");
+    sql_add(
+        &r->sql,
+        " SELECT u.rolname, g.rolname FROM pg_auth_members x"
+        " JOIN pg_roles u ON u.oid = x.member JOIN pg_roles g ON g.oid = x.roleid"
+        " WHERE x.member IN (SELECT oid FROM managed) OR x.roleid IN (SELECT oid FROM managed)");
     int rc = ask(r, &r->to->member_count);
     if (rc == 0)
         r->to->members = rows_for(r, r->to->member_count, sizeof(*r->to->members));
@@ -384,10 +383,13 @@ static int read_members(struct reader *r)
 }
 
 /* Names always quoted, as sql.h does it, so that both sides can be compared as text. */
-#define QUOTED(name) "'\"' || replace(" name ", '\"', '\"\"') || '\"'"
+#define QUOTED(name)            "'\"' || replace(" name ", '\"', '\"\"') || '\"'"
+#define QUALIFIED(schema, name) QUOTED(schema) " || '.' || " QUOTED(name)
 
 /* Every grant on anything that can be named in this database, to our roles; and to PUBLIC (0) on
-   databases, the policy's schemas and tables, languages, and the functions of the list. */
+   databases, the policy's schemas and tables, languages, and the functions of the list. (Laid out
+   by hand, both: the formatter takes the macros for something else.) */
+/* clang-format off */
 static const char rights_query[] =
     ", functions AS (SELECT p.oid, p.proowner, p.proacl,"
     "   CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END ||"
@@ -395,13 +397,13 @@ static const char rights_query[] =
     "    OR p.pronamespace = to_regnamespace('ringfence') AS is_listed"
     "  FROM pg_proc p)"
     ", acl(grantee, object, privilege, grantable) AS ("
-    " SELECT x.grantee, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || " QUOTED(
-        "n.nspname") " || '.' || " QUOTED("c.relname") ", x.privilege_type, x.is_grantable"
+    " SELECT x.grantee, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || "
+    QUALIFIED("n.nspname", "c.relname") ", x.privilege_type, x.is_grantable"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) x"
     " WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR c.oid IN (SELECT oid FROM found)"
     "  OR n.nspname IN ('ringfence', 'masked', 'stats'))"
-    " UNION ALL SELECT x.grantee, 'TABLE ' || " QUOTED("n.nspname") " || '.' || " QUOTED(
-        "c.relname") ", x.privilege_type || ' (' || " QUOTED("a.attname") " || ')', x.is_grantable"
+    " UNION ALL SELECT x.grantee, 'TABLE ' || " QUALIFIED("n.nspname", "c.relname")
+    ", x.privilege_type || ' (' || " QUOTED("a.attname") " || ')', x.is_grantable"
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(a.attacl) x"
     " WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR c.oid IN (SELECT oid FROM found)"
@@ -425,6 +427,25 @@ static const char rights_query[] =
     " SELECT m.rolname, a.object, a.privilege, a.grantable"
     " FROM acl a LEFT JOIN managed m ON m.oid = a.grantee"
     " WHERE a.grantee = 0 OR m.oid IS NOT NULL";
+
+/* What a view or function is now, as text; options count, because security_barrier is one. */
+static const char objects_query[] =
+    "WITH here AS ("
+    " SELECT n.nspname || '.' || c.relname AS name,"
+    "  CASE c.relkind WHEN 'v' THEN 'VIEW ' WHEN 'm' THEN 'MATERIALIZED VIEW '"
+    "   WHEN 'S' THEN 'SEQUENCE ' WHEN 'f' THEN 'FOREIGN TABLE ' ELSE 'TABLE ' END || "
+    QUALIFIED("n.nspname", "c.relname") " AS quoted,"
+    "  pg_get_userbyid(c.relowner) AS owner,"
+    "  CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) || coalesce(c.reloptions::text, '')"
+    "  END AS definition"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname IN ('masked', 'stats') AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')"
+    " UNION ALL SELECT n.nspname || '.' || p.proname || '()',"
+    "  'FUNCTION ' || p.oid::regprocedure::text, pg_get_userbyid(p.proowner),"
+    "  pg_get_functiondef(p.oid)"
+    " FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+    " WHERE n.nspname IN ('ringfence', 'masked', 'stats') AND p.prokind = 'f')";
+/* clang-format on */
 
 /* "listed": the functions of tbl/function.def. */
 static void add_listed(struct reader *r)
@@ -472,10 +493,9 @@ static int read_functions(struct reader *r)
     begin(r);
     sql_add(&r->sql, "WITH ");
     add_listed(r);
-    sql_add(&r->sql,
-            " SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END ||"
-            "  l.oid::regprocedure::text, l.for_services"
-            " FROM listed l JOIN pg_proc p ON p.oid = l.oid ORDER BY 1");
+    sql_add(&r->sql, " SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END ||"
+                     "  l.oid::regprocedure::text, l.for_services"
+                     " FROM listed l JOIN pg_proc p ON p.oid = l.oid ORDER BY 1");
     int rc = ask(r, &r->to->function_count);
     if (rc == 0)
         r->to->functions = rows_for(r, r->to->function_count, sizeof(*r->to->functions));
@@ -484,24 +504,6 @@ static int read_functions(struct reader *r)
                                                            .for_services = true_at(r, row, 1) };
     return rc == 0 ? finish(r) : rc;
 }
-
-/* What a view or function is now, as text; options count, because security_barrier is one. */
-static const char objects_query[] =
-    "WITH here AS ("
-    " SELECT n.nspname || '.' || c.relname AS name,"
-    "  CASE c.relkind WHEN 'v' THEN 'VIEW ' WHEN 'm' THEN 'MATERIALIZED VIEW '"
-    "   WHEN 'S' THEN 'SEQUENCE ' WHEN 'f' THEN 'FOREIGN TABLE ' ELSE 'TABLE ' END || " QUOTED(
-        "n.nspname") " || '.' || " QUOTED("c.relname") " AS quoted,"
-    "  pg_get_userbyid(c.relowner) AS owner,"
-    "  CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) || coalesce(c.reloptions::text, '')"
-    "  END AS definition"
-    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE n.nspname IN ('masked', 'stats') AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')"
-    " UNION ALL SELECT n.nspname || '.' || p.proname || '()',"
-    "  'FUNCTION ' || p.oid::regprocedure::text, pg_get_userbyid(p.proowner),"
-    "  pg_get_functiondef(p.oid)"
-    " FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
-    " WHERE n.nspname IN ('ringfence', 'masked', 'stats') AND p.prokind = 'f')";
 
 static int read_objects(struct reader *r)
 {

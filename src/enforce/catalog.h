@@ -16,27 +16,43 @@
 /* The base type, as far as masks tell types apart. */
 enum column_kind {
     KIND_OTHER,
-    KIND_INT2, KIND_INT4, KIND_INT8, KIND_FLOAT4, KIND_FLOAT8, KIND_NUMERIC,
+    KIND_INT2,
+    KIND_INT4,
+    KIND_INT8,
+    KIND_FLOAT4,
+    KIND_FLOAT8,
+    KIND_NUMERIC,
     KIND_TEXT, /* text, varchar(n), char(n): see width */
-    KIND_UUID, KIND_BOOL, KIND_DATE, KIND_TIMESTAMP, KIND_TIMESTAMPTZ, KIND_INTERVAL, KIND_TIME,
-    KIND_INET, KIND_CIDR, KIND_BYTEA, KIND_JSON, KIND_JSONB, KIND_ARRAY
+    KIND_UUID,
+    KIND_BOOL,
+    KIND_DATE,
+    KIND_TIMESTAMP,
+    KIND_TIMESTAMPTZ,
+    KIND_INTERVAL,
+    KIND_TIME,
+    KIND_INET,
+    KIND_CIDR,
+    KIND_BYTEA,
+    KIND_JSON,
+    KIND_JSONB,
+    KIND_ARRAY
 };
 
 struct catalog_column {
     const char *name;
-    const char *type;       /* quoted, with its modifier: "character varying(20)" */
-    const char *collation;  /* quoted; NULL: the type's own */
+    const char *type;      /* quoted, with its modifier: "character varying(20)" */
+    const char *collation; /* quoted; NULL: the type's own */
     enum column_kind kind;
-    int width;              /* characters of varchar(n), char(n); 0: no limit */
+    int width; /* characters of varchar(n), char(n); 0: no limit */
     bool not_null;
-    bool refuses_null;      /* a domain that does */
-    bool is_subject_key;    /* foreign key to the subjects' table, checked by the database */
+    bool refuses_null;   /* a domain that does */
+    bool is_subject_key; /* foreign key to the subjects' table, checked by the database */
 };
 
-struct catalog_table {      /* one per table of the policy, in its order */
+struct catalog_table { /* one per table of the policy, in its order */
     bool found;
-    bool is_table;          /* ordinary or partitioned */
-    const char *schema_quoted; /* quoted only where needed, as in a stored search_path */
+    bool is_table;              /* ordinary or partitioned */
+    const char *schema_quoted;  /* quoted only where needed, as in a stored search_path */
     const char *residency_rule; /* comment of its ringfence_residency constraint, NULL: no such */
     bool residency_valid;
     struct catalog_column *columns;
@@ -48,14 +64,14 @@ struct catalog_table {      /* one per table of the policy, in its order */
 struct catalog_role {
     const char *name;
     bool can_login, inherits;
-    bool has_power;         /* superuser, createdb, createrole, replication or bypassrls */
+    bool has_power; /* superuser, createdb, createrole, replication or bypassrls */
     bool is_super;
-    bool has_password;      /* only known to superusers; else false */
+    bool has_password; /* only known to superusers; else false */
     int connection_limit;
-    const char *owns;       /* something that it owns, quoted; NULL: nothing */
+    const char *owns; /* something that it owns, quoted; NULL: nothing */
 };
 
-struct catalog_setting { /* ALTER ROLE … SET */
+struct catalog_setting {     /* ALTER ROLE … SET */
     const char *role, *text; /* "search_path=masked" */
     bool in_database;        /* … IN DATABASE this one */
 };
@@ -67,8 +83,8 @@ struct catalog_member {
 /* Rights of our roles, and those of PUBLIC (grantee NULL) where they would undo ours. */
 struct catalog_right {
     const char *grantee;
-    const char *object;     /* as in GRANT … ON: TABLE "app"."users" */
-    const char *privilege;  /* SELECT, or SELECT ("column") */
+    const char *object;    /* as in GRANT … ON: TABLE "app"."users" */
+    const char *privilege; /* SELECT, or SELECT ("column") */
     bool may_pass_on;
 };
 
@@ -78,26 +94,26 @@ struct catalog_schema {
 
 /* What is in our schemas: views, functions, and what does not belong there. */
 struct catalog_object {
-    const char *name;       /* "masked.users", "ringfence.sessions()" */
-    const char *quoted;     /* VIEW "masked"."users" */
+    const char *name;   /* "masked.users", "ringfence.sessions()" */
+    const char *quoted; /* VIEW "masked"."users" */
     const char *owner;
-    const char *source;     /* what it was last made from; NULL: not by us */
-    bool unchanged;         /* its definition is the one of that making */
+    const char *source; /* what it was last made from; NULL: not by us */
+    bool unchanged;     /* its definition is the one of that making */
 };
 
-struct catalog_function {   /* tbl/function.def, as this server knows them */
-    const char *object;     /* FUNCTION pg_notify(text,text) */
+struct catalog_function { /* tbl/function.def, as this server knows them */
+    const char *object;   /* FUNCTION pg_notify(text,text) */
     bool for_services;
 };
 
 struct catalog {
     struct arena arena;
     const char *database;
-    int server_version;     /* 150020 */
-    bool is_super;          /* the reading role */
+    int server_version; /* 150020 */
+    bool is_super;      /* the reading role */
     bool is_standby;
     bool is_utf8;
-    bool has_objects, has_key, has_applied; /* tables of schema ringfence */
+    bool has_objects, has_key, has_applied;      /* tables of schema ringfence */
     const char *applied_digest, *applied_region; /* NULL: never applied */
     struct catalog_table *tables;
     struct catalog_schema *schemas;

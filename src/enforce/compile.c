@@ -6,7 +6,7 @@
 #include "enforce/compiler.h"
 
 #ifndef RF_VERSION
-# error "the build gives RF_VERSION"
+#    error "the build gives RF_VERSION"
 #endif
 
 static int check_tables(struct compiler *k)
@@ -43,16 +43,16 @@ static int check_database(struct compiler *k)
         return rc;
     }
     if (c->applied_region != NULL && strcmp(c->applied_region, k->region->name) != 0) {
-        int rc = err_set(k->err, RF_ECONFIG, "database \"%s\" is set up for region \"%s\", not \"%s\"",
-                         c->database, c->applied_region, k->region->name);
+        int rc =
+            err_set(k->err, RF_ECONFIG, "database \"%s\" is set up for region \"%s\", not \"%s\"",
+                    c->database, c->applied_region, k->region->name);
         err_hint(k->err, "is the DSN the one of this region?");
         return rc;
     }
     return 0;
 }
 
-static void want_table(struct compiler *k, const char *role, size_t table,
-                       enum table_access access)
+static void want_table(struct compiler *k, const char *role, size_t table, enum table_access access)
 {
     static const char *const read[] = { "SELECT" };
     static const char *const write[] = { "SELECT", "INSERT", "UPDATE", "DELETE" };
@@ -95,16 +95,17 @@ static void want_own_rights(struct compiler *k)
     static const struct {
         const char *role, *privilege, *kind, *schema, *name;
     } rights[] = {
-        { ROLE_VIEW, "USAGE", "SCHEMA", NULL, SCHEMA_OWN },
-        { ROLE_VIEW, "SELECT", "TABLE", SCHEMA_OWN, "pseudonym_key" },
-        { ROLE_MASKED, "USAGE", "SCHEMA", NULL, SCHEMA_MASKED },
-        { ROLE_MASKED, "USAGE", "SCHEMA", NULL, SCHEMA_STATS },
-        { ROLE_STATS, "USAGE", "SCHEMA", NULL, SCHEMA_STATS },
-        { ROLE_CONTROL, "USAGE", "SCHEMA", NULL, SCHEMA_OWN },
-        { ROLE_CONTROL, "SELECT", "TABLE", SCHEMA_OWN, "applied" },
-        { ROLE_CONTROL, "SELECT", "TABLE", SCHEMA_OWN, "object" },
+        { ROLE_NAME_VIEW, "USAGE", "SCHEMA", NULL, SCHEMA_OWN },
+        { ROLE_NAME_VIEW, "SELECT", "TABLE", SCHEMA_OWN, "pseudonym_key" },
+        { ROLE_NAME_MASKED, "USAGE", "SCHEMA", NULL, SCHEMA_MASKED },
+        { ROLE_NAME_MASKED, "USAGE", "SCHEMA", NULL, SCHEMA_STATS },
+        { ROLE_NAME_STATS, "USAGE", "SCHEMA", NULL, SCHEMA_STATS },
+        { ROLE_NAME_CONTROL, "USAGE", "SCHEMA", NULL, SCHEMA_OWN },
+        { ROLE_NAME_CONTROL, "SELECT", "TABLE", SCHEMA_OWN, "applied" },
+        { ROLE_NAME_CONTROL, "SELECT", "TABLE", SCHEMA_OWN, "object" },
     };
-    static const char *const may_connect[] = { ROLE_PERSON, ROLE_SERVICE, ROLE_CONTROL };
+    static const char *const may_connect[] = { ROLE_NAME_PERSON, ROLE_NAME_SERVICE,
+                                               ROLE_NAME_CONTROL };
     for (size_t i = 0; i < RF_COUNT(rights); i++)
         right_set_add(&k->rights, rights[i].role, rights[i].privilege, rights[i].kind,
                       rights[i].schema, rights[i].name);
@@ -112,10 +113,10 @@ static void want_own_rights(struct compiler *k)
         right_set_add(&k->rights, may_connect[i], "CONNECT", "DATABASE", NULL,
                       k->catalog->database);
     for (size_t i = 0; i < k->policy->table_count; i++)
-        want_table(k, ROLE_VIEW, i, TABLE_READ);
+        want_table(k, ROLE_NAME_VIEW, i, TABLE_READ);
     for (size_t i = 0; i < k->catalog->function_count; i++)
         if (k->catalog->functions[i].for_services)
-            right_set_add_quoted(&k->rights, ROLE_SERVICE, "EXECUTE",
+            right_set_add_quoted(&k->rights, ROLE_NAME_SERVICE, "EXECUTE",
                                  k->catalog->functions[i].object);
 }
 
@@ -235,7 +236,7 @@ int compile_region(const struct policy *p, const struct policy_region *region,
                    const struct catalog *c, struct script *script, struct err *err)
 {
     static int (*const parts[])(struct compiler *) = {
-        check_database, check_tables,   compile_role_list, compile_roles,   compile_objects,
+        check_database, check_tables,    compile_role_list, compile_roles,   compile_objects,
         compile_rights, compile_retired, compile_residency, compile_applied,
     };
     struct compiler k = {

@@ -1,9 +1,9 @@
 /* Schemas, ringfence's own tables and functions, and the views of the rooms.
  *
  * ringfence.object holds for each view and function the text it was made from and the definition
- * that PostgreSQL made of it. An object is left alone when both are still the same, so that a second
- * apply takes no lock; any other is dropped and made anew, because a view's columns cannot change in
- * place. */
+ * that PostgreSQL made of it. An object is left alone when both are still the same, so that a
+ * second apply takes no lock; any other is dropped and made anew, because a view's columns cannot
+ * change in place. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,8 +12,8 @@
 
 /* How one object is made: SOURCE is the text that makes it. */
 struct wanted_object {
-    char name[256];       /* "masked.users" */
-    const char *kind;     /* VIEW, FUNCTION */
+    char name[256];   /* "masked.users" */
+    const char *kind; /* VIEW, FUNCTION */
     const char *schema, *object;
     const char *owner;
     const char *source;
@@ -37,11 +37,12 @@ static int compile_schemas(struct compiler *k)
             if (strcmp(k->catalog->schemas[s].name, names[i]) == 0)
                 there = &k->catalog->schemas[s];
         if (there == NULL) {
-            sql_add(&k->sql, "CREATE SCHEMA %I AUTHORIZATION %I", names[i], ROLE_OWNER);
+            sql_add(&k->sql, "CREATE SCHEMA %I AUTHORIZATION %I", names[i], ROLE_NAME_OWNER);
             rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "schema \"%s\"", names[i]);
-        } else if (strcmp(there->owner, ROLE_OWNER) != 0) {
-            rc = err_set(k->err, RF_EDATABASE, "schema \"%s\" is already there and belongs to \"%s\"",
-                         names[i], there->owner);
+        } else if (strcmp(there->owner, ROLE_NAME_OWNER) != 0) {
+            rc = err_set(k->err, RF_EDATABASE,
+                         "schema \"%s\" is already there and belongs to \"%s\"", names[i],
+                         there->owner);
             err_hint(k->err, "ringfence needs the schemas ringfence, masked and stats for itself");
         }
     }
@@ -58,10 +59,9 @@ static int add_plain(struct compiler *k, const char *text, const char *what)
 static int compile_own_tables(struct compiler *k)
 {
     /* Random bytes come from the server's generator, so that the key is in no script and no log. */
-    static const char key[] =
-        "CREATE TABLE ringfence.pseudonym_key ("
-        " only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),"
-        " key bytea NOT NULL CHECK (length(key) = 32))";
+    static const char key[] = "CREATE TABLE ringfence.pseudonym_key ("
+                              " only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),"
+                              " key bytea NOT NULL CHECK (length(key) = 32))";
     static const char key_row[] =
         "INSERT INTO ringfence.pseudonym_key (key) SELECT sha256(uuid_send(gen_random_uuid()) ||"
         " uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))";
@@ -88,7 +88,8 @@ static int compile_own_tables(struct compiler *k)
             continue;
         rc = add_plain(k, tables[i].create, tables[i].name);
         if (rc == 0) {
-            sql_add(&k->sql, "ALTER TABLE %N OWNER TO %I", SCHEMA_OWN, tables[i].name, ROLE_OWNER);
+            sql_add(&k->sql, "ALTER TABLE %N OWNER TO %I", SCHEMA_OWN, tables[i].name,
+                    ROLE_NAME_OWNER);
             rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "owner of \"%s\"",
                             tables[i].name);
         }
@@ -196,17 +197,25 @@ static const char standby_source[] =
 static int compile_functions(struct compiler *k)
 {
     static const struct wanted_object functions[] = {
-        { .name = "ringfence.sessions()", .kind = "FUNCTION", .schema = SCHEMA_OWN,
-          .object = "sessions", .owner = ROLE_OWNER, .source = sessions_source },
-        { .name = "ringfence.standby()", .kind = "FUNCTION", .schema = SCHEMA_OWN,
-          .object = "standby", .owner = ROLE_OWNER, .source = standby_source },
+        { .name = "ringfence.sessions()",
+          .kind = "FUNCTION",
+          .schema = SCHEMA_OWN,
+          .object = "sessions",
+          .owner = ROLE_NAME_OWNER,
+          .source = sessions_source },
+        { .name = "ringfence.standby()",
+          .kind = "FUNCTION",
+          .schema = SCHEMA_OWN,
+          .object = "standby",
+          .owner = ROLE_NAME_OWNER,
+          .source = standby_source },
     };
     int rc = 0;
     for (size_t i = 0; i < RF_COUNT(functions) && rc == 0; i++) {
         char object[300];
         rc = compile_object(k, &functions[i]);
         (void)snprintf(object, sizeof(object), "FUNCTION %.255s", functions[i].name);
-        right_set_add_quoted(&k->rights, ROLE_CONTROL, "EXECUTE", object);
+        right_set_add_quoted(&k->rights, ROLE_NAME_CONTROL, "EXECUTE", object);
     }
     return rc;
 }
@@ -221,7 +230,7 @@ static int compile_view(struct compiler *k, const char *schema, const char *view
     struct wanted_object o = { .kind = "VIEW",
                                .schema = schema,
                                .object = view,
-                               .owner = ROLE_VIEW,
+                               .owner = ROLE_NAME_VIEW,
                                .source = arena_strndup(&k->script->arena, text, strlen(text)) };
     (void)snprintf(o.name, sizeof(o.name), "%s.%s", schema, view);
     sql_done(&k->sql);
@@ -230,10 +239,10 @@ static int compile_view(struct compiler *k, const char *schema, const char *view
         return err_set(k->err, RF_ENOMEM, "out of memory while compiling views");
     rc = compile_object(k, &o);
     if (strcmp(schema, SCHEMA_MASKED) == 0) {
-        right_set_add(&k->rights, ROLE_MASKED, "SELECT", "TABLE", schema, view);
+        right_set_add(&k->rights, ROLE_NAME_MASKED, "SELECT", "TABLE", schema, view);
     } else {
-        right_set_add(&k->rights, ROLE_STATS, "SELECT", "TABLE", schema, view);
-        right_set_add(&k->rights, ROLE_MASKED, "SELECT", "TABLE", schema, view);
+        right_set_add(&k->rights, ROLE_NAME_STATS, "SELECT", "TABLE", schema, view);
+        right_set_add(&k->rights, ROLE_NAME_MASKED, "SELECT", "TABLE", schema, view);
     }
     return rc;
 }

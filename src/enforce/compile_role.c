@@ -80,7 +80,7 @@ static int want_person(struct compiler *k, const struct policy_actor *actor)
     static const struct {
         enum room room;
         const char *group;
-    } rooms[] = { { ROOM_MASKED, ROLE_MASKED }, { ROOM_STATS, ROLE_STATS } };
+    } rooms[] = { { ROOM_MASKED, ROLE_NAME_MASKED }, { ROOM_STATS, ROLE_NAME_STATS } };
     for (size_t i = 0; i < RF_COUNT(rooms); i++) {
         char name[ROLE_NAME_SIZE];
         if (!role_person_needs(k->policy, k->region, actor, rooms[i].room))
@@ -90,7 +90,7 @@ static int want_person(struct compiler *k, const struct policy_actor *actor)
         if (rc == 0)
             rc = want(k, (struct wanted_role){ .name = keep(k, name),
                                                .kind = WANTED_PERSON,
-                                               .groups = { ROLE_PERSON, rooms[i].group },
+                                               .groups = { ROLE_NAME_PERSON, rooms[i].group },
                                                .path_sql = room,
                                                .path_stored = room });
         if (rc < 0)
@@ -160,7 +160,7 @@ static int want_service(struct compiler *k, const struct policy_actor *actor)
         return 0;
     struct wanted_role role = { .name = keep(k, actor->name),
                                 .kind = WANTED_SERVICE,
-                                .groups = { ROLE_SERVICE, NULL } };
+                                .groups = { ROLE_NAME_SERVICE, NULL } };
     int rc = check_actor_role(k, actor->name);
     if (rc == 0)
         rc = service_path(k, access, &role);
@@ -171,13 +171,13 @@ int compile_role_list(struct compiler *k)
 {
     static const struct wanted_role ours[] = {
         /* states of other sessions, for the functions that it owns */
-        { .name = ROLE_OWNER, .kind = WANTED_GROUP, .groups = { "pg_read_all_stats", NULL } },
-        { .name = ROLE_VIEW, .kind = WANTED_GROUP },
-        { .name = ROLE_MASKED, .kind = WANTED_GROUP },
-        { .name = ROLE_STATS, .kind = WANTED_GROUP },
-        { .name = ROLE_PERSON, .kind = WANTED_GROUP },
-        { .name = ROLE_SERVICE, .kind = WANTED_GROUP },
-        { .name = ROLE_CONTROL,
+        { .name = ROLE_NAME_OWNER, .kind = WANTED_GROUP, .groups = { "pg_read_all_stats", NULL } },
+        { .name = ROLE_NAME_VIEW, .kind = WANTED_GROUP },
+        { .name = ROLE_NAME_MASKED, .kind = WANTED_GROUP },
+        { .name = ROLE_NAME_STATS, .kind = WANTED_GROUP },
+        { .name = ROLE_NAME_PERSON, .kind = WANTED_GROUP },
+        { .name = ROLE_NAME_SERVICE, .kind = WANTED_GROUP },
+        { .name = ROLE_NAME_CONTROL,
           .kind = WANTED_CONTROL,
           .path_sql = "pg_catalog",
           .path_stored = "pg_catalog" },
@@ -351,8 +351,8 @@ static bool ends_in_room(const char *name)
     return false;
 }
 
-/* A person's login goes; a service's stays, because it may own or be known elsewhere, but nobody can
-   log in as it. Their rights and groups were taken before. */
+/* A person's login goes; a service's stays, because it may own or be known elsewhere, but nobody
+   can log in as it. Their rights and groups were taken before. */
 int compile_retired(struct compiler *k)
 {
     int rc = 0;
@@ -360,11 +360,11 @@ int compile_retired(struct compiler *k)
         const struct catalog_role *there = &k->catalog->roles[i];
         if (wanted_find(k, there->name) != NULL || there->is_super)
             continue;
-        if (is_member(k->catalog, there->name, ROLE_PERSON) && ends_in_room(there->name)) {
+        if (is_member(k->catalog, there->name, ROLE_NAME_PERSON) && ends_in_room(there->name)) {
             sql_add(&k->sql, "DROP ROLE %I", there->name);
             rc = script_add(k->script, STEP_ROLE, &k->sql, k->err,
                             "role \"%s\": no longer in the policy", there->name);
-        } else if (is_member(k->catalog, there->name, ROLE_SERVICE) && there->can_login) {
+        } else if (is_member(k->catalog, there->name, ROLE_NAME_SERVICE) && there->can_login) {
             sql_add(&k->sql, "ALTER ROLE %I NOLOGIN", there->name);
             rc = script_add(k->script, STEP_ROLE, &k->sql, k->err,
                             "role \"%s\": no longer in the policy", there->name);

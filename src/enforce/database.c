@@ -28,8 +28,8 @@ static const char *one_line(char *out, size_t out_len, const char *message)
 int database_open(struct database *db, const char *dsn, int timeout_ms, struct err *err)
 {
     /* What the DSN says wins over the first two and not over the last. */
-    const char *const keys[] = { "connect_timeout", "application_name", "dbname",
-                                 "client_encoding", NULL };
+    const char *const keys[] = { "connect_timeout", "application_name", "dbname", "client_encoding",
+                                 NULL };
     const char *const values[] = { "10", "ringfence", dsn, "UTF8", NULL };
     *db = (struct database){ .timeout_ms = timeout_ms };
     db->conn = PQconnectdbParams(keys, values, 1);
@@ -83,7 +83,7 @@ static int await(struct database *db, int64_t deadline_ms, struct err *err)
                      ? db->wait(db->wait_context, PQsocket(db->conn), events, (int)left)
                      : plain_wait(PQsocket(db->conn), events, (int)left);
         if (rc < 0)
-            return err_set(err, (enum err_code)-rc, "waiting for the database was ended");
+            return err_set(err, (enum err_code) - rc, "waiting for the database was ended");
         if (PQconsumeInput(db->conn) == 0)
             return lost(db, err);
     }

@@ -16,8 +16,8 @@ typedef int database_wait_fn(void *context, int fd, short events, int timeout_ms
 
 struct database {
     PGconn *conn;
-    int timeout_ms;          /* a query and its whole answer */
-    database_wait_fn *wait;  /* NULL: plain poll() */
+    int timeout_ms;         /* a query and its whole answer */
+    database_wait_fn *wait; /* NULL: plain poll() */
     void *wait_context;
 };
 

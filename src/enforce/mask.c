@@ -227,13 +227,15 @@ static int add_coarse(struct sql *s, const char *name, int64_t step,
     switch (step < 1 ? KIND_OTHER : fact->kind) {
     case KIND_FLOAT4:
     case KIND_FLOAT8:
-        sql_add(s, "CASE WHEN abs(t.%I) < 1e30 THEN floor(t.%I / float8 '%D') * float8 '%D'"
-                   " ELSE t.%I - t.%I END",
+        sql_add(s,
+                "CASE WHEN abs(t.%I) < 1e30 THEN floor(t.%I / float8 '%D') * float8 '%D'"
+                " ELSE t.%I - t.%I END",
                 name, name, step, step, name, name);
         return 0;
     case KIND_NUMERIC:
-        sql_add(s, "CASE WHEN abs(t.%I) < 1e15 THEN (trunc(t.%I::float8 / %D) * %D)::numeric"
-                   " ELSE t.%I - t.%I END",
+        sql_add(s,
+                "CASE WHEN abs(t.%I) < 1e15 THEN (trunc(t.%I::float8 / %D) * %D)::numeric"
+                " ELSE t.%I - t.%I END",
                 name, name, step, step, name, name);
         return 0;
     case KIND_INT2:

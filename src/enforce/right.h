@@ -1,4 +1,5 @@
-/* right.h - the rights that the policy gives, against those that are there: a difference of sets. */
+/* right.h - the rights that the policy gives, against those that are there: a difference of sets.
+ */
 #ifndef RF_ENFORCE_RIGHT_H
 #define RF_ENFORCE_RIGHT_H
 
@@ -9,7 +10,7 @@ struct right_set {
     struct arena arena;
     struct right {
         const char *grantee, *object, *privilege;
-    } *rights;
+    } * rights;
     size_t count, cap;
     bool no_memory;
 };

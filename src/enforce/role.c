@@ -16,8 +16,7 @@ bool role_person_needs(const struct policy *p, const struct policy_region *regio
         return false;
     if (room != ROOM_MASKED && room != ROOM_STATS)
         return false;
-    return room == p->room_abroad ||
-           (room == p->room_home && policy_is_home(region, actor->place));
+    return room == p->room_abroad || (room == p->room_home && policy_is_home(region, actor->place));
 }
 
 const struct policy_service_access *role_service_access(const struct policy_actor *actor,

@@ -4,13 +4,13 @@
 
 #include "policy/policy.h"
 
-#define ROLE_OWNER   "rf_owner"   /* owns schema ringfence and what is in it */
-#define ROLE_VIEW    "rf_view"    /* owns the views, reads the listed tables */
-#define ROLE_MASKED  "rf_masked"  /* may read the views of room masked (and the statistics) */
-#define ROLE_STATS   "rf_stats"   /* may read the views of room stats */
-#define ROLE_PERSON  "rf_person"  /* every login of a person */
-#define ROLE_SERVICE "rf_service" /* every login of a service */
-#define ROLE_CONTROL "rf_control" /* the control process */
+#define ROLE_NAME_OWNER   "rf_owner"   /* owns schema ringfence and what is in it */
+#define ROLE_NAME_VIEW    "rf_view"    /* owns the views, reads the listed tables */
+#define ROLE_NAME_MASKED  "rf_masked"  /* may read the views of room masked (and the statistics) */
+#define ROLE_NAME_STATS   "rf_stats"   /* may read the views of room stats */
+#define ROLE_NAME_PERSON  "rf_person"  /* every login of a person */
+#define ROLE_NAME_SERVICE "rf_service" /* every login of a service */
+#define ROLE_NAME_CONTROL "rf_control" /* the control process */
 
 #define SCHEMA_OWN    "ringfence"
 #define SCHEMA_MASKED "masked"

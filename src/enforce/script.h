@@ -9,10 +9,10 @@
 #include "policy/arena.h"
 
 enum step_kind {
-    STEP_ROLE,       /* a role that is missing or too many: nobody sees more meanwhile */
-    STEP_GUARD,      /* rights, views, constraints: without it the policy does not hold */
-    STEP_ZERO_ROWS,  /* a question: its one number must be zero, else WHAT is the complaint */
-    STEP_RECORD      /* writes down what was done */
+    STEP_ROLE,      /* a role that is missing or too many: nobody sees more meanwhile */
+    STEP_GUARD,     /* rights, views, constraints: without it the policy does not hold */
+    STEP_ZERO_ROWS, /* a question: its one number must be zero, else WHAT is the complaint */
+    STEP_RECORD     /* writes down what was done */
 };
 
 struct step {

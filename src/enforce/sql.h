@@ -16,8 +16,8 @@ enum { SQL_NAME_MAX = 63, SQL_TEXT_MAX = 8 * 1024 * 1024 };
 
 struct sql {
     struct buf text;
-    bool bad;            /* too large, out of memory, or a name that cannot be quoted */
-    char bad_name[80];   /* the name, clipped; empty when it was not a name */
+    bool bad;          /* too large, out of memory, or a name that cannot be quoted */
+    char bad_name[80]; /* the name, clipped; empty when it was not a name */
 };
 
 void sql_init(struct sql *s);

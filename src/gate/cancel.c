@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "gate/pool.h"
 
-/* A canceller outlives neither its connection nor, for pooled ones, the backend's loan: the backend
-   waits for it. A person's link may end first; nothing of it is used after link_cancel(). */
+/* A pooled backend stays in memory until its canceller is done (pool_cancel_begin). A person's link
+   may end first; nothing of it is used after link_cancel(). */
 struct canceller {
     struct link link;
     struct backend *backend;
@@ -17,10 +17,8 @@ static void finish(struct link *l)
     struct backend *b = c->backend;
     link_close(&c->link);
     mem_free(c);
-    if (b != NULL) {
-        b->link.cancels--;
+    if (b != NULL)
         pool_cancel_over(b);
-    }
 }
 
 static void on_failed(struct link *l, const struct err *why)
@@ -46,6 +44,6 @@ void cancel_send(struct link *target, struct backend *backend)
     }
     c->backend = backend;
     if (backend != NULL)
-        backend->link.cancels++;
+        pool_cancel_begin(backend);
     link_cancel(&c->link, target);
 }

@@ -68,9 +68,11 @@ struct expect expect_answer(struct expect_queue *q, enum message m,
 {
     static const struct expect none;
     if (m == MESSAGE_READY_FOR_QUERY) {
+        bool skipping = q->count > 0 && q->list[q->first].failed &&
+                        q->list[q->first].kind != EXPECT_QUERY;
         while (q->count > 0) {
             struct expect e = take(q);
-            if (e.kind == EXPECT_SYNC || e.kind == EXPECT_QUERY)
+            if (e.kind == EXPECT_SYNC || (e.kind == EXPECT_QUERY && !skipping))
                 return e;
             if (on_skipped != NULL)
                 on_skipped(&e, arg);
@@ -80,7 +82,9 @@ struct expect expect_answer(struct expect_queue *q, enum message m,
     struct expect *front = expect_front(q);
     if (front == NULL)
         return none;
-    if (m == MESSAGE_ERROR_RESPONSE)
+    if (m == MESSAGE_ERROR_RESPONSE) {
+        front->failed = true;
         return *front;
+    }
     return completes[m][front->kind] ? take(q) : none;
 }

@@ -12,7 +12,9 @@
  *   Execute          EXPECT_EXECUTE   'C', 'I' or 's'
  *   Sync, Query      EXPECT_SYNC, EXPECT_QUERY   'Z'
  *
- * An 'E' belongs to the entry in front, which stays until its 'Z' clears everything before it. */
+ * An 'E' belongs to the entry in front, which stays until its 'Z' clears everything before it. When
+ * that entry is of the extended protocol, the server skips to the next Sync: a Query or FunctionCall
+ * on the way is never answered. */
 #ifndef RF_GATE_EXPECT_H
 #define RF_GATE_EXPECT_H
 
@@ -43,6 +45,7 @@ enum expect_action {
 
 struct expect {
     uint8_t kind, action;
+    bool failed;           /* an 'E' has answered it */
     uint32_t reference;    /* statement number or prepared statement, as the owner likes */
 };
 

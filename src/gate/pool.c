@@ -37,6 +37,13 @@ static void schedule(struct pool *p)
 static void backend_free(struct backend *b)
 {
     struct pool *p = b->pool;
+    if (b->state == BACKEND_CONNECTING)
+        p->connecting--;
+    link_close(&b->link);
+    if (b->link.cancels > 0) {
+        b->state = BACKEND_GONE;
+        return;
+    }
     if (b->before != NULL)
         b->before->next = b->next;
     else
@@ -44,9 +51,6 @@ static void backend_free(struct backend *b)
     if (b->next != NULL)
         b->next->before = b->before;
     p->count--;
-    if (b->state == BACKEND_CONNECTING)
-        p->connecting--;
-    link_close(&b->link);
     mem_free(b->known);
     mem_free(b);
     loop_task(p->loop, &p->task); /* a place is free, or the pool is empty */
@@ -79,18 +83,22 @@ static void on_ready(struct link *l)
 {
     struct backend *b = RF_OWNER(l, struct backend, link);
     struct pool *p = b->pool;
+    struct settings fresh = { 0 };
+    int rc = 0;
     p->connecting--;
     p->failing_since_ms = 0;
     b->state = BACKEND_IDLE; /* no longer counted as connecting */
-    settings_done(&p->defaults);
-    p->have_defaults = true;
-    for (size_t i = 0; i < l->parameters.count; i++)
-        if (settings_put(&p->defaults, l->parameters.list[i].name, l->parameters.list[i].value) < 0)
-            p->have_defaults = false;
-    if (!p->have_defaults)
+    for (size_t i = 0; rc == 0 && i < l->parameters.count; i++)
+        rc = settings_put(&fresh, l->parameters.list[i].name, l->parameters.list[i].value);
+    if (rc < 0) {
+        settings_done(&fresh);
         backend_free(b);
-    else
-        make_idle(b);
+        return;
+    }
+    settings_done(&p->defaults);
+    p->defaults = fresh;
+    p->have_defaults = true;
+    make_idle(b);
 }
 
 static void on_failed(struct link *l, const struct err *why)
@@ -110,9 +118,14 @@ static void on_failed(struct link *l, const struct err *why)
 static void on_data(struct link *l, const uint8_t *bytes, size_t n)
 {
     struct backend *b = RF_OWNER(l, struct backend, link);
-    if (b->state == BACKEND_LENT)
+    if (b->state == BACKEND_LENT) {
         b->ops->on_data(b, bytes, n);
-    /* otherwise: a notice or a farewell to nobody; an end follows if it was a farewell */
+        return;
+    }
+    /* A server that owes nothing has nothing to say but farewell. Whatever it is must not become the
+       beginning of the next client's answer. */
+    log_debug("idle_server_spoke", "role=%s bytes=%zu", b->pool->role, n);
+    backend_free(b);
 }
 
 static void on_end(struct link *l, const char *why)
@@ -372,7 +385,6 @@ void pool_return(struct backend *b, enum backend_condition condition)
         backend_free(b);
     } else if (b->link.cancels > 0) {
         b->state = BACKEND_COOLING;
-        b->wants_reset = condition == BACKEND_DIRTY;
     } else if (condition == BACKEND_DIRTY) {
         reset(b);
     } else {
@@ -380,12 +392,19 @@ void pool_return(struct backend *b, enum backend_condition condition)
     }
 }
 
+void pool_cancel_begin(struct backend *b)
+{
+    b->link.cancels++;
+}
+
 void pool_cancel_over(struct backend *b)
 {
-    if (b->state != BACKEND_COOLING || b->link.cancels > 0)
+    if (--b->link.cancels > 0)
         return;
-    /* A cancel that arrives late hits the next statement: let it hit ours. */
-    reset(b);
+    if (b->state == BACKEND_GONE)
+        backend_free(b);
+    else if (b->state == BACKEND_COOLING)
+        reset(b); /* a cancel that arrives late hits the next statement: let it hit ours */
 }
 
 const struct settings *pool_defaults(const struct pool *p)

@@ -1,7 +1,8 @@
 /* pool.h - server connections of one service in one database, lent to its sessions.
  *
  *   CONNECTING -> IDLE <-> LENT -> RESETTING -> IDLE        any -> closed
- *                            \---> COOLING (a cancel request is still on its way) -> ...
+ *                            \---> COOLING (a cancel request is still on its way) -> RESETTING
+ *   closed while a cancel request is on its way: GONE until that is over
  *
  * Only sessions of the same service share connections. A connection that is not clean at the end of
  * a loan is reset (DISCARD ALL) or closed before anybody else gets it. */
@@ -18,7 +19,8 @@ enum backend_state {
     BACKEND_IDLE,
     BACKEND_LENT,
     BACKEND_RESETTING,
-    BACKEND_COOLING
+    BACKEND_COOLING,
+    BACKEND_GONE
 };
 
 /* Whom a backend is lent to. */
@@ -37,7 +39,6 @@ struct backend {
     int64_t idle_since_ms;
     const struct borrower_ops *ops; /* LENT */
     void *borrower;
-    bool wants_reset;               /* COOLING: what to do when it is over */
     /* Prepared statements that this server knows (prepared.h): ids, ascending. */
     uint64_t *known;
     uint32_t known_count, known_cap;
@@ -71,7 +72,9 @@ enum backend_condition {
 /* End the loan. */
 void pool_return(struct backend *b, enum backend_condition condition);
 
-/* A cancel request for B has been delivered or has failed. */
+/* A cancel request for B is on its way; it has been delivered or has failed. In between B stays where
+   it is in memory, whatever becomes of its connection. */
+void pool_cancel_begin(struct backend *b);
 void pool_cancel_over(struct backend *b);
 
 /* What a new server connection reported; NULL until there was one. */

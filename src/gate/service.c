@@ -197,18 +197,45 @@ static int expect(struct service *v, enum expect_kind kind, enum expect_action a
     return v->pooled ? expect_push(&v->expect, kind, action, (uint32_t)id) : 0;
 }
 
-static int send_buffer(struct service *v, struct buf *b, bool written)
+/* ---- one turn's bytes: what passes as it is, and what was rewritten in between ---- */
+
+/* Where feed() stands: [from, at) of BYTES passes as it is and has not been staged yet. What is
+   staged goes out in one send at the end, so that a rewritten message costs no system call. */
+struct feed {
+    const uint8_t *bytes;
+    size_t n, at, from;
+};
+
+enum feed_result { FEED_ON, FEED_WAIT, FEED_ENDED, FEED_FAILED };
+
+static int stage(struct service *v, struct feed *f)
 {
-    int rc = written ? to_server(v, buf_at(b), buf_len(b)) : -RF_ENOMEM;
-    buf_done(b);
+    int rc = buf_append(&v->session->worker->staged, f->bytes + f->from, f->at - f->from);
+    f->from = f->at;
+    return rc;
+}
+
+/* Send everything up to f->at. */
+static int flush_feed(struct service *v, struct feed *f)
+{
+    struct buf *staged = &v->session->worker->staged;
+    int rc = 0;
+    if (buf_len(staged) == 0) {
+        rc = f->at > f->from ? to_server(v, f->bytes + f->from, f->at - f->from) : 0;
+        f->from = f->at;
+        return rc;
+    }
+    rc = stage(v, f);
+    if (rc == 0)
+        rc = to_server(v, buf_at(staged), buf_len(staged));
+    buf_clear(staged);
     return rc;
 }
 
 /* Parse a statement on this server that the client prepared on another one. */
-static int make_known(struct service *v, const struct prepared *p)
+static int make_known(struct service *v, const struct prepared *p, struct wr *w)
 {
     char name[PREPARED_NAME_MAX];
-    struct buf b;
     if (prepared_is_known(v->backend, p->id))
         return 0;
     int rc = prepared_learn(v->backend, p->id);
@@ -217,20 +244,17 @@ static int make_known(struct service *v, const struct prepared *p)
     if (rc < 0)
         return rc;
     prepared_server_name(p->id, name);
-    buf_init(&b, SERVICE_NAMED_MAX + 4096);
-    struct wr w = wr_to(&b);
-    frontend_write_parse(&w, name, p->query, p->query_len, p->types, p->type_count);
-    return send_buffer(v, &b, wr_done(&w));
+    frontend_write_parse(w, name, p->query, p->query_len, p->types, p->type_count);
+    return 0;
 }
 
 /* A named Parse, whole in BODY. */
-static int on_named_parse(struct service *v, struct rd body)
+static int on_named_parse(struct service *v, struct rd body, struct wr *w)
 {
     struct prepared_table *t = &v->session->worker->prepared;
     struct frontend_parse parse;
     struct prepared *p = NULL;
     char name[PREPARED_NAME_MAX];
-    struct buf b;
     int rc = frontend_read_parse(body, &parse);
     if (rc == 0)
         rc = prepared_intern(t, &parse, &p);
@@ -241,96 +265,70 @@ static int on_named_parse(struct service *v, struct rd body)
         prepared_release(t, p);
         return rc;
     }
-    prepared_server_name(p->id, name);
-    buf_init(&b, SERVICE_NAMED_MAX + 4096);
-    struct wr w = wr_to(&b);
     if (prepared_is_known(v->backend, p->id)) {
         /* Already there: an answer is owed in its place in line, and only the server can give one.
            Closing a name that does not exist is no error and answers with five bytes, too. */
-        rc = expect(v, EXPECT_CLOSE, EXPECT_AS_PARSE, 0);
-        frontend_write_target(&w, 'C', 'S', "rf_none");
-    } else {
-        rc = prepared_learn(v->backend, p->id);
-        if (rc == 0)
-            rc = expect(v, EXPECT_PARSE, EXPECT_FORWARD, p->id);
-        frontend_write_parse(&w, name, parse.query, parse.query_len, parse.types,
-                             parse.type_count);
+        frontend_write_target(w, 'C', 'S', "rf_none");
+        return expect(v, EXPECT_CLOSE, EXPECT_AS_PARSE, 0);
     }
-    if (rc < 0) {
-        buf_done(&b);
-        return rc;
-    }
-    return send_buffer(v, &b, wr_done(&w));
+    prepared_server_name(p->id, name);
+    frontend_write_parse(w, name, parse.query, parse.query_len, parse.types, parse.type_count);
+    rc = prepared_learn(v->backend, p->id);
+    return rc < 0 ? rc : expect(v, EXPECT_PARSE, EXPECT_FORWARD, p->id);
 }
 
-/* The server's name for a client's statement; names nobody prepared go as they are, so that the
-   server says what is wrong with them. */
-static int translate(struct service *v, const char **name, char out[PREPARED_NAME_MAX])
+/* The entry behind a client's name; NULL: nobody prepared it here, so the name goes as it is and the
+   server says what is wrong with it. */
+static const struct prepared *find_name(const struct service *v, const char *name)
 {
-    const struct prepared *p = (*name)[0] != '\0' ? prepared_names_find(&v->names, *name) : NULL;
-    if (p == NULL)
-        return 0;
-    int rc = make_known(v, p);
-    if (rc == 0) {
-        prepared_server_name(p->id, out);
-        *name = out;
-    }
-    return rc;
+    return name[0] != '\0' ? prepared_names_find(&v->names, name) : NULL;
 }
 
 /* Describe and Close of a statement or portal. */
-static int on_target(struct service *v, enum message m, struct rd body)
+static int on_target(struct service *v, enum message m, struct rd body, struct wr *w)
 {
     struct frontend_target target;
     char name[PREPARED_NAME_MAX];
-    struct buf b;
     int rc = frontend_read_target(body, &target);
     if (rc < 0)
         return rc;
-    bool is_named = target.kind == 'S' && target.name[0] != '\0';
-    if (m == MESSAGE_CLOSE && is_named &&
-        prepared_names_find(&v->names, target.name) != NULL) {
+    const struct prepared *p = target.kind == 'S' ? find_name(v, target.name) : NULL;
+    if (p != NULL && m == MESSAGE_CLOSE) {
+        /* other clients may still use it on this server */
         prepared_names_drop(&v->names, &v->session->worker->prepared, target.name);
-        target.name = "rf_none"; /* other clients may still use it on this server */
-    } else if (m == MESSAGE_DESCRIBE && is_named) {
-        rc = translate(v, &target.name, name);
+        frontend_write_target(w, 'C', 'S', "rf_none");
+    } else if (p != NULL) {
+        rc = make_known(v, p, w);
+        prepared_server_name(p->id, name);
+        frontend_write_target(w, 'D', 'S', name);
     }
-    if (rc == 0)
-        rc = expect(v, m == MESSAGE_CLOSE ? EXPECT_CLOSE : EXPECT_DESCRIBE, EXPECT_FORWARD, 0);
-    if (rc < 0)
-        return rc;
-    buf_init(&b, 16384 + 64);
-    struct wr w = wr_to(&b);
-    frontend_write_target(&w, (char)message_byte(m), target.kind, target.name);
-    return send_buffer(v, &b, wr_done(&w));
+    return rc < 0 ? rc
+                  : expect(v, m == MESSAGE_CLOSE ? EXPECT_CLOSE : EXPECT_DESCRIBE, EXPECT_FORWARD, 0);
 }
 
-/* The front of a Bind: both names. What follows them passes without a look. */
-static int on_bind_front(struct service *v, struct rd body, uint32_t body_len, size_t *ret_used)
+/* The front of a Bind: both names. What follows them passes without a look. *RET_USED: bytes of the
+   body that the rewritten front replaces. */
+static int on_bind_front(struct service *v, struct rd body, uint32_t body_len, struct wr *w,
+                         size_t *ret_used)
 {
     size_t before = body.left;
     const char *portal = rd_cstr(&body), *statement = rd_cstr(&body);
     char name[PREPARED_NAME_MAX];
-    struct buf b;
     if (body.bad)
         return -RF_EPROTO;
-    size_t names_len = before - body.left;
-    int rc = translate(v, &statement, name);
-    if (rc == 0)
-        rc = expect(v, EXPECT_BIND, EXPECT_FORWARD, 0);
-    if (rc < 0)
-        return rc;
-    uint32_t rest = body_len - (uint32_t)names_len;
-    size_t now_len = strlen(portal) + 1 + strlen(statement) + 1;
-    buf_init(&b, 2 * SERVICE_BIND_NAMES_MAX + 64);
-    struct wr w = wr_to(&b);
-    wr_u8(&w, 'B');
-    wr_u32(&w, (uint32_t)(4 + now_len + rest));
-    wr_cstr(&w, portal);
-    wr_cstr(&w, statement);
-    v->client_left = rest;
-    *ret_used = names_len;
-    return send_buffer(v, &b, wr_done(&w));
+    const struct prepared *p = find_name(v, statement);
+    if (p != NULL) {
+        int rc = make_known(v, p, w);
+        if (rc < 0)
+            return rc;
+        *ret_used = before - body.left;
+        prepared_server_name(p->id, name);
+        wr_u8(w, 'B');
+        wr_u32(w, (uint32_t)(4 + strlen(portal) + 1 + strlen(name) + 1 + body_len - *ret_used));
+        wr_cstr(w, portal);
+        wr_cstr(w, name);
+    }
+    return expect(v, EXPECT_BIND, EXPECT_FORWARD, 0);
 }
 
 /* Does the message at BYTES (N there, header included) hold the name of a prepared statement, and
@@ -347,10 +345,11 @@ static size_t wanted_of(const struct service *v, enum message m, const uint8_t *
     if (m == MESSAGE_PARSE)
         return have == 0 ? 1 : body[0] == 0 ? 0 : body_len;
     if (m == MESSAGE_BIND) {
-        struct rd r = rd_of(body, have < body_len ? have : body_len);
+        size_t there = have < body_len ? have : body_len;
+        struct rd r = rd_of(body, there);
         (void)rd_cstr(&r);
         (void)rd_cstr(&r);
-        return r.bad ? (have < body_len ? have + 1 : body_len) : have - r.left;
+        return !r.bad ? there - r.left : have < body_len ? have + 1 : body_len;
     }
     return 0;
 }
@@ -360,16 +359,34 @@ static size_t wanted_max(enum message m)
     return m == MESSAGE_BIND ? SERVICE_BIND_NAMES_MAX : SERVICE_NAMED_MAX;
 }
 
-/* A message that is rewritten; its wanted part is there. *RET_USED counts body bytes. */
-static int rewrite(struct service *v, enum message m, const uint8_t *body, size_t wanted,
-                   uint32_t body_len, size_t *ret_used)
+/* A message that may carry a statement's name; the WANTED front of its body is there. Where a name
+   changes, a new front is staged; otherwise all of it passes as it is. */
+static int rewrite(struct service *v, enum message m, struct feed *f, size_t wanted,
+                   uint32_t body_len)
 {
-    *ret_used = wanted;
-    if (m == MESSAGE_PARSE)
-        return on_named_parse(v, rd_of(body, wanted));
-    if (m == MESSAGE_BIND)
-        return on_bind_front(v, rd_of(body, wanted), body_len, ret_used);
-    return on_target(v, m, rd_of(body, wanted));
+    struct buf *front = &v->session->worker->front;
+    struct rd body = rd_of(f->bytes + f->at + MESSAGE_HEADER_LEN, wanted);
+    size_t used = wanted;
+    buf_clear(front);
+    struct wr w = wr_to(front);
+    int rc = m == MESSAGE_PARSE  ? on_named_parse(v, body, &w)
+             : m == MESSAGE_BIND ? on_bind_front(v, body, body_len, &w, &used)
+                                 : on_target(v, m, body, &w);
+    if (rc == 0 && !wr_done(&w))
+        rc = -RF_ENOMEM;
+    if (rc == 0 && buf_len(front) == 0) { /* no name to change */
+        v->client_left = body_len;
+        f->at += MESSAGE_HEADER_LEN;
+        return 0;
+    }
+    if (rc == 0)
+        rc = stage(v, f);
+    if (rc == 0)
+        rc = buf_append(&v->session->worker->staged, buf_at(front), buf_len(front));
+    f->at += MESSAGE_HEADER_LEN + used;
+    f->from = f->at;
+    v->client_left = body_len - (uint32_t)used;
+    return rc;
 }
 
 /* A message that passes as it is: what it makes the server owe. */
@@ -404,21 +421,6 @@ static int note_passing(struct service *v, enum step step, enum message m)
 static void violate(struct service *v, const char *what)
 {
     say_code(v, RF_EPROTO, what);
-}
-
-/* Where feed() stands: [from, at) passes as it is and has not been sent yet. */
-struct feed {
-    const uint8_t *bytes;
-    size_t n, at, from;
-};
-
-enum feed_result { FEED_ON, FEED_WAIT, FEED_ENDED, FEED_FAILED };
-
-static int flush_feed(struct service *v, struct feed *f)
-{
-    int rc = f->at > f->from ? to_server(v, f->bytes + f->from, f->at - f->from) : 0;
-    f->from = f->at;
-    return rc;
 }
 
 static void pass_body(struct service *v, struct feed *f)
@@ -468,7 +470,7 @@ static enum feed_result feed_message(struct service *v, struct feed *f, int *rc)
         if (r != FEED_ON || v->dropping)
             return r;
     }
-    size_t wanted = wanted_of(v, m, head, have, length - 4), used = 0;
+    size_t wanted = wanted_of(v, m, head, have, length - 4);
     if (wanted > wanted_max(m)) {
         *rc = -RF_ETOOBIG;
         return FEED_FAILED;
@@ -480,11 +482,7 @@ static enum feed_result feed_message(struct service *v, struct feed *f, int *rc)
         v->client_left = length - 4;
         f->at += MESSAGE_HEADER_LEN;
     } else {
-        *rc = flush_feed(v, f);
-        if (*rc == 0)
-            *rc = rewrite(v, m, head + MESSAGE_HEADER_LEN, wanted, length - 4, &used);
-        f->at += MESSAGE_HEADER_LEN + used;
-        f->from = f->at;
+        *rc = rewrite(v, m, f, wanted, length - 4);
     }
     return *rc < 0 ? FEED_FAILED : FEED_ON;
 }
@@ -506,10 +504,13 @@ static ssize_t feed(struct service *v, const uint8_t *bytes, size_t n)
             r = n - f.at < MESSAGE_HEADER_LEN ? FEED_WAIT : feed_message(v, &f, &rc);
         }
     }
-    if (r == FEED_ENDED)
+    if (r == FEED_ENDED) {
+        buf_clear(&v->session->worker->staged);
         return -1;
+    }
     if (r != FEED_FAILED && v->phase == SERVICE_ATTACHED && (rc = flush_feed(v, &f)) < 0)
         r = FEED_FAILED;
+    buf_clear(&v->session->worker->staged);
     if (r == FEED_FAILED && rc != -RF_EIO) { /* EIO: the link's end is on its way */
         violate(v, rc == -RF_EPROTO   ? "malformed message from client"
                    : rc == -RF_ETOOBIG ? "message with a prepared statement's name is too long"

@@ -258,6 +258,8 @@ static int open_worker(struct worker *w, struct err *err)
 {
     char name[32];
     (void)snprintf(name, sizeof(name), "worker-%u", w->child.index);
+    buf_init(&w->staged, STREAM_QUEUE_MAX);
+    buf_init(&w->front, STREAM_QUEUE_MAX);
     int rc = loop_new(&w->loop, err);
     if (rc == 0)
         rc = snapshot_new(w->child.config, w->child.policy, w->child.credentials,

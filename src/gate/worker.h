@@ -24,6 +24,7 @@ struct worker {
     struct lease *lease;
     struct throttle *throttle;
     struct prepared_table prepared;
+    struct buf staged, front; /* scratch of service.c: one session's bytes on their way out */
     struct io imsg;
     struct listener *listeners;
     size_t listener_count;

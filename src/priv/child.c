@@ -342,7 +342,9 @@ struct child_peer *child_peer_of(struct child *c, enum imsg_role role, uint32_t 
 
 static int answer(struct child *c, enum imsg_type type, const char *text)
 {
-    size_t len = strnlen(text, IMSG_PAYLOAD_MAX);
+    size_t len = strlen(text);
+    if (len > IMSG_PAYLOAD_MAX)
+        len = IMSG_PAYLOAD_MAX;
     for (int tries = 0; tries < 2; tries++) {
         int rc = imsg_send(c->imsg_fd, type, 0, text, len, NULL, 0);
         if (rc == 0 || errno != EAGAIN)

@@ -6,7 +6,8 @@
  * a memfd made by the supervisor; times are CLOCK_MONOTONIC, which all processes of a host share.
  *
  * Slot I belongs to config->databases[I]. The mapping always has LEASE_SLOTS slots, so a reload
- * that adds databases needs no new one; control clears all slots when it takes a new configuration. */
+ * that adds databases needs no new one; control clears all slots when it takes a new configuration.
+ */
 #ifndef RF_PRIV_LEASE_H
 #define RF_PRIV_LEASE_H
 
@@ -19,19 +20,19 @@ enum { LEASE_SLOTS = 64, LEASE_LENGTH_MS = 10 * 1000 };
 
 /* Why there is a lease, or none; for consoles and messages, not for decisions. */
 enum lease_state {
-    LEASE_UNKNOWN,      /* nobody has looked yet */
+    LEASE_UNKNOWN, /* nobody has looked yet */
     LEASE_GOOD,
-    LEASE_UNREACHABLE,  /* could not connect, or no answer in time */
-    LEASE_NOT_STANDBY,  /* the server for persons is not in recovery */
-    LEASE_BEHIND,       /* its replay is too far behind */
-    LEASE_FAULTS,       /* the self-check found faults: see control's log */
+    LEASE_UNREACHABLE, /* could not connect, or no answer in time */
+    LEASE_NOT_STANDBY, /* the server for persons is not in recovery */
+    LEASE_BEHIND,      /* its replay is too far behind */
+    LEASE_FAULTS,      /* the self-check found faults: see control's log */
     LEASE_STATE_COUNT
 };
 
 struct lease; /* the mapping */
 
 /* A new mapping for DATABASES (at most LEASE_SLOTS, else -RF_ECONFIG), all slots without a lease.
-   *RET_FD is the caller's and is handed to control and to the workers (IMSG_LEASE). */
+ *RET_FD is the caller's and is handed to control and to the workers (IMSG_LEASE). */
 RF_CHECK int lease_create(unsigned databases, int *ret_fd, struct err *err);
 
 /* Map FD (stays the caller's). Workers map it read-only and must not publish. */

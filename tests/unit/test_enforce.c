@@ -30,7 +30,8 @@ static void names_are_always_quoted(void **state)
     struct sql s;
     (void)state;
     sql_init(&s);
-    sql_add(&s, "GRANT %S ON %N TO %I", "SELECT", "My \"Schema\"", "select", "naïve; DROP TABLE x--");
+    sql_add(&s, "GRANT %S ON %N TO %I", "SELECT", "My \"Schema\"", "select",
+            "naïve; DROP TABLE x--");
     assert_string_equal(text_of(&s), "GRANT SELECT ON \"My \"\"Schema\"\"\".\"select\" TO "
                                      "\"naïve; DROP TABLE x--\"");
     sql_done(&s);
@@ -73,10 +74,9 @@ static void a_name_that_would_be_cut_is_refused(void **state)
 
 static const char *mask_of(struct sql *s, enum mask_id mask, const struct catalog_column *fact)
 {
-    struct policy_column column = { .name = (char *)(uintptr_t)fact->name,
-                                    .class_id = CLASS_CONTACT,
-                                    .mask = mask,
-                                    .step = 10 };
+    struct policy_column column = {
+        .name = (char *)(uintptr_t)fact->name, .class_id = CLASS_CONTACT, .mask = mask, .step = 10
+    };
     struct err err = { 0 };
     sql_done(s);
     sql_init(s);
@@ -90,14 +90,17 @@ static void a_pseudonym_has_the_type_of_its_column(void **state)
         struct catalog_column fact;
         const char *has, *ends;
     } cases[] = {
-        { { .name = "c", .type = "bigint", .kind = KIND_INT8 }, "9223372036854775807",
+        { { .name = "c", .type = "bigint", .kind = KIND_INT8 },
+          "9223372036854775807",
           " AS bigint)" },
         { { .name = "c", .type = "integer", .kind = KIND_INT4 }, "2147483647", " AS integer)" },
         { { .name = "c", .type = "uuid", .kind = KIND_UUID }, "uuid_send(t.\"c\"", " AS uuid)" },
         { { .name = "c", .type = "text", .kind = KIND_TEXT }, "'p_' || left(", " AS text)" },
         { { .name = "c", .type = "character varying(8)", .kind = KIND_TEXT, .width = 8 },
-          "'p_' || left(", " AS character varying(8))" },
-        { { .name = "c", .type = "character(4)", .kind = KIND_TEXT, .width = 4 }, "'hex'), 4)",
+          "'p_' || left(",
+          " AS character varying(8))" },
+        { { .name = "c", .type = "character(4)", .kind = KIND_TEXT, .width = 4 },
+          "'hex'), 4)",
           " AS character(4))" },
     };
     struct sql s = { 0 };
@@ -129,11 +132,9 @@ static void a_mask_that_does_not_fit_the_type_is_refused(void **state)
         enum mask_id mask;
         enum column_kind kind;
     } cases[] = {
-        { MASK_PSEUDONYM, KIND_INT2 },   { MASK_PSEUDONYM, KIND_BYTEA },
-        { MASK_DAY, KIND_TEXT },         { MASK_YEAR, KIND_INT8 },
-        { MASK_COARSE, KIND_TEXT },      { MASK_REDACT, KIND_OTHER },
-        { MASK_CLEAR, KIND_TEXT },       { MASK_UNSET, KIND_TEXT },
-        { MASK_ABSENT, KIND_TEXT },
+        { MASK_PSEUDONYM, KIND_INT2 }, { MASK_PSEUDONYM, KIND_BYTEA }, { MASK_DAY, KIND_TEXT },
+        { MASK_YEAR, KIND_INT8 },      { MASK_COARSE, KIND_TEXT },     { MASK_REDACT, KIND_OTHER },
+        { MASK_CLEAR, KIND_TEXT },     { MASK_UNSET, KIND_TEXT },      { MASK_ABSENT, KIND_TEXT },
     };
     struct sql s = { 0 };
     (void)state;
@@ -169,13 +170,13 @@ static void a_domain_that_refuses_null_cannot_be_null(void **state)
 
 /* -- a region -- */
 
-#define FACTS_OF_PEOPLE                                                                      \
-    "version: 1\ncompany: X\njurisdictions: {US: [US], EU: [DE]}\n"                          \
-    "regions: {r: {jurisdiction: US, place: US}}\n"                                          \
-    "entities: {x: {country: US}}\n"                                                         \
-    "listeners: {main: {address: 127.0.0.1, place: identity}}\n"                             \
-    "networks: {any: {range: 0.0.0.0/0, place: identity}}\n"                                 \
-    "rooms: {home: masked, abroad: stats}\n"                                                 \
+#define FACTS_OF_PEOPLE                                             \
+    "version: 1\ncompany: X\njurisdictions: {US: [US], EU: [DE]}\n" \
+    "regions: {r: {jurisdiction: US, place: US}}\n"                 \
+    "entities: {x: {country: US}}\n"                                \
+    "listeners: {main: {address: 127.0.0.1, place: identity}}\n"    \
+    "networks: {any: {range: 0.0.0.0/0, place: identity}}\n"        \
+    "rooms: {home: masked, abroad: stats}\n"                        \
     "purposes: [debugging]\n"
 
 static const char usual[] = FACTS_OF_PEOPLE
@@ -229,17 +230,24 @@ static void region_init(struct region *r, const char *policy)
         mistakes_print(&mistakes, stderr);
     assert_int_equal(rc, 0);
     mistakes_done(&mistakes);
-    r->tables[0] = (struct catalog_table){ .found = true, .is_table = true,
-                                           .schema_quoted = "app", .columns = users_columns,
+    r->tables[0] = (struct catalog_table){ .found = true,
+                                           .is_table = true,
+                                           .schema_quoted = "app",
+                                           .columns = users_columns,
                                            .column_count = RF_COUNT(users_columns) };
-    r->tables[1] = (struct catalog_table){ .found = true, .is_table = true,
-                                           .schema_quoted = "app", .columns = order_columns,
+    r->tables[1] = (struct catalog_table){ .found = true,
+                                           .is_table = true,
+                                           .schema_quoted = "app",
+                                           .columns = order_columns,
                                            .column_count = RF_COUNT(order_columns) };
-    r->tables[2] = (struct catalog_table){ .found = true, .is_table = true,
-                                           .schema_quoted = "app", .columns = country_columns,
+    r->tables[2] = (struct catalog_table){ .found = true,
+                                           .is_table = true,
+                                           .schema_quoted = "app",
+                                           .columns = country_columns,
                                            .column_count = RF_COUNT(country_columns) };
-    r->catalog = (struct catalog){ .database = "db", .server_version = 150020, .is_utf8 = true,
-                                   .tables = r->tables };
+    r->catalog = (struct catalog){
+        .database = "db", .server_version = 150020, .is_utf8 = true, .tables = r->tables
+    };
     script_init(&r->script);
 }
 
@@ -310,6 +318,20 @@ static void children_are_left_out_by_birth_date_and_by_subject(void **state)
     region_done(&r);
 }
 
+static void a_view_that_leaves_rows_out_has_a_barrier_and_no_other(void **state)
+{
+    struct region r;
+    (void)state;
+    region_init(&r, usual);
+    assert_int_equal(compile(&r), 0);
+    assert_non_null(
+        step_with(&r, "CREATE VIEW \"masked\".\"users\" WITH (security_barrier) AS"));
+    assert_non_null(
+        step_with(&r, "CREATE VIEW \"masked\".\"order\" WITH (security_barrier) AS"));
+    assert_non_null(step_with(&r, "CREATE VIEW \"masked\".\"country\" AS"));
+    region_done(&r);
+}
+
 static void a_subject_without_a_foreign_key_must_be_a_known_adult(void **state)
 {
     struct region r;
@@ -338,7 +360,8 @@ static void small_groups_are_suppressed_behind_a_barrier(void **state)
 
 static void tricky_names_stay_names(void **state)
 {
-    static char schema[] = "a\"b", table[] = "Tàble; --", first[] = "sel'ect", second[] = "col\"umn";
+    static char schema[] = "a\"b", table[] = "Tàble; --", first[] = "sel'ect",
+                second[] = "col\"umn";
     struct policy_column masks[] = {
         { .name = first, .class_id = CLASS_NOTHING, .mask = MASK_CLEAR },
         { .name = second, .class_id = CLASS_CONTACT, .mask = MASK_NULL },
@@ -351,8 +374,9 @@ static void tricky_names_stay_names(void **state)
         { .name = second, .type = "\"My \"\"Type\"", .kind = KIND_OTHER },
         { .name = first, .type = "text", .kind = KIND_TEXT },
     };
-    struct catalog_table fact = { .found = true, .is_table = true, .columns = columns,
-                                  .column_count = RF_COUNT(columns) };
+    struct catalog_table fact = {
+        .found = true, .is_table = true, .columns = columns, .column_count = RF_COUNT(columns)
+    };
     struct catalog catalog = { .tables = &fact };
     struct err err = { 0 };
     struct sql s;
@@ -433,7 +457,9 @@ static void rights_that_nobody_gave_are_taken_away(void **state)
         { .grantee = NULL, .object = "DATABASE \"db\"", .privilege = "CONNECT" },
         { .grantee = "shop", .object = "TABLE \"app\".\"order\"", .privilege = "TRUNCATE" },
         { .grantee = "shop", .object = "TABLE \"app\".\"order\"", .privilege = "SELECT" },
-        { .grantee = "shop", .object = "TABLE \"app\".\"users\"", .privilege = "SELECT",
+        { .grantee = "shop",
+          .object = "TABLE \"app\".\"users\"",
+          .privilege = "SELECT",
           .may_pass_on = true },
     };
     struct region r;
@@ -514,6 +540,7 @@ int main(void)
         cmocka_unit_test(a_fresh_database_gets_everything),
         cmocka_unit_test(a_column_that_the_policy_does_not_name_is_not_in_the_view),
         cmocka_unit_test(children_are_left_out_by_birth_date_and_by_subject),
+        cmocka_unit_test(a_view_that_leaves_rows_out_has_a_barrier_and_no_other),
         cmocka_unit_test(a_subject_without_a_foreign_key_must_be_a_known_adult),
         cmocka_unit_test(small_groups_are_suppressed_behind_a_barrier),
         cmocka_unit_test(tricky_names_stay_names),

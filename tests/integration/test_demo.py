@@ -1,0 +1,98 @@
+"""The demonstration: one command starts the whole system, and what it prints works as it says."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import BUILD, ROOT
+from planted import found_in
+from ports import free_port
+
+
+def demo(folder, *arguments):
+    return subprocess.run([sys.executable, os.path.join(ROOT, "demo", "demo.py"), "--build", BUILD,
+                           "--dir", folder, *arguments], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+                          check=False)
+
+
+@pytest.fixture(scope="module")
+def running(scratch, slow):
+    """What `./dev demo --detach` printed, its folder, and how long it took."""
+    folder = os.path.join(scratch, "demo")
+    began = time.monotonic()
+    done = demo(folder, "--detach", "--port", str(free_port()))
+    took = time.monotonic() - began
+    try:
+        assert done.returncode == 0, done.stdout
+        assert took < 60 * slow, f"not ready within a minute: {took:.0f} s"
+        yield done.stdout, folder
+    finally:
+        stopped = demo(folder, "--stop")
+    assert stopped.returncode == 0, stopped.stdout
+
+
+def shell(folder, command):
+    return subprocess.run(["sh", "-c", f". {folder}/env\n{command}"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120,
+                          check=False)
+
+
+def commands(printed):
+    """The indented commands of the tour, continued lines joined, each with the text above it."""
+    found, above = [], ""
+    for line in printed.splitlines():
+        if line.startswith("  PGPASSWORD") or line.startswith("  $RF_BIN"):
+            found.append([above, line.strip()])
+        elif line.startswith("    ") or (line.startswith("  ") and found):
+            found[-1][1] += "\n" + line
+        elif line:
+            above = line
+    return found
+
+
+def test_every_command_of_the_tour_does_what_is_said(running):
+    printed, folder = running
+    tour = commands(printed)
+    assert len(tour) >= 9, printed
+    outcomes = []
+    for above, command in tour:
+        done = shell(folder, command)
+        outcomes.append((done.returncode, above, command, done.stdout + done.stderr))
+    refused = [o for o in outcomes if o[0] != 0]
+    for _, above, command, output in refused:
+        assert re.search(r"permission denied|does not exist|not serve|residency|no access",
+                         output), output
+        assert any(word in (above + command).lower() for word in
+                   ("denied", "does not exist", "nowhere else", "foreign", "china", "numbers only")), \
+            f"unexpectedly refused: {command}\n{output}"
+    assert len(outcomes) - len(refused) >= 4, refused
+
+
+def test_an_analyst_of_the_demo_sees_nobody(running):
+    _, folder = running
+    done = shell(folder, 'PGPASSWORD=$RF_PASSWORD_US_ANALYST psql -X -At "host=127.0.0.1'
+                 ' port=$RF_GATEWAY_PORT dbname=us-virginia user=us_analyst sslmode=verify-full'
+                 ' sslrootcert=$RF_CA" -c "select * from users limit 5"')
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 5, done.stderr
+    assert "@" not in done.stdout and not found_in(done.stdout)
+
+
+def test_both_regions_hold_what_was_promised(running):
+    _, folder = running
+    for dsn, homes in (("RF_US_DSN", "US"), ("RF_EU_DSN", None)):
+        done = shell(folder, f'psql -X -At "${dsn}" -c "select count(*), count(distinct residency)'
+                     ' from app.users"')
+        users, countries = (int(n) for n in done.stdout.strip().split("|"))
+        assert users > 10_000 and (countries == 1) == (homes == "US")
+
+
+def test_the_demo_says_what_runs(running):
+    _, folder = running
+    done = demo(folder, "--status")
+    assert done.returncode == 0 and "not running" not in done.stdout
+    assert done.stdout.count("running, process") >= 6
