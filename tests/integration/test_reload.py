@@ -127,15 +127,31 @@ def test_a_new_policy_counts_at_once_and_ends_only_what_it_forbids(new_gateway):
 
 
 def test_a_policy_that_the_database_does_not_hold_yet_stops_persons_only(new_gateway):
-    """Until `ringfence apply` has run, a role may read more than the policy says."""
+    """Until `ringfence apply` has run, a view may show more than the policy says."""
     gateway = new_gateway()
-    gateway.policy["actors"]["us_analyst"]["suspended"] = True
+    gateway.policy["tables"]["app.users"]["columns"]["handle"] = {"class": "identity",
+                                                                  "mask": "redact"}
     gateway.write_policy()
     gateway.reload()
-    gateway.wait_for_log("policy-not-applied")
+    gateway.wait_for_log("policy-not-applied|self-check-fault")
     wait_until(lambda: not enters(gateway, "us_privacy_officer"), "persons are still let in")
-    assert not enters(gateway, "us_analyst")
     assert enters(gateway, "app_us")
+
+
+def test_a_suspension_counts_at_once_and_stops_nobody_else(new_gateway):
+    """Before anybody runs apply: the login that is left in the database opens nothing."""
+    gateway = new_gateway()
+    with gateway.login("us_analyst") as suspended, \
+            gateway.connect("us_privacy_officer") as officer:
+        gateway.policy["actors"]["us_analyst"]["suspended"] = True
+        gateway.write_policy()
+        gateway.reload()
+        kind, body = suspended.receive_answer()
+        assert kind == "E" and error_fields(body)["C"] == "28000"
+        gateway.wait_for_log("policy-not-applied")
+        assert not enters(gateway, "us_analyst")
+        assert officer.execute("select 1").fetchone() == (1,)
+        assert enters(gateway, "us_privacy_officer") and enters(gateway, "app_us")
 
 
 def test_a_bad_policy_changes_nothing_and_says_why(new_gateway):
