@@ -160,11 +160,12 @@ def cpu_seconds(pids):
 
 
 def private_kilobytes(pids):
+    """Resident and not shared with a file; the kernel's share of a connection is not in it."""
     total = 0
     for pid in pids:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
-            total += sum(int(line.split()[1]) for line in lines
-                         if line.startswith(("Private_Dirty:", "Private_Clean:")))
+        with open(f"/proc/{pid}/statm", encoding="ascii") as line:
+            _, resident, shared = (int(word) for word in line.read().split()[:3])
+            total += (resident - shared) * resource.getpagesize() // 1024
     return total
 
 
@@ -258,9 +259,8 @@ def print_cell(cell, found):
 def idle(place, options):
     """Private memory that a thousand idle clients add, after a first hundred have warmed it up."""
     more, result = 1000, {}
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    del soft
     for make, tls in ((lambda: Ringfence(place.pair, place.folder, place.authority, options.build,
                                          options.workers), (False, True)),
                       (lambda: PgBouncer(place.pair, place.folder, "transaction"), (False,))):

@@ -30,6 +30,19 @@ static void pop(struct inspector *i, const struct guard_report *report)
     q->on_report(q, report);
 }
 
+/* A parser that a hostile text has taken over may say anything: its statements must lie within the
+   text that was asked about. */
+static bool fits(const struct inspector *i)
+{
+    size_t len = i->first != NULL ? i->first->len : 0;
+    for (uint32_t k = 0; !i->orphaned && k < i->report.count; k++) {
+        const struct guard_statement *s = &i->report.statements[k];
+        if (s->offset > len || s->len > len - s->offset)
+            return false;
+    }
+    return true;
+}
+
 static void too_complex(struct inspector *i)
 {
     i->report = (struct guard_report){ .id = i->id, .status = GUARD_TOO_COMPLEX };
@@ -77,7 +90,7 @@ static void on_recv(struct io *io, const uint8_t *bytes, ssize_t n)
     }
     loop_task(i->loop, &i->task);
     if (guard_report_read(bytes, (size_t)n, &i->report) < 0 || i->report.id != i->id ||
-        !i->in_flight) {
+        !i->in_flight || !fits(i)) {
         log_error("parser_answer_malformed", "bytes=%zd", n);
         io_close(&i->io);
         if (i->in_flight)

@@ -15,16 +15,6 @@
 
 enum { LINK_IN_MAX = 256 * 1024, LINK_CANCEL_MS = 5000 };
 
-static const char *const state_names[LINK_STATE_COUNT] = {
-    "closed", "connecting", "tls-asked", "tls",     "auth",
-    "starting", "ready",    "running",   "cancelling",
-};
-
-const char *link_state_name(enum link_state s)
-{
-    return state_names[s];
-}
-
 static void try_host(struct link *l);
 
 /* ---- ending ---- */
@@ -332,10 +322,8 @@ void link_run(struct link *l, const char *sql)
     struct wr w = wr_to(&b);
     frontend_write_query(&w, sql);
     loop_timer(l->stream.io.loop, &l->timer, l->snapshot->config->connect_timeout_ms);
-    if (send_buffer(l, &b, wr_done(&w)) < 0) {
-        l->stream.dead = true; /* on_end follows; until then nothing else happens here */
-        loop_task(l->stream.io.loop, &l->stream.task);
-    }
+    if (send_buffer(l, &b, wr_done(&w)) < 0)
+        stream_break(&l->stream); /* on_end follows; until then nothing else happens here */
 }
 
 static void on_running_message(struct link *l, enum message m, struct rd body)

@@ -63,7 +63,6 @@ struct link {
     struct scram_client *scram;
     bool proven;                            /* SCRAM: the server has proven itself, too */
     bool ran_badly;
-    unsigned cancels;                       /* cancel requests on their way to this server */
     int64_t born_ms;
     struct err failure;
 };
@@ -87,7 +86,5 @@ void link_run(struct link *l, const char *sql);
 RF_CHECK int link_note_parameter(struct link *l, struct rd body);
 
 void link_close(struct link *l); /* says Terminate if it can; frees what it holds; harmless twice */
-
-const char *link_state_name(enum link_state s);
 
 #endif

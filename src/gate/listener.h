@@ -6,6 +6,7 @@
 
 struct listener {
     struct io io;
+    struct timer timer;   /* no descriptors: when to try again */
     struct worker *worker;
     size_t index;   /* in the current configuration's list */
 };

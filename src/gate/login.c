@@ -248,8 +248,8 @@ static bool refuse_early(struct session *s)
     const struct login *l = s->login;
     const struct config *c = s->snapshot->config;
     bool is_tls = stream_is_tls(&s->stream);
-    if (!s->is_unix && !is_tls && s->listen < c->listen_count &&
-        c->listen[s->listen].tls_required) {
+    if (!s->is_unix && !is_tls &&
+        (s->listen >= c->listen_count || c->listen[s->listen].tls_required)) {
         (void)err_set(&e, RF_EDENIED, "this gateway requires TLS");
         err_hint(&e, "connect with sslmode=verify-full");
     } else if (l->startup.replication) {

@@ -8,12 +8,12 @@
 #include "gate/cancel.h"
 #include "gate/expect.h"
 #include "gate/link.h"
+#include "gate/names.h"
 #include "gate/parameters.h"
 #include "gate/release.h"
 #include "wire/frontend.h"
 
 enum {
-    PERSON_NAMES_MAX = 200,
     PERSON_BIND_MAX = 1024 * 1024,
     PERSON_PARSE_EXTRA = 64 * 1024, /* name and parameter types beside the statement */
     PERSON_PIPELINE_MAX = 5000,
@@ -23,22 +23,6 @@ enum {
 
 /* Replaces a refused statement: no server accepts it. */
 static const char refused_sql[] = "REFUSED BY RINGFENCE";
-
-/* A prepared statement or portal of the client, and what its executions are recorded as. */
-struct person_name {
-    char *name;
-    char *sql;              /* prepared statements */
-    size_t sql_len;
-    char kind[40];
-    char *relations;
-    uint64_t fingerprint;
-    uint64_t statement;     /* portals: number of the record */
-};
-
-struct person_names {
-    struct person_name list[PERSON_NAMES_MAX];
-    uint32_t count;
-};
 
 struct person {
     struct session *session;
@@ -50,12 +34,13 @@ struct person {
     struct walk server;
     struct buf body;             /* of a server message in parts that is looked at */
     struct buf text;             /* scratch for messages to the server */
-    struct person_names *prepared, *portals;
+    struct names prepared, portals;
     struct err denial;           /* stands in for the error of the statement that was replaced */
     uint32_t denial_position;
     uint64_t statements;         /* numbers given */
-    uint64_t running;            /* statement that the server message being walked belongs to */
-    struct timer timer;          /* how long the parser may take */
+    uint64_t synced_out;         /* of those, up to the last Sync sent */
+    uint32_t synced;             /* newest statement before the Sync that a 'Z' answers */
+    struct timer timer;          /* how long the parser may take; before the greeting, the ledger */
     uint8_t watched;             /* enum message whose body is collected, or 0 */
     char status;
     bool denying, denial_synced; /* `denial` is unanswered; a Sync has gone out behind it */
@@ -65,55 +50,6 @@ struct person {
 };
 
 static void process(struct person *p);
-
-/* ---- names ---- */
-
-static struct person_name *name_find(struct person_names *n, const char *name)
-{
-    for (uint32_t i = 0; i < n->count; i++)
-        if (strcmp(n->list[i].name, name) == 0)
-            return &n->list[i];
-    return NULL;
-}
-
-static void name_clear(struct person_name *n)
-{
-    mem_free(n->name);
-    mem_free_secret(n->sql, n->sql_len);
-    mem_free(n->relations);
-    *n = (struct person_name){ 0 };
-}
-
-static void name_drop(struct person_names *names, const char *name)
-{
-    struct person_name *n = name_find(names, name);
-    if (n == NULL)
-        return;
-    name_clear(n);
-    *n = names->list[--names->count];
-    names->list[names->count] = (struct person_name){ 0 };
-}
-
-/* A fresh entry for NAME, replacing an older one; NULL when there are too many. */
-static struct person_name *name_make(struct person_names *names, const char *name)
-{
-    name_drop(names, name);
-    if (names->count == PERSON_NAMES_MAX)
-        return NULL;
-    struct person_name *n = &names->list[names->count];
-    n->name = mem_strdup(name);
-    if (n->name == NULL)
-        return NULL;
-    names->count++;
-    return n;
-}
-
-static void names_free(struct person_names *names)
-{
-    for (uint32_t i = 0; names != NULL && i < names->count; i++)
-        name_clear(&names->list[i]);
-    mem_free(names);
-}
 
 /* ---- to the server ---- */
 
@@ -132,6 +68,8 @@ static int to_server(struct person *p, const void *bytes, size_t n)
 static int expect(struct person *p, enum expect_kind kind, enum expect_action action,
                   uint64_t statement)
 {
+    if (kind == EXPECT_SYNC)
+        p->synced_out = p->statements;
     int rc = expect_push(&p->expect, kind, action, (uint32_t)statement);
     if (rc < 0)
         fail(p, RF_ENOMEM, "out of memory for requests under way");
@@ -149,6 +87,11 @@ static int send_text(struct person *p, const struct wr *w)
 }
 
 /* ---- records ---- */
+
+static void fail_memory(struct person *p)
+{
+    fail(p, RF_ENOMEM, "out of memory for a statement");
+}
 
 struct person_statement {
     const char *sql, *kind, *relations, *outcome, *detail;
@@ -208,7 +151,7 @@ static void deny(struct person *p, const char *rule, const char *sql, size_t sql
         return;
     if (simple) {
         frontend_write_bare(&w, 'S');
-        if (expect(p, EXPECT_SYNC, EXPECT_FORWARD, 0) < 0)
+        if (expect(p, EXPECT_SYNC, EXPECT_FORWARD, p->statements) < 0)
             return;
     }
     RF_NEGLECT(send_text(p, &w)); /* a broken link ends by itself */
@@ -266,6 +209,29 @@ static size_t isolate(const char *sql, const struct guard_statement *s, char *ou
     return o + s->len;
 }
 
+/* A statement that the server will know by NAME; the record NUMBER has its text. Old ones make room,
+   here and on the server. */
+static int remember(struct person *p, const char *name, uint64_t number,
+                    const struct person_statement *what)
+{
+    struct name facts = { .fingerprint = what->fingerprint };
+    const struct name *old;
+    (void)snprintf(facts.kind, sizeof(facts.kind), "%s", what->kind);
+    int rc = names_add(&p->prepared, name, number, what->sql, what->sql_len, &facts,
+                       what->relations);
+    while (rc == 0 && (old = names_excess(&p->prepared)) != NULL) {
+        struct wr w = wr_to(&p->text);
+        frontend_write_target(&w, 'C', 'S', old->name);
+        names_remove(&p->prepared, (uint32_t)old->number);
+        rc = expect(p, EXPECT_CLOSE, EXPECT_SWALLOW, 0);
+        if (rc == 0)
+            rc = send_text(p, &w);
+    }
+    if (rc == -RF_ENOMEM)
+        fail_memory(p);
+    return rc;
+}
+
 static int forward_statement(struct person *p, const char *sql, const struct guard_statement *s,
                              char *scratch)
 {
@@ -277,6 +243,13 @@ static int forward_statement(struct person *p, const char *sql, const struct gua
     uint64_t number = record_statement(p, &what);
     if (number == 0)
         return -RF_EUNAVAIL;
+    int rc = remember(p, "", number, &what);
+    if (rc == 0)
+        rc = names_add(&p->portals, "", number, NULL, 0, NULL, NULL);
+    if (rc < 0) {
+        fail_memory(p);
+        return rc;
+    }
     size_t len = isolate(sql, s, scratch);
     struct wr w = wr_to(&p->text);
     frontend_write_parse(&w, "", scratch, len, NULL, 0);
@@ -298,13 +271,13 @@ static void forward_query(struct person *p, const char *sql, size_t len,
     char *scratch = mem_zalloc(len + 1, 1);
     int rc = scratch != NULL ? 0 : -RF_ENOMEM;
     if (rc < 0)
-        fail(p, RF_ENOMEM, "out of memory for a statement");
+        fail_memory(p);
     if (rc == 0 && report->count == 0)
         rc = forward_statement(p, sql, &nothing, scratch);
     for (uint32_t i = 0; rc == 0 && i < report->count; i++)
         rc = forward_statement(p, sql, &report->statements[i], scratch);
     mem_free_secret(scratch, len + 1);
-    if (rc < 0 || expect(p, EXPECT_SYNC, EXPECT_FORWARD, 0) < 0)
+    if (rc < 0 || expect(p, EXPECT_SYNC, EXPECT_FORWARD, p->statements) < 0)
         return;
     struct wr w = wr_to(&p->text);
     frontend_write_bare(&w, 'S');
@@ -313,27 +286,21 @@ static void forward_query(struct person *p, const char *sql, size_t len,
 
 /* ---- extended query ---- */
 
-static int remember_statement(struct person *p, const struct frontend_parse *parse,
-                              const struct guard_report *report)
+static void deny_bind(struct person *p, const char *statement, bool known)
 {
-    struct person_name *n = name_make(p->prepared, parse->name);
-    if (n == NULL)
-        return -RF_ETOOMANY;
-    n->sql = mem_strndup(parse->query, parse->query_len);
-    n->sql_len = parse->query_len;
-    n->relations = mem_strdup(report->count > 0 ? report->statements[0].relations : "");
-    (void)snprintf(n->kind, sizeof(n->kind), "%s",
-                   report->count > 0 ? report->statements[0].kind : "Empty");
-    n->fingerprint = report->count > 0 ? report->statements[0].fingerprint : 0;
-    return n->sql != NULL && n->relations != NULL ? 0 : -RF_ENOMEM;
-}
-
-static void deny_too_many(struct person *p, const char *what)
-{
-    (void)err_set(&p->denial, RF_ETOOBIG, "too many %s in this session", what);
-    err_hint(&p->denial, "close those that are no longer needed");
+    if (known) {
+        (void)err_set(&p->denial, RF_ETOOBIG, "too many portals in this session");
+        err_hint(&p->denial, "close those that are no longer needed");
+    } else if (statement[0] != '\0') {
+        (void)err_set(&p->denial, RF_ENOTFOUND, "prepared statement \"%.200s\" does not exist",
+                      statement);
+        err_sqlstate(&p->denial, "26000");
+    } else {
+        (void)err_set(&p->denial, RF_ENOTFOUND, "unnamed prepared statement does not exist");
+        err_sqlstate(&p->denial, "26000");
+    }
     p->denial_position = 0;
-    deny(p, "session-limits", NULL, 0, false);
+    deny(p, known ? "session-limits" : "statement-known", NULL, 0, false);
 }
 
 static void forward_parse(struct person *p, const uint8_t *message, size_t n, struct rd body,
@@ -342,11 +309,6 @@ static void forward_parse(struct person *p, const uint8_t *message, size_t n, st
     struct frontend_parse parse;
     if (frontend_read_parse(body, &parse) < 0)
         return; /* it was read before it was asked about */
-    int rc = remember_statement(p, &parse, report);
-    if (rc < 0) {
-        deny_too_many(p, "prepared statements");
-        return;
-    }
     struct person_statement what = { .sql = parse.query,
                                      .sql_len = parse.query_len,
                                      .kind = report->count > 0 ? report->statements[0].kind : "Empty",
@@ -357,7 +319,8 @@ static void forward_parse(struct person *p, const uint8_t *message, size_t n, st
                                          report->count > 0 ? report->statements[0].fingerprint : 0,
                                      .outcome = "prepare" };
     uint64_t number = record_statement(p, &what);
-    if (number > 0 && expect(p, EXPECT_PARSE, EXPECT_FORWARD, number) == 0)
+    if (number > 0 && remember(p, parse.name, number, &what) == 0 &&
+        expect(p, EXPECT_PARSE, EXPECT_FORWARD, number) == 0)
         RF_NEGLECT(to_server(p, message, n)); /* a broken link ends by itself */
 }
 
@@ -369,28 +332,34 @@ static void on_bind(struct person *p, const uint8_t *message, size_t n, struct r
         fail(p, RF_EPROTO, "malformed message from client");
         return;
     }
-    const struct person_name *prepared = name_find(p->prepared, bind.statement);
-    parameters_print(parameters, sizeof(parameters), bind.rest, bind.rest_len);
-    struct person_statement what = { .outcome = "bind", .detail = parameters };
-    if (prepared != NULL) {
-        what.sql = prepared->sql;
-        what.sql_len = prepared->sql_len;
-        what.kind = prepared->kind;
-        what.relations = prepared->relations;
-        what.fingerprint = prepared->fingerprint;
-    }
-    struct person_name *portal = name_make(p->portals, bind.portal);
-    if (portal == NULL) {
-        deny_too_many(p, "portals");
+    const struct name *prepared = names_find(&p->prepared, bind.statement);
+    if (prepared == NULL || names_excess(&p->portals) != NULL) {
+        deny_bind(p, bind.statement, prepared != NULL);
         return;
     }
+    parameters_print(parameters, sizeof(parameters), bind.rest, bind.rest_len);
+    struct person_statement what = { .outcome = "bind",
+                                     .detail = parameters,
+                                     .sql = prepared->sql,
+                                     .sql_len = prepared->sql_len,
+                                     .kind = prepared->kind,
+                                     .relations = prepared->relations,
+                                     .fingerprint = prepared->fingerprint };
     uint64_t number = record_statement(p, &what);
     explicit_bzero(parameters, sizeof(parameters));
     if (number == 0)
         return;
-    portal->statement = number;
-    if (expect(p, EXPECT_BIND, EXPECT_FORWARD, number) == 0)
+    if (names_add(&p->portals, bind.portal, number, NULL, 0, NULL, NULL) < 0)
+        fail_memory(p);
+    else if (expect(p, EXPECT_BIND, EXPECT_FORWARD, number) == 0)
         RF_NEGLECT(to_server(p, message, n)); /* a broken link ends by itself */
+}
+
+/* Of a portal that no Bind has made, such as a cursor of DECLARE: a statement of its own. */
+static uint64_t record_execute(struct person *p, const char *portal)
+{
+    struct person_statement what = { .kind = "Execute", .outcome = "execute", .detail = portal };
+    return record_statement(p, &what);
 }
 
 static void on_execute(struct person *p, const uint8_t *message, size_t n, struct rd body)
@@ -400,8 +369,9 @@ static void on_execute(struct person *p, const uint8_t *message, size_t n, struc
         fail(p, RF_EPROTO, "malformed message from client");
         return;
     }
-    const struct person_name *portal = name_find(p->portals, execute.portal);
-    if (expect(p, EXPECT_EXECUTE, EXPECT_FORWARD, portal != NULL ? portal->statement : 0) == 0)
+    const struct name *portal = names_find(&p->portals, execute.portal);
+    uint64_t number = portal != NULL ? portal->number : record_execute(p, execute.portal);
+    if (number > 0 && expect(p, EXPECT_EXECUTE, EXPECT_FORWARD, number) == 0)
         RF_NEGLECT(to_server(p, message, n)); /* a broken link ends by itself */
 }
 
@@ -413,11 +383,10 @@ static void on_target(struct person *p, enum step step, const uint8_t *message, 
         fail(p, RF_EPROTO, "malformed message from client");
         return;
     }
-    if (step == STEP_CLOSE)
-        name_drop(target.kind == 'S' ? p->prepared : p->portals, target.name);
-    const struct person_name *portal = target.kind == 'P' ? name_find(p->portals, target.name) : NULL;
+    const struct name *known =
+        names_find(target.kind == 'P' ? &p->portals : &p->prepared, target.name);
     if (expect(p, step == STEP_CLOSE ? EXPECT_CLOSE : EXPECT_DESCRIBE, EXPECT_FORWARD,
-               portal != NULL ? portal->statement : p->statements) == 0)
+               known != NULL ? known->number : 0) == 0)
         RF_NEGLECT(to_server(p, message, n)); /* a broken link ends by itself */
 }
 
@@ -459,8 +428,11 @@ static void ask(struct person *p, enum step step, struct rd body)
 
 static void on_timer(struct timer *t)
 {
-    fail(RF_OWNER(t, struct person, timer), RF_EUNAVAIL,
-         "the statement could not be examined in time");
+    struct person *p = RF_OWNER(t, struct person, timer);
+    fail(p, RF_EUNAVAIL,
+         p->session->state == SESSION_ADMISSION
+             ? "persons cannot be served now: the record of this login is not durable in time"
+             : "the statement could not be examined in time");
 }
 
 static void on_call(struct person *p)
@@ -469,6 +441,19 @@ static void on_call(struct person *p)
     err_hint(&p->denial, "use SELECT");
     p->denial_position = 0;
     deny(p, "statement-kind", NULL, 0, true);
+}
+
+/* Does it use a name of which only the server's next answer tells what it means? A malformed message
+   does not; it is found out where it is used. */
+static bool uses_open_name(const struct person *p, enum step step, struct rd body)
+{
+    struct frontend_bind bind;
+    struct frontend_execute execute;
+    if (step == STEP_BIND)
+        return frontend_read_bind(body, &bind) == 0 &&
+               names_is_open(&p->prepared, bind.statement, p->synced_out);
+    return frontend_read_execute(body, &execute) == 0 &&
+           names_is_open(&p->portals, execute.portal, p->synced_out);
 }
 
 /* A whole message of N bytes. True when it is done with and can be taken off. */
@@ -481,17 +466,20 @@ static bool on_message(struct person *p, enum step step, const uint8_t *message,
         ask(p, step, body);
         return false;
     case STEP_BIND:
-        on_bind(p, message, n, body);
-        return true;
     case STEP_EXECUTE:
-        on_execute(p, message, n, body);
+        if (uses_open_name(p, step, body))
+            return false;
+        if (step == STEP_BIND)
+            on_bind(p, message, n, body);
+        else
+            on_execute(p, message, n, body);
         return true;
     case STEP_DESCRIBE:
     case STEP_CLOSE:
         on_target(p, step, message, n, body);
         return true;
     case STEP_SYNC:
-        if (expect(p, EXPECT_SYNC, EXPECT_FORWARD, 0) < 0)
+        if (expect(p, EXPECT_SYNC, EXPECT_FORWARD, p->statements) < 0)
             return true;
         p->denial_synced = p->denying;
         RF_FALLTHROUGH;
@@ -610,13 +598,14 @@ static uint8_t watched_of(enum message m, uint32_t body_len)
                : 0;
 }
 
-/* Messages that say something about data or its absence. */
+/* Everything needs a record but the bare bytes of the protocol, and what release_outcome() puts on
+   record itself. A ParameterStatus does: its value may come from a row. */
 static bool is_news(enum message m)
 {
-    return m == MESSAGE_DATA_ROW || m == MESSAGE_BACKEND_COPY_DATA ||
-           m == MESSAGE_ROW_DESCRIPTION || m == MESSAGE_PARAMETER_DESCRIPTION ||
-           m == MESSAGE_ERROR_RESPONSE || m == MESSAGE_NOTICE_RESPONSE ||
-           m == MESSAGE_NOTIFICATION || m == MESSAGE_FUNCTION_RESULT || m == MESSAGE_COPY_OUT;
+    return m != MESSAGE_PARSE_COMPLETE && m != MESSAGE_BIND_COMPLETE &&
+           m != MESSAGE_CLOSE_COMPLETE && m != MESSAGE_NO_DATA && m != MESSAGE_READY_FOR_QUERY &&
+           m != MESSAGE_BACKEND_COPY_DONE && m != MESSAGE_EMPTY_QUERY &&
+           m != MESSAGE_PORTAL_SUSPENDED;
 }
 
 static void on_skipped(const struct expect *e, void *arg)
@@ -624,6 +613,29 @@ static void on_skipped(const struct expect *e, void *arg)
     struct person *p = arg;
     if (e->action == EXPECT_REPLACE_ERROR)
         p->denying = false;
+    if (e->reference == 0)
+        return;
+    if (e->kind == EXPECT_PARSE)
+        names_remove(&p->prepared, e->reference);
+    else if (e->kind == EXPECT_BIND)
+        names_remove(&p->portals, e->reference);
+}
+
+/* The server has done what E asked for. */
+static void on_answered(struct person *p, enum message m, const struct expect *e)
+{
+    if (m == MESSAGE_READY_FOR_QUERY)
+        p->synced = e->reference;
+    if (e->reference == 0)
+        return;
+    if (m == MESSAGE_PARSE_COMPLETE) {
+        names_confirm(&p->prepared, e->reference);
+    } else if (m == MESSAGE_BIND_COMPLETE) {
+        names_confirm(&p->portals, e->reference);
+    } else if (m == MESSAGE_CLOSE_COMPLETE) { /* numbers are unique over both */
+        names_remove(&p->prepared, e->reference);
+        names_remove(&p->portals, e->reference);
+    }
 }
 
 static uint64_t running_statement(struct person *p)
@@ -635,8 +647,11 @@ static uint64_t running_statement(struct person *p)
 /* A message begins. False: the session has ended. */
 static bool on_header(struct person *p, enum message m, uint32_t body_len)
 {
-    p->running = running_statement(p);
+    if (m == MESSAGE_COPY_IN || m == MESSAGE_COPY_BOTH ||
+        release_enter(&p->release, running_statement(p)) < 0)
+        return false; /* persons send no data: nothing would ever end such a copy */
     struct expect e = expect_answer(&p->expect, m, on_skipped, p);
+    on_answered(p, m, &e);
     p->replacing = m == MESSAGE_ERROR_RESPONSE && e.action == EXPECT_REPLACE_ERROR;
     p->swallowing = p->replacing || (e.action == EXPECT_SWALLOW && m != MESSAGE_ERROR_RESPONSE &&
                                      m != MESSAGE_ROW_DESCRIPTION);
@@ -644,10 +659,9 @@ static bool on_header(struct person *p, enum message m, uint32_t body_len)
     p->news = is_news(m);
     buf_wipe_done(&p->body);
     if (m == MESSAGE_DATA_ROW || m == MESSAGE_BACKEND_COPY_DATA)
-        release_count_row(&p->release, p->running);
+        release_count_row(&p->release);
     if (m == MESSAGE_EMPTY_QUERY || m == MESSAGE_PORTAL_SUSPENDED)
-        if (release_outcome(&p->release, p->running,
-                            m == MESSAGE_EMPTY_QUERY ? "EMPTY" : "SUSPENDED") < 0)
+        if (release_outcome(&p->release, m == MESSAGE_EMPTY_QUERY ? "EMPTY" : "SUSPENDED") < 0)
             return false;
     if (p->swallowing)
         return true;
@@ -674,7 +688,7 @@ static bool on_error(struct person *p, struct rd r)
     if (backend_read_error(r, &e) < 0)
         return false;
     p->said_fatal = strcmp(e.severity, "FATAL") == 0 || strcmp(e.severity, "PANIC") == 0;
-    return release_outcome(&p->release, p->running, e.sqlstate) == 0;
+    return release_outcome(&p->release, e.sqlstate) == 0;
 }
 
 /* The whole body of a message that is looked at. False: malformed, or the session has ended. */
@@ -684,10 +698,12 @@ static bool on_watched(struct person *p, const uint8_t *body, size_t n)
     switch ((enum message)p->watched) {
     case MESSAGE_READY_FOR_QUERY:
         p->status = (char)rd_u8(&r);
+        if (p->status == 'I')
+            names_end_until(&p->portals, p->synced); /* portals end with their transaction */
         return rd_done(&r);
     case MESSAGE_COMMAND_COMPLETE: {
         const char *tag = rd_cstr(&r);
-        return rd_done(&r) && release_outcome(&p->release, p->running, tag) == 0;
+        return rd_done(&r) && release_outcome(&p->release, tag) == 0;
     }
     case MESSAGE_ERROR_RESPONSE:
         return p->replacing ? hold_denial(p) : on_error(p, r);
@@ -751,7 +767,7 @@ static void finish(struct person *p)
 {
     struct err e;
     if (p->said_fatal) {
-        session_close(p->session, "the server ended the session");
+        session_finish(p->session, "the server ended the session");
         return;
     }
     (void)err_set(&e, RF_ECONNECT, "the region's database closed the connection");
@@ -799,6 +815,7 @@ static void on_open_recorded(struct recorder_wait *w)
 {
     struct person *p = RF_OWNER(w, struct person, open_wait);
     struct session *s = p->session;
+    loop_timer_stop(s->worker->loop, &p->timer);
     if (s->state != SESSION_ADMISSION)
         return;
     session_greet(s, &p->link.parameters, NULL);
@@ -814,8 +831,11 @@ static void on_link_ready(struct link *l)
     session_record(p->session, &r, RECORD_SESSION_OPEN, address);
     r.role = l->role;
     r.detail = session_startup(p->session)->application_name;
-    if (p->session->state == SESSION_ADMISSION && release_record(&p->release, &r) == 0)
-        recorder_await(p->session->worker->recorder, &p->open_wait, p->release.last_seq);
+    if (p->session->state != SESSION_ADMISSION || release_record(&p->release, &r) < 0)
+        return;
+    recorder_await(p->session->worker->recorder, &p->open_wait, p->release.last_seq);
+    loop_timer(p->session->worker->loop, &p->timer,
+               p->session->snapshot->config->ledger_wait_ms);
 }
 
 static void on_link_failed(struct link *l, const struct err *why)
@@ -861,11 +881,8 @@ int person_begin(struct session *s, struct err *err)
     (void)snprintf(role, sizeof(role), "%s.%s", s->actor->name,
                    policy_room_name(s->decision.room));
     s->person = p;
-    p->prepared = mem_zalloc(1, sizeof(*p->prepared));
-    p->portals = mem_zalloc(1, sizeof(*p->portals));
     enum link_use use = s->database->standby_count > 0 ? LINK_USE_STANDBY : LINK_USE_PRIMARY;
-    if (p->prepared == NULL || p->portals == NULL ||
-        link_init(&p->link, s->worker->loop, s->snapshot, s->database, use, role,
+    if (link_init(&p->link, s->worker->loop, s->snapshot, s->database, use, role,
                   &person_link_ops) < 0 ||
         take_parameters(p) < 0)
         return err_set(err, RF_ENOMEM, "out of memory for a session");
@@ -879,6 +896,11 @@ void person_cancel(struct session *s)
     struct person *p = s->person;
     if (p->link.state == LINK_READY && p->expect.count > 0)
         cancel_send(&p->link, NULL);
+}
+
+bool person_is_mid_message(const struct session *s)
+{
+    return !walk_at_boundary(&s->person->release.sent);
 }
 
 bool person_is_idle(const struct session *s)
@@ -919,8 +941,8 @@ void person_end(struct session *s)
     if (p->link.snapshot != NULL)
         link_close(&p->link);
     expect_done(&p->expect);
-    names_free(p->prepared);
-    names_free(p->portals);
+    names_done(&p->prepared);
+    names_done(&p->portals);
     buf_wipe_done(&p->body);
     buf_wipe_done(&p->text);
     mem_free(p);

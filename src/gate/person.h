@@ -18,6 +18,7 @@ RF_CHECK int person_begin(struct session *s, struct err *err);
 void person_on_data(struct session *s); /* bytes have been put into s->in */
 void person_on_drained(struct session *s);
 void person_cancel(struct session *s);
+bool person_is_mid_message(const struct session *s); /* the client has had part of a message */
 bool person_is_idle(const struct session *s);
 void person_end(struct session *s); /* records the end, frees s->person */
 

@@ -40,7 +40,7 @@ static void backend_free(struct backend *b)
     if (b->state == BACKEND_CONNECTING)
         p->connecting--;
     link_close(&b->link);
-    if (b->link.cancels > 0) {
+    if (b->cancels > 0) {
         b->state = BACKEND_GONE;
         return;
     }
@@ -383,7 +383,7 @@ void pool_return(struct backend *b, enum backend_condition condition)
     stream_resume(&b->link.stream);
     if (condition == BACKEND_UNFIT || b->link.state != LINK_READY) {
         backend_free(b);
-    } else if (b->link.cancels > 0) {
+    } else if (b->cancels > 0) {
         b->state = BACKEND_COOLING;
     } else if (condition == BACKEND_DIRTY) {
         reset(b);
@@ -394,12 +394,12 @@ void pool_return(struct backend *b, enum backend_condition condition)
 
 void pool_cancel_begin(struct backend *b)
 {
-    b->link.cancels++;
+    b->cancels++;
 }
 
 void pool_cancel_over(struct backend *b)
 {
-    if (--b->link.cancels > 0)
+    if (--b->cancels > 0)
         return;
     if (b->state == BACKEND_GONE)
         backend_free(b);
@@ -421,15 +421,4 @@ void pool_retire(struct pool *p)
 struct pool *pool_next(struct pool *p)
 {
     return p->next;
-}
-
-struct pool_counts pool_count(const struct pool *p)
-{
-    struct pool_counts c = { .connecting = p->connecting, .waiting = p->waiting };
-    for (const struct backend *b = p->backends; b != NULL; b = b->next) {
-        c.idle += b->state == BACKEND_IDLE;
-        c.lent += b->state == BACKEND_LENT;
-    }
-    c.other = p->count - c.connecting - c.idle - c.lent;
-    return c;
 }

@@ -37,6 +37,7 @@ struct backend {
     struct backend *next, *before;
     enum backend_state state;
     int64_t idle_since_ms;
+    unsigned cancels;               /* cancel requests on their way to this server */
     const struct borrower_ops *ops; /* LENT */
     void *borrower;
     /* Prepared statements that this server knows (prepared.h): ids, ascending. */
@@ -85,9 +86,5 @@ const struct settings *pool_defaults(const struct pool *p);
 void pool_retire(struct pool *p);
 
 struct pool *pool_next(struct pool *p);
-struct pool_counts {
-    unsigned connecting, idle, lent, other, waiting;
-};
-struct pool_counts pool_count(const struct pool *p);
 
 #endif

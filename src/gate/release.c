@@ -13,6 +13,22 @@ static void on_timer(struct timer *t)
     session_fatal(r->session, &e);
 }
 
+/* The records that cover the first N bytes are durable. */
+static void let_go(struct release *r, size_t n)
+{
+    const uint8_t *at = buf_at(&r->held);
+    size_t left = n;
+    enum message m;
+    uint32_t body_len;
+    enum walk_step step;
+    do
+        step = walk_next(&r->sent, &at, &left, &m, &body_len);
+    while (step == WALK_HEADER || step == WALK_BODY);
+    session_write(r->session, buf_at(&r->held), n);
+    buf_consume(&r->held, n);
+    r->mark = 0;
+}
+
 static void on_durable(struct recorder_wait *w)
 {
     struct release *r = RF_OWNER(w, struct release, wait);
@@ -20,9 +36,7 @@ static void on_durable(struct recorder_wait *w)
     loop_timer_stop(s->worker->loop, &r->timer);
     if (s->state != SESSION_PERSON)
         return;
-    session_write(s, buf_at(&r->held), r->mark);
-    buf_consume(&r->held, r->mark);
-    r->mark = 0;
+    let_go(r, r->mark);
     release_kick(r);
     if (s->state == SESSION_PERSON)
         r->on_room(r);
@@ -31,6 +45,7 @@ static void on_durable(struct recorder_wait *w)
 void release_init(struct release *r, struct session *s, void (*on_room)(struct release *r))
 {
     *r = (struct release){ .session = s, .on_room = on_room };
+    r->sent = walk_of(MESSAGE_FROM_BACKEND);
     r->wait.on_durable = on_durable;
     r->timer.fn = on_timer;
     buf_init(&r->held, RELEASE_HELD_MAX);
@@ -82,23 +97,21 @@ int release_hold(struct release *r, const void *bytes, size_t n, bool news)
     return 0;
 }
 
-void release_count_row(struct release *r, uint64_t statement)
+int release_enter(struct release *r, uint64_t statement)
 {
-    if (statement != r->statement && r->news)
-        RF_NEGLECT(record_result(r, "")); /* failure has ended the session */
+    int rc = statement != r->statement && r->news ? record_result(r, "") : 0;
     r->statement = statement;
+    return rc;
+}
+
+void release_count_row(struct release *r)
+{
     r->rows++;
     r->news = true;
 }
 
-int release_outcome(struct release *r, uint64_t statement, const char *outcome)
+int release_outcome(struct release *r, const char *outcome)
 {
-    if (statement != r->statement && r->news) {
-        int rc = record_result(r, "");
-        if (rc < 0)
-            return rc;
-    }
-    r->statement = statement;
     return record_result(r, outcome);
 }
 
@@ -116,9 +129,7 @@ void release_kick(struct release *r)
             recorder_await(s->worker->recorder, &r->wait, r->last_seq);
             return;
         }
-        session_write(s, buf_at(&r->held), r->mark);
-        buf_consume(&r->held, r->mark);
-        r->mark = 0;
+        let_go(r, r->mark);
     }
 }
 

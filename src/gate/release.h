@@ -8,14 +8,16 @@
 #define RF_GATE_RELEASE_H
 
 #include "gate/session.h"
+#include "wire/message.h"
 
-enum { RELEASE_HELD_HIGH = 256 * 1024, RELEASE_HELD_MAX = 2 * 1024 * 1024, RELEASE_OUTCOME_MAX = 64 };
+enum { RELEASE_HELD_HIGH = 256 * 1024, RELEASE_HELD_MAX = 2 * 1024 * 1024 };
 
 struct release {
     struct session *session;
     void (*on_room)(struct release *r); /* some of what was held has gone out */
     struct buf held;
     size_t mark;                 /* bytes of `held` that the awaited record covers */
+    struct walk sent;            /* over what has gone out: in the middle of a message? */
     struct recorder_wait wait;
     struct timer timer;          /* how long a record may take */
     uint64_t last_seq;           /* of this session's newest record */
@@ -31,13 +33,16 @@ void release_done(struct release *r);
 /* Put a record of this session. Failure has ended the session. */
 RF_CHECK int release_record(struct release *r, const struct record *record);
 
+/* What comes next belongs to STATEMENT; what is held of another one is put on its record. */
+RF_CHECK int release_enter(struct release *r, uint64_t statement);
+
 /* N bytes for the client. NEWS: they tell the client something about data, so a record must cover
    them; protocol bytes wait in line but need none of their own. Failure has ended the session. */
 RF_CHECK int release_hold(struct release *r, const void *bytes, size_t n, bool news);
-void release_count_row(struct release *r, uint64_t statement);
+void release_count_row(struct release *r);
 
-/* STATEMENT is over: its record says how. */
-RF_CHECK int release_outcome(struct release *r, uint64_t statement, const char *outcome);
+/* The statement is over: its record says how. */
+RF_CHECK int release_outcome(struct release *r, const char *outcome);
 
 /* Nothing more is coming right now: record what is held and send what is covered. */
 void release_kick(struct release *r);

@@ -40,8 +40,9 @@ struct service {
     uint8_t phase;                   /* enum service_phase */
     char status;                     /* of the last ReadyForQuery */
     bool pooled;                     /* transaction pooling */
-    uint32_t syncs;                  /* of those, for a Sync */
-    bool greeted, dirty, swallowing;
+    uint32_t syncs;                  /* of those, for a Sync behind the last Query */
+    bool unsynced;                   /* extended messages have gone out, and no Sync behind them */
+    bool greeted, dirty;
     bool dropping;                   /* the client's message goes nowhere */
     bool copy_in;                    /* the server is taking COPY data */
     uint8_t watched;                 /* enum message whose body is collected, or 0 */
@@ -58,6 +59,12 @@ static void say_code(struct service *v, enum err_code code, const char *line)
     struct err e;
     (void)err_set(&e, code, "%s", line);
     session_fatal(v->session, &e);
+}
+
+/* The client has gone in this very turn of the loop; what hangs on the session goes at its end. */
+static bool is_ending(const struct service *v)
+{
+    return v->session->state != SESSION_ADMISSION && v->session->state != SESSION_SERVICE;
 }
 
 static bool all_tracked(const struct settings *s)
@@ -119,6 +126,11 @@ static void prepare(struct service *v, struct backend *b)
 static void on_backend(struct pool_wait *w, struct backend *b, const struct err *why)
 {
     struct service *v = RF_OWNER(w, struct service, wait);
+    if (b != NULL && is_ending(v)) {
+        v->phase = SERVICE_DETACHED;
+        pool_return(b, BACKEND_CLEAN);
+        return;
+    }
     if (b == NULL) {
         v->phase = SERVICE_DETACHED;
         session_fatal(v->session, why);
@@ -131,6 +143,8 @@ static void on_backend(struct pool_wait *w, struct backend *b, const struct err 
 static void on_ran(struct backend *b, const struct err *why)
 {
     struct service *v = b->borrower;
+    if (is_ending(v))
+        return;
     if (why != NULL) {
         session_fatal(v->session, why);
     } else if (settings_adopt(&v->settings, &b->link.parameters) < 0) {
@@ -165,9 +179,11 @@ static void attach(struct service *v)
         v->phase = SERVICE_WAITING;
 }
 
+/* The server owes nothing, is in no transaction (an implicit one lasts until the Sync) and waits for
+   the beginning of a message. */
 static bool is_quiet(const struct service *v)
 {
-    return v->owed == 0 && v->status == 'I' && v->client_left == 0 &&
+    return v->owed == 0 && v->status == 'I' && v->client_left == 0 && !v->unsynced && !v->copy_in &&
            walk_at_boundary(&v->server);
 }
 
@@ -175,6 +191,10 @@ static void detach(struct service *v)
 {
     struct backend *b = v->backend;
     bool crowded = b->known_count > PREPARED_PER_SERVER_MAX;
+    if (v->expect.count > 0) { /* a quiet server owes nothing: client or server broke the rules */
+        expect_done(&v->expect);
+        v->dirty = true;
+    }
     v->backend = NULL;
     v->phase = SERVICE_DETACHED;
     stream_resume(&v->session->stream);
@@ -293,8 +313,8 @@ static int on_target(struct service *v, enum message m, struct rd body, struct w
     if (rc < 0)
         return rc;
     const struct prepared *p = target.kind == 'S' ? find_name(v, target.name) : NULL;
-    if (p != NULL && m == MESSAGE_CLOSE) {
-        /* other clients may still use it on this server */
+    if (m == MESSAGE_CLOSE && target.kind == 'S' && target.name[0] != '\0') {
+        /* never by its name: other clients may still use it on this server */
         prepared_names_drop(&v->names, &v->session->worker->prepared, target.name);
         frontend_write_target(w, 'C', 'S', "rf_none");
     } else if (p != NULL) {
@@ -396,6 +416,8 @@ static int note_passing(struct service *v, enum step step, enum message m)
     case STEP_QUERY:
     case STEP_CALL:
         v->owed++;
+        v->syncs = 0;
+        v->unsynced = false;
         atomic_fetch_add_explicit(&v->meter->statements, 1, memory_order_relaxed);
         return expect(v, EXPECT_QUERY, EXPECT_FORWARD, 0);
     case STEP_SYNC:
@@ -403,16 +425,24 @@ static int note_passing(struct service *v, enum step step, enum message m)
             return 0; /* ignored by the server, "55.2.6 COPY Operations" */
         v->owed++;
         v->syncs++;
+        v->unsynced = false;
         return expect(v, EXPECT_SYNC, EXPECT_FORWARD, 0);
     case STEP_COPY:
         if (m != MESSAGE_COPY_DATA)
             v->copy_in = false;
         return 0;
     case STEP_EXECUTE:
+        v->unsynced = true;
         atomic_fetch_add_explicit(&v->meter->statements, 1, memory_order_relaxed);
         return expect(v, EXPECT_EXECUTE, EXPECT_FORWARD, 0);
     case STEP_PARSE:
+        v->unsynced = true;
         return expect(v, EXPECT_PARSE, EXPECT_FORWARD, 0);
+    case STEP_BIND:
+    case STEP_DESCRIBE:
+    case STEP_CLOSE:
+        v->unsynced = true; /* here under session pooling only: nothing is expected in order */
+        return 0;
     default:
         return 0;
     }
@@ -482,6 +512,7 @@ static enum feed_result feed_message(struct service *v, struct feed *f, int *rc)
         v->client_left = length - 4;
         f->at += MESSAGE_HEADER_LEN;
     } else {
+        v->unsynced = true;
         *rc = rewrite(v, m, f, wanted, length - 4);
     }
     return *rc < 0 ? FEED_FAILED : FEED_ON;
@@ -563,6 +594,16 @@ void service_on_data(struct session *s, const uint8_t *bytes, size_t n)
     }
 }
 
+void service_resume(struct session *s)
+{
+    pump(s->service);
+}
+
+bool service_is_mid_message(const struct session *s)
+{
+    return !walk_at_boundary(&s->service->server);
+}
+
 void service_on_drained(struct session *s)
 {
     if (s->service->backend != NULL)
@@ -597,6 +638,8 @@ static bool on_watched(struct service *v, enum message m, const uint8_t *body, s
         v->status = (char)rd_u8(&r);
         if (v->owed > 0)
             v->owed--;
+        else
+            v->unsynced = false; /* a COPY failed before it read the Sync that was written off */
         if (v->syncs > v->owed)
             v->syncs = v->owed;
         return rd_done(&r);
@@ -625,6 +668,8 @@ static void on_skipped(const struct expect *e, void *arg)
     struct service *v = arg;
     if (e->kind == EXPECT_PARSE && e->reference != 0)
         prepared_unlearn(v->backend, e->reference); /* the server never got to it */
+    else if (e->kind == EXPECT_QUERY && v->owed > 0)
+        v->owed--;
 }
 
 /* What happens to message M under transaction pooling: forwarded, swallowed, or replaced. */
@@ -637,10 +682,12 @@ static enum expect_action judge(struct service *v, enum message m)
 }
 
 /* COPY FROM STDIN began. A Sync that the client has already sent behind its Execute is read as part
-   of the copy and never answered. */
+   of the copy and never answered; another one will follow the copy. */
 static void on_copy_in(struct service *v)
 {
     v->copy_in = true;
+    if (v->syncs > 0 && v->owed == v->syncs)
+        v->unsynced = true;
     v->owed -= v->syncs;
     v->syncs = 0;
     while (v->expect.count > 0) {
@@ -667,7 +714,6 @@ static void on_header(struct service *v, enum message m, const uint8_t **from,
 {
     static const uint8_t parse_complete[] = { '1', 0, 0, 0, 4 };
     enum expect_action action = v->pooled ? judge(v, m) : EXPECT_FORWARD;
-    v->swallowing = action != EXPECT_FORWARD;
     v->watched = watched_of(v, m);
     buf_done(&v->body);
     if (m == MESSAGE_COPY_IN)
@@ -676,7 +722,7 @@ static void on_header(struct service *v, enum message m, const uint8_t **from,
         v->copy_in = false;
     if (m == MESSAGE_DATA_ROW || m == MESSAGE_BACKEND_COPY_DATA)
         atomic_fetch_add_explicit(&v->meter->rows, 1, memory_order_relaxed);
-    if (v->swallowing) {
+    if (action != EXPECT_FORWARD) {
         if (head != NULL)
             to_client(v, *from, head);
         if (action == EXPECT_AS_PARSE)

@@ -25,6 +25,14 @@ enum { ENDING_MS = 2000, WORKER_SHIFT = 24, SLOT_MASK = (1 << WORKER_SHIFT) - 1 
 static void on_task(struct task *t)
 {
     struct session *s = RF_OWNER(t, struct session, task);
+    if (s->state == SESSION_SERVICE || s->state == SESSION_PERSON) {
+        /* greeted: the client may have gone on without waiting for it */
+        if (s->state == SESSION_SERVICE)
+            service_resume(s);
+        else
+            person_on_data(s);
+        return;
+    }
     person_end(s);
     service_end(s);
     login_free(s);
@@ -53,12 +61,33 @@ void session_close(struct session *s, const char *why)
     loop_task(s->worker->loop, &s->task);
 }
 
-/* Half-close and wait a little for the client to read: a close with unread bytes in the socket would
-   reset the connection and could take the message with it. */
-static void finish_writing(struct session *s)
+/* Give the client a little time to read what is on its way. */
+static void begin_ending(struct session *s)
 {
-    if (stream_queued(&s->stream) == 0)
-        (void)shutdown(s->stream.io.fd, SHUT_WR);
+    s->state = SESSION_ENDING;
+    loop_timer(s->worker->loop, &s->timer, ENDING_MS);
+    loop_task(s->worker->loop, &s->task);
+}
+
+void session_finish(struct session *s, const char *why)
+{
+    if (s->state == SESSION_CLOSED || s->state == SESSION_ENDING)
+        return;
+    log_debug("session_finished", "session=%u state=%s reason=\"%s\"", s->slot,
+              step_state_name(s->state), why);
+    begin_ending(s);
+    stream_finish(&s->stream);
+    stream_resume(&s->stream); /* to see the client's end */
+}
+
+/* May an ErrorResponse be written now? Not into a handshake, and not into the middle of a message,
+   where it would read as the rest of a row. */
+static bool can_talk(const struct session *s)
+{
+    return s->state == SESSION_TLS       ? false
+           : s->state == SESSION_SERVICE ? !service_is_mid_message(s)
+           : s->state == SESSION_PERSON  ? !person_is_mid_message(s)
+                                         : true;
 }
 
 void session_fatal(struct session *s, const struct err *e)
@@ -68,25 +97,25 @@ void session_fatal(struct session *s, const struct err *e)
         return;
     log_info("session_failed", "session=%u state=%s sqlstate=%s message=\"%s\" detail=\"%s\"",
              s->slot, step_state_name(s->state), err_state_of(e), e->line, e->detail);
-    bool can_talk = s->state != SESSION_TLS;
-    s->state = SESSION_ENDING;
-    loop_timer(s->worker->loop, &s->timer, ENDING_MS);
-    loop_task(s->worker->loop, &s->task);
+    bool talks = can_talk(s);
+    begin_ending(s);
     buf_init(&b, 4096);
     struct wr w = wr_to(&b);
     backend_write_error(&w, "FATAL", e, 0);
-    if (!can_talk || !wr_done(&w) || stream_write(&s->stream, buf_at(&b), buf_len(&b)) < 0)
+    if (!talks || !wr_done(&w) || stream_write(&s->stream, buf_at(&b), buf_len(&b)) < 0)
         session_close(s, "could not say why");
     else
-        finish_writing(s);
+        stream_finish(&s->stream);
     buf_done(&b);
     stream_resume(&s->stream); /* to see the client's end */
 }
 
 void session_write(struct session *s, const void *bytes, size_t n)
 {
-    if (s->state != SESSION_CLOSED)
-        RF_NEGLECT(stream_write(&s->stream, bytes, n)); /* a broken one ends by itself */
+    if (s->state == SESSION_CLOSED)
+        return;
+    s->active_ms = loop_now_ms(s->worker->loop);
+    RF_NEGLECT(stream_write(&s->stream, bytes, n)); /* a broken one ends by itself */
 }
 
 /* ---- events ---- */
@@ -129,8 +158,6 @@ static void on_drained(struct stream *stream)
         service_on_drained(s);
     else if (s->state == SESSION_PERSON)
         person_on_drained(s);
-    else if (s->state == SESSION_ENDING)
-        finish_writing(s);
 }
 
 static void on_connected(struct stream *stream)
@@ -277,11 +304,42 @@ static void write_parameters(struct wr *w, const struct settings *parameters,
     }
 }
 
+/* Would the newest policy decide the same? */
+static bool is_still_allowed(const struct session *s, struct err *err)
+{
+    const struct snapshot *now = s->worker->current;
+    const struct policy_actor *actor = policy_actor_find(now->policy, s->actor->name);
+    const struct snapshot_database *database =
+        snapshot_database_find(now, s->database->config->alias);
+    const struct session probe = { .snapshot = s->worker->current,
+                                   .actor = actor,
+                                   .database = database,
+                                   .address = s->address,
+                                   .local_address = s->local_address,
+                                   .is_unix = s->is_unix };
+    if (actor != NULL && actor->kind == s->actor->kind && database != NULL) {
+        struct decision d = login_decide(&probe);
+        if (d.verdict == VERDICT_ALLOW && d.room == s->decision.room &&
+            strcmp(d.place.code, s->decision.place.code) == 0)
+            return true;
+    }
+    (void)err_set(err, RF_EDENIED, "the policy no longer allows this session");
+    return false;
+}
+
 void session_greet(struct session *s, const struct settings *parameters,
                    const struct settings *overlay)
 {
     struct buf b;
-    struct backend_key key = { .pid = s->worker->child.index << WORKER_SHIFT | s->slot };
+    struct err e;
+    if (s->state != SESSION_ADMISSION)
+        return;
+    if (s->snapshot != s->worker->current && !is_still_allowed(s, &e)) {
+        session_fatal(s, &e);
+        return;
+    }
+    /* never zero: drivers take that for "no key" */
+    struct backend_key key = { .pid = s->worker->child.index << WORKER_SHIFT | (s->slot + 1) };
     key.secret_len = s->secret_len;
     memcpy(key.secret, s->secret, s->secret_len);
     buf_init(&b, 256 * 1024);
@@ -304,6 +362,8 @@ void session_greet(struct session *s, const struct settings *parameters,
     log_debug("session_open", "session=%u room=%s place=%s", s->slot,
               policy_room_name(s->decision.room), s->decision.place.code);
     stream_resume(&s->stream);
+    if (buf_len(&s->in) > 0)
+        loop_task(s->worker->loop, &s->task);
 }
 
 /* ---- records ---- */
@@ -352,7 +412,7 @@ int session_put_record(struct session *s, const struct record *record, uint64_t 
 
 void session_cancel(struct worker *w, uint32_t pid, const uint8_t *key, size_t key_len)
 {
-    uint32_t index = pid >> WORKER_SHIFT, slot = pid & SLOT_MASK;
+    uint32_t index = pid >> WORKER_SHIFT, slot = (pid & SLOT_MASK) - 1;
     if (index != w->child.index) {
         if (index < w->child.workers)
             worker_relay_cancel(w, index, pid, key, key_len);
@@ -370,26 +430,8 @@ void session_cancel(struct worker *w, uint32_t pid, const uint8_t *key, size_t k
 void session_reconsider(struct session *s)
 {
     struct err e;
-    if (s->state != SESSION_SERVICE && s->state != SESSION_PERSON)
-        return;
-    const struct snapshot *now = s->worker->current;
-    const struct policy_actor *actor = policy_actor_find(now->policy, s->actor->name);
-    const struct snapshot_database *database =
-        snapshot_database_find(now, s->database->config->alias);
-    struct session probe = { .snapshot = s->worker->current,
-                             .actor = actor,
-                             .database = database,
-                             .address = s->address,
-                             .local_address = s->local_address,
-                             .is_unix = s->is_unix };
-    if (actor != NULL && actor->kind == s->actor->kind && database != NULL) {
-        struct decision d = login_decide(&probe);
-        if (d.verdict == VERDICT_ALLOW && d.room == s->decision.room &&
-            strcmp(d.place.code, s->decision.place.code) == 0)
-            return;
-    }
-    (void)err_set(&e, RF_EDENIED, "the policy no longer allows this session");
-    session_fatal(s, &e);
+    if ((s->state == SESSION_SERVICE || s->state == SESSION_PERSON) && !is_still_allowed(s, &e))
+        session_fatal(s, &e);
 }
 
 void session_stop(struct session *s, bool now)

@@ -32,7 +32,7 @@ struct session {
     enum session_state state;
     struct timer timer;              /* the time limit of the current state */
     struct task task;                /* clearing up, from a fresh stack */
-    int64_t active_ms;               /* when the client last sent something */
+    int64_t active_ms;               /* when bytes last came from or went to the client */
     struct buf in;                   /* bytes received and not yet used */
     struct login *login;             /* until admitted */
     struct person *person;
@@ -60,10 +60,13 @@ void session_accept(struct worker *w, int fd, size_t listen_index);
    nothing at once: S and what hangs on it stay valid until the callbacks of this turn are over. */
 void session_fatal(struct session *s, const struct err *e);
 
+/* Everything has been said: close once it is out. */
+void session_finish(struct session *s, const char *why);
+
 /* Close the connection now. */
 void session_close(struct session *s, const char *why);
 
-/* Admission is over: AuthenticationOk, parameters, key, ReadyForQuery. OVERLAY replaces values. */
+/* Admission is over, unless the session is ending or a reload no longer allows it: AuthenticationOk, parameters, key, ReadyForQuery. OVERLAY replaces values. */
 void session_greet(struct session *s, const struct settings *parameters,
                    const struct settings *overlay);
 

@@ -1,11 +1,13 @@
 #include "gate/worker.h"
 
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <sodium.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/listener.h"
@@ -118,6 +120,24 @@ static void retire_snapshot(struct snapshot *s)
     snapshot_release(s);
 }
 
+/* Listeners are numbered by their configuration: the old one comes back with its own list. A socket
+   that was moved to the new list is still being listened to, under its old number. */
+static void restore_listeners(struct worker *w)
+{
+    struct child *c = &w->child;
+    struct child_retired *old = &c->retired;
+    for (size_t i = 0; i < c->listen_count; i++)
+        fd_close(&c->listen_fds[i]);
+    mem_free(c->listen_fds);
+    for (size_t i = 0; i < old->listen_count && i < w->listener_count; i++)
+        if (old->listen_fds[i] < 0 && w->listeners[i].io.fd >= 0)
+            old->listen_fds[i] = fcntl(w->listeners[i].io.fd, F_DUPFD_CLOEXEC, 0);
+    c->listen_fds = old->listen_fds;
+    c->listen_count = old->listen_count;
+    old->listen_fds = NULL;
+    old->listen_count = 0;
+}
+
 /* The child has swapped in what it was sent; make a generation of it. */
 static void on_config(struct worker *w, struct imsg *m)
 {
@@ -136,6 +156,7 @@ static void on_config(struct worker *w, struct imsg *m)
             policy_free(w->child.policy);
             w->child.config = old_config;
             w->child.policy = old_policy;
+            restore_listeners(w);
         }
     }
     if (rc == 0) {

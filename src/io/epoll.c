@@ -222,8 +222,8 @@ ssize_t io_send(struct io *io, const void *bytes, size_t len)
 
 int io_connect(struct io *io, const struct sockaddr *address, socklen_t len)
 {
-    if (connect(io->fd, address, len) < 0 && errno != EINPROGRESS && errno != EAGAIN)
-        return -errno;
+    if (connect(io->fd, address, len) < 0 && errno != EINPROGRESS)
+        return -errno; /* EAGAIN: a unix socket whose backlog is full, no attempt is under way */
     io->connecting = true; /* also when it is connected already: EPOLLOUT says so on the next turn */
     return update(io);
 }
@@ -269,8 +269,9 @@ static void on_accept_event(struct io *io)
     int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0)
         io->ops->on_accept(io, fd);
-    /* EAGAIN: another process was faster. EMFILE and the like: the connection waits in the backlog
-       until a descriptor is free; level-triggered readiness brings us back. */
+    else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        io->ops->on_accept(io, -errno); /* readiness is level-triggered: it would come at once again */
+    /* otherwise another process was faster, or the client has gone already */
 }
 
 static void dispatch(struct loop *l, int i)

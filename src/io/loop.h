@@ -29,7 +29,9 @@ struct io_ops {
     /* A send that io_send() did not finish: all LEN bytes are out (0), or -errno. */
     void (*on_sent)(struct io *io, int result);
     void (*on_connected)(struct io *io, int result); /* 0 or -errno */
-    void (*on_accept)(struct io *io, int fd);        /* the owner of FD is now the callee */
+    /* The owner of FD is now the callee. Negative: -errno, there is no descriptor or no memory for it,
+       and the connection waits; the callee stops accepting for a while. */
+    void (*on_accept)(struct io *io, int fd);
     /* The socket has a message to be taken with a call of the owner's own (descriptors in
        ancillary data); used by io_watch() alone. */
     void (*on_readable)(struct io *io);

@@ -38,7 +38,7 @@ static void on_task(struct task *t)
         pump_tls(s);
 }
 
-static void break_off(struct stream *s)
+void stream_break(struct stream *s)
 {
     s->dead = true;
     loop_task(s->io.loop, &s->task);
@@ -86,7 +86,7 @@ static int push(struct stream *s)
         return 0;
     ssize_t n = io_send(&s->io, buf_at(&s->queue), len);
     if (n < 0) {
-        break_off(s);
+        stream_break(s);
         return -RF_EIO;
     }
     if (n > 0)
@@ -98,11 +98,15 @@ static void on_sent(struct io *io, int result)
 {
     struct stream *s = RF_OWNER(io, struct stream, io);
     if (result < 0) {
-        break_off(s);
+        stream_break(s);
         return;
     }
     buf_consume(&s->queue, buf_len(&s->queue));
-    if (push(s) == 0 && stream_queued(s) == 0 && s->ops->on_drained != NULL)
+    if (push(s) < 0 || stream_queued(s) > 0)
+        return;
+    if (s->finishing)
+        (void)shutdown(s->io.fd, SHUT_WR); /* a broken connection says so by itself */
+    if (s->ops->on_drained != NULL)
         s->ops->on_drained(s);
 }
 
@@ -114,7 +118,7 @@ static int send_bytes(struct stream *s, const uint8_t *bytes, size_t n)
     if (!s->io.sending && !s->io.connecting && stream_queued(s) == 0) {
         ssize_t sent = io_send_now(&s->io, bytes, n);
         if (sent < 0) {
-            break_off(s);
+            stream_break(s);
             return -RF_EIO;
         }
         bytes += sent;
@@ -124,7 +128,7 @@ static int send_bytes(struct stream *s, const uint8_t *bytes, size_t n)
     }
     int rc = buf_append(s->io.sending ? &s->behind : &s->queue, bytes, n);
     if (rc < 0) {
-        break_off(s);
+        stream_break(s);
         return rc;
     }
     return push(s);
@@ -162,7 +166,7 @@ void stream_open(struct stream *s, int fd)
 {
     io_open(&s->io, fd);
     if (io_recv_start(&s->io) < 0)
-        break_off(s);
+        stream_break(s);
 }
 
 int stream_connect(struct stream *s, int fd, const struct sockaddr *a, socklen_t len)
@@ -174,8 +178,9 @@ int stream_connect(struct stream *s, int fd, const struct sockaddr *a, socklen_t
 void stream_close(struct stream *s)
 {
     loop_task_cancel(s->io.loop, &s->task);
-    if (s->io.fd >= 0 && s->tls != NULL && s->tls->established && !s->dead) {
+    if (s->io.fd >= 0 && s->tls != NULL && s->tls->established && !s->dead && !s->finishing) {
         (void)SSL_shutdown(s->tls->ssl); /* a close_notify, if the socket takes it at once */
+        ERR_clear_error();
         (void)flush_tls(s);
         loop_task_cancel(s->io.loop, &s->task);
     }
@@ -188,6 +193,21 @@ void stream_close(struct stream *s)
         s->tls = NULL;
     }
     s->ended = s->dead = true;
+}
+
+void stream_finish(struct stream *s)
+{
+    if (s->dead || s->finishing || s->io.fd < 0)
+        return;
+    s->finishing = true;
+    if (s->tls != NULL && s->tls->established) {
+        (void)SSL_shutdown(s->tls->ssl); /* our half: the peer's need not be waited for */
+        ERR_clear_error();
+        if (flush_tls(s) < 0)
+            return;
+    }
+    if (stream_queued(s) == 0)
+        (void)shutdown(s->io.fd, SHUT_WR); /* likewise */
 }
 
 size_t stream_queued(const struct stream *s)
@@ -205,7 +225,7 @@ int stream_write(struct stream *s, const void *bytes, size_t n)
         size_t written = 0;
         if (SSL_write_ex(s->tls->ssl, at, part, &written) != 1 || written == 0) {
             ERR_clear_error();
-            break_off(s);
+            stream_break(s);
             return -RF_EIO;
         }
         at += written;
@@ -236,7 +256,7 @@ void stream_resume(struct stream *s)
     if (s->ended || s->io.fd < 0)
         return;
     if (io_recv_start(&s->io) < 0) {
-        break_off(s);
+        stream_break(s);
         return;
     }
     if (s->tls != NULL)
@@ -276,7 +296,7 @@ static bool handshake(struct stream *s)
     return false;
 }
 
-/* Read clear bytes out of what has arrived, until there is no more or the owner has had enough. */
+/* Read clear bytes out of what has arrived: one record, then the next from a fresh stack. */
 static void pump_tls(struct stream *s)
 {
     uint8_t clear[TLS_RECORD_MAX];
@@ -290,7 +310,7 @@ static void pump_tls(struct stream *s)
         s->ops->on_connected(s);
         return;
     }
-    while (!s->paused) {
+    if (!s->paused) {
         size_t n = 0;
         ERR_clear_error();
         if (SSL_read_ex(t->ssl, clear, sizeof(clear), &n) == 1) {
@@ -305,7 +325,6 @@ static void pump_tls(struct stream *s)
             (void)flush_tls(s); /* key updates and the like */
         else
             end(s, why == SSL_ERROR_ZERO_RETURN ? "peer closed the connection" : "TLS failed");
-        return;
     }
 }
 

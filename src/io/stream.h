@@ -33,6 +33,7 @@ struct stream {
     struct buf behind;        /* written meanwhile */
     struct task task;
     bool paused, ended, dead;
+    bool finishing;           /* stream_finish(): shut down when the queue is empty */
 };
 
 void stream_init(struct stream *s, struct loop *l, const struct stream_ops *ops);
@@ -43,6 +44,14 @@ void stream_close(struct stream *s);          /* at once; frees everything; harm
 /* 0, or negative when the connection is beyond repair (on_end follows on the next turn). */
 RF_CHECK int stream_write(struct stream *s, const void *bytes, size_t n);
 size_t stream_queued(const struct stream *s);
+
+/* Nothing more will be written: once the queue is out, tell the peer (TLS: close_notify first) and
+   go on receiving. A close with unread bytes in the socket would reset the connection, and could
+   take the last words with it. */
+void stream_finish(struct stream *s);
+
+/* The connection is of no use any more: on_end follows from a fresh stack. */
+void stream_break(struct stream *s);
 
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);

@@ -54,7 +54,6 @@ static int context_new(const SSL_METHOD *method, struct tls_context **ret, struc
     struct tls_context *c = mem_zalloc(1, sizeof(*c));
     if (c == NULL)
         return err_set(err, RF_ENOMEM, "out of memory for a TLS context");
-    c->references = 1;
     c->ctx = SSL_CTX_new(method);
     if (c->ctx == NULL || SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION) != 1) {
         tls_context_free(c);
@@ -122,16 +121,9 @@ int tls_client_new(const char *ca, const char *certificate, const char *key,
     return 0;
 }
 
-struct tls_context *tls_context_share(struct tls_context *c)
-{
-    if (c != NULL)
-        c->references++;
-    return c;
-}
-
 void tls_context_free(struct tls_context *c)
 {
-    if (c == NULL || --c->references > 0)
+    if (c == NULL)
         return;
     SSL_CTX_free(c->ctx);
     mem_free(c);

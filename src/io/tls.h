@@ -16,8 +16,7 @@ RF_CHECK int tls_server_new(const char *certificate, const char *key, const char
 RF_CHECK int tls_client_new(const char *ca, const char *certificate, const char *key,
                             struct tls_context **ret, struct err *err);
 
-/* Reference-counted: a reload leaves running handshakes their context. */
-struct tls_context *tls_context_share(struct tls_context *c);
+/* Connections that have begun keep what they need of it: a reload may free it at any time. */
 void tls_context_free(struct tls_context *c);
 
 #endif

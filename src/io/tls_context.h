@@ -8,7 +8,6 @@
 
 struct tls_context {
     SSL_CTX *ctx;
-    unsigned references;
     bool verifies; /* client side: the server must prove its name */
 };
 

@@ -10,17 +10,6 @@ void backend_write_auth(struct wr *w, enum backend_auth code, const void *data, 
     wr_close(w);
 }
 
-void backend_write_auth_mechanisms(struct wr *w, bool with_plus)
-{
-    wr_open(w, 'R');
-    wr_u32(w, BACKEND_AUTH_SASL);
-    if (with_plus)
-        wr_cstr(w, "SCRAM-SHA-256-PLUS");
-    wr_cstr(w, "SCRAM-SHA-256");
-    wr_u8(w, 0);
-    wr_close(w);
-}
-
 void backend_write_parameter(struct wr *w, const char *name, const char *value)
 {
     wr_open(w, 'S');
@@ -79,17 +68,6 @@ void backend_write_error(struct wr *w, const char *severity, const struct err *e
             digits[--at] = (char)('0' + v % 10);
         field(w, 'P', digits + at);
     }
-    wr_u8(w, 0);
-    wr_close(w);
-}
-
-void backend_write_notice(struct wr *w, const char *sqlstate, const char *text)
-{
-    wr_open(w, 'N');
-    field(w, 'S', "NOTICE");
-    field(w, 'V', "NOTICE");
-    field(w, 'C', sqlstate);
-    field(w, 'M', text);
     wr_u8(w, 0);
     wr_close(w);
 }

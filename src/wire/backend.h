@@ -32,7 +32,6 @@ struct backend_error {
 };
 
 void backend_write_auth(struct wr *w, enum backend_auth code, const void *data, size_t len);
-void backend_write_auth_mechanisms(struct wr *w, bool with_plus);
 void backend_write_parameter(struct wr *w, const char *name, const char *value);
 void backend_write_key(struct wr *w, const struct backend_key *key);
 void backend_write_ready(struct wr *w, char status);
@@ -42,7 +41,6 @@ void backend_write_negotiate(struct wr *w, uint16_t minor, const char *const *un
 /* An ErrorResponse from E (line and hint; never detail). POSITION in characters, 0: none. */
 void backend_write_error(struct wr *w, const char *severity, const struct err *e,
                          uint32_t position);
-void backend_write_notice(struct wr *w, const char *sqlstate, const char *text);
 
 RF_CHECK int backend_read_error(struct rd body, struct backend_error *ret);
 RF_CHECK int backend_read_parameter(struct rd body, const char **ret_name, const char **ret_value);

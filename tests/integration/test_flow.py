@@ -1,6 +1,7 @@
 """Much data, few bytes held: big results and copies in constant memory, big rows, clients that do
 not read."""
 
+import resource
 import struct
 import threading
 import time
@@ -15,13 +16,13 @@ MEGABYTE = 1 << 20
 
 
 def private_bytes(pids):
-    """Memory that is these processes' own, without what they share with the binary's pages."""
+    """Memory that is these processes' own. Their smaps are for root alone (they are not dumpable),
+    so it is what is resident and not shared with a file."""
     total = 0
     for pid in pids:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith(("Private_Dirty:", "Private_Clean:")):
-                    total += int(line.split()[1]) * 1024
+        with open(f"/proc/{pid}/statm", encoding="ascii") as line:
+            _, resident, shared = (int(word) for word in line.read().split()[:3])
+            total += (resident - shared) * resource.getpagesize()
     return total
 
 
@@ -30,6 +31,8 @@ class Watch(threading.Thread):
 
     def __init__(self, gateway):
         super().__init__(daemon=True)
+        # a sanitiser keeps freed blocks for a while, and shadows of all
+        self.limit = 24 * MEGABYTE * (1 if gateway.slow == 1 else 4)
         self.pids = gateway.pids("worker")
         assert self.pids, "no process is titled as a worker"
         self.before = self.most = private_bytes(self.pids)
@@ -76,7 +79,7 @@ def test_copy_out_in_constant_memory(gateway, amount, warm):
             for data in copy:
                 seen += len(data)
     assert seen == rows * 1000
-    assert watch.grown < 24 * MEGABYTE, f"{watch.grown} bytes more for {seen}"
+    assert watch.grown < watch.limit, f"{watch.grown} bytes more for {seen}"
 
 
 def test_copy_in_in_constant_memory(gateway, amount, warm):
@@ -88,7 +91,7 @@ def test_copy_in_in_constant_memory(gateway, amount, warm):
         count = connection.execute("select count(*) from scratch").fetchone()[0]
         connection.rollback()
     assert count == amount // len(block) * 500
-    assert watch.grown < 24 * MEGABYTE, f"{watch.grown} bytes more"
+    assert watch.grown < watch.limit, f"{watch.grown} bytes more"
 
 
 @pytest.mark.parametrize("actor", ["app_us", "us_analyst"])
@@ -104,7 +107,7 @@ def test_a_large_result_in_constant_memory(gateway, amount, warm, actor):
             if kind == "Z":
                 break
     assert seen == rows
-    assert watch.grown < 24 * MEGABYTE, f"{watch.grown} bytes more"
+    assert watch.grown < watch.limit, f"{watch.grown} bytes more"
 
 
 @pytest.mark.parametrize("actor", ["app_us", "us_analyst"])
@@ -112,14 +115,14 @@ def test_one_row_of_fifty_megabytes(gateway, warm, actor):
     with gateway.connect(actor) as connection, Watch(gateway) as watch:
         value = connection.execute("select repeat('z', 50000000)").fetchone()[0]
     assert len(value) == 50_000_000 and value.strip("z") == ""
-    assert watch.grown < 24 * MEGABYTE, f"{watch.grown} bytes more"
+    assert watch.grown < watch.limit, f"{watch.grown} bytes more"
 
 
 def test_one_parameter_of_fifty_megabytes(gateway, warm):
     with gateway.connect("app_us") as connection, Watch(gateway) as watch:
         length = connection.execute("select length(%s::text)", ("z" * 50_000_000,)).fetchone()[0]
     assert length == 50_000_000
-    assert watch.grown < 24 * MEGABYTE, f"{watch.grown} bytes more"
+    assert watch.grown < watch.limit, f"{watch.grown} bytes more"
 
 
 @pytest.mark.parametrize("actor", ["app_us", "us_analyst"])
@@ -136,7 +139,7 @@ def test_a_client_that_does_not_read_holds_back_the_server_not_the_others(gatewa
         for _ in range(10_000):  # it reads on, and gets its rows
             kinds.add(deaf.receive()[0])
         assert kinds == {"T", "D"}
-    assert watch.grown < 24 * MEGABYTE, f"{watch.grown} bytes more"
+    assert watch.grown < watch.limit, f"{watch.grown} bytes more"
 
 
 def test_a_client_that_never_stops_sending_is_held_back(gateway, warm):
@@ -152,7 +155,7 @@ def test_a_client_that_never_stops_sending_is_held_back(gateway, warm):
         with pytest.raises(TimeoutError):
             for _ in range(2000):
                 wire.send_bytes(block)
-    assert watch.grown < 24 * MEGABYTE, f"{watch.grown} bytes more"
+    assert watch.grown < watch.limit, f"{watch.grown} bytes more"
 
 
 def test_a_client_that_dies_in_the_middle_frees_its_server(gateway, pair, warm):
@@ -194,4 +197,4 @@ def test_many_small_statements_leave_nothing_behind(gateway, warm):
     some(50)
     with Watch(gateway) as watch:
         some(500)
-    assert watch.grown < 2 * MEGABYTE
+    assert watch.grown < watch.limit / 12, f"{watch.grown} bytes more"

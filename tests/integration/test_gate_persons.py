@@ -1,11 +1,11 @@
 """Persons who try to have rows recorded under another text, and answers that end halfway."""
 
+import ssl
 import struct
 
 import psycopg
-import pytest
 
-from gateway import client_name
+from gateway import client_name, password_of
 from waiting import wait_until
 from wire import ServerError, cstr
 
@@ -46,6 +46,38 @@ def test_a_failed_parse_does_not_rename_a_statement(gateway):
         assert "E" in [kind for kind, _ in wire.sync()]
         assert len(run(wire, "s")) == 40
     assert statement_of_rows(gateway, client) == {many: 40}
+
+
+def test_what_a_name_means_is_settled_before_it_is_used(gateway):
+    """All in one piece: the Bind is sent before the server has refused the second Parse."""
+    many = "select generate_series(1, 44)"
+    with gateway.login(PERSON) as wire:
+        client = client_name(wire)
+        parse(wire, "s", many)
+        wire.sync()
+        packet = b""
+        for kind, body in (("P", cstr("s") + cstr("select 1") + b"\0\0"), ("S", b""),
+                           ("B", cstr("") + cstr("s") + b"\0" * 6), ("E", b"\0" * 5), ("S", b"")):
+            packet += kind.encode() + struct.pack("!I", len(body) + 4) + body
+        wire.send_bytes(packet)
+        assert "E" in [kind for kind, _ in wire.until_ready()]
+        assert len(wire.result()) == 44
+    assert statement_of_rows(gateway, client) == {many: 44}
+
+
+def test_names_count_to_63_bytes(gateway):
+    """The server cuts the names, so these are one and the same."""
+    many = "select generate_series(1, 45)"
+    stem = "n" * 63
+    with gateway.login(PERSON) as wire:
+        client = client_name(wire)
+        parse(wire, stem + "a", "select 1")
+        wire.sync()
+        wire.send("C", b"S" + cstr(stem + "b"))
+        parse(wire, stem + "c", many)
+        wire.sync()
+        assert len(run(wire, stem + "a")) == 45
+    assert statement_of_rows(gateway, client) == {many: 45}
 
 
 def test_a_skipped_close_does_not_hide_a_statement(gateway):
@@ -119,10 +151,19 @@ def test_a_client_may_have_many_statements(gateway):
             assert run(wire, f"s{number}") == [[str(number).encode()]]
 
 
-@pytest.mark.parametrize("tls", [True, False])
-def test_the_last_words_of_the_server_arrive(gateway, pair, tls):
-    """… and the end is announced: a client under TLS can tell it from a cut."""
-    with gateway.login(PERSON, tls=tls) as wire:
+def strict_tls(gateway, actor):
+    """A client that takes an end without close_notify for an attack, as most libraries do."""
+    wire = gateway.wire(tls=False)
+    assert wire.ask_tls() == b"S"
+    context = ssl.create_default_context(cafile=gateway.ca)
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    wire.socket = context.wrap_socket(wire.socket, server_hostname="localhost",
+                                      suppress_ragged_eofs=False)
+    return wire.login(actor, password_of(actor), "us-virginia")
+
+
+def test_the_last_words_of_the_server_arrive(gateway, pair):
+    with strict_tls(gateway, PERSON) as wire:
         pid = int(wire.query("select pg_backend_pid()")[0][0])
         with psycopg.connect(pair.standby.dsn(), autocommit=True) as admin:
             admin.execute("select pg_terminate_backend(%s)", (pid,))
@@ -132,7 +173,7 @@ def test_the_last_words_of_the_server_arrive(gateway, pair, tls):
 
 
 def test_an_error_text_ends_a_tls_session_properly(gateway):
-    with gateway.login("app_us") as wire:
+    with strict_tls(gateway, "app_us") as wire:
         wire.send("Y", b"what is this")
         assert wire.receive_answer()[0] == "E"
         assert wire.socket.recv(1) == b""

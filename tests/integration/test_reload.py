@@ -66,11 +66,15 @@ def test_check_lists_every_mistake_with_its_line(new_gateway):
             f"line {line} ({seen}) is not among:\n{said}"
 
 
-@pytest.mark.parametrize("text", ["", "{", "- a\n- b\n", "\0\1\2", "a: &x [*x]\n", "a: b: c\n",
-                                  "version: 99\n", "x" * 100000, "[" * 5000])
-def test_no_file_is_too_odd_for_check(new_gateway, text):
+ODD = {"blank": " ", "open": "{", "list": "- a\n- b\n", "control": "\0\1\2", "alias": "a: &x [*x]\n",
+       "nested colon": "a: b: c\n", "version": "version: 99\n", "long": "x" * 100000,
+       "deep": "[" * 5000}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_no_file_is_too_odd_for_check(new_gateway, name):
     gateway = new_gateway(start=False)
-    gateway.write_policy(text or " ")
+    gateway.write_policy(ODD[name])
     done = gateway.command("check")
     assert done.returncode in (2, 3)
     assert done.stderr or done.stdout

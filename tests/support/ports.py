@@ -1,11 +1,11 @@
-"""Free TCP ports, locked so that two test runs on one machine do not take the same one."""
+"""Free TCP ports, locked so that two test runs of one user do not take the same one."""
 
 import fcntl
 import os
 import random
 import socket
 
-LOCKS = "/tmp/ringfence-ports"
+LOCKS = f"/tmp/ringfence-ports-{os.getuid()}"
 held = []
 
 
@@ -25,10 +25,7 @@ def free_port():
     os.makedirs(LOCKS, exist_ok=True)
     for _ in range(1000):
         port = random.randrange(20000, 32000)
-        try:
-            lock = os.open(f"{LOCKS}/{port}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except PermissionError:
-            continue
+        lock = os.open(f"{LOCKS}/{port}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gate/expect.h"
+#include "gate/names.h"
 #include "gate/parameters.h"
 #include "gate/pool.h"
 #include "gate/prepared.h"
@@ -120,6 +121,84 @@ static void an_error_skips_to_the_sync_and_no_further(void **state)
     assert_int_equal(q.count, 4);
     assert_int_equal(expect_front(&q)->reference, 2);
     expect_done(&q);
+}
+
+static void a_query_behind_an_error_is_skipped_with_the_rest(void **state)
+{
+    struct expect_queue q = { 0 };
+    (void)state;
+    assert_int_equal(expect_push(&q, EXPECT_PARSE, EXPECT_FORWARD, 1), 0);
+    assert_int_equal(expect_push(&q, EXPECT_QUERY, EXPECT_FORWARD, 2), 0);
+    assert_int_equal(expect_push(&q, EXPECT_SYNC, EXPECT_FORWARD, 3), 0);
+    assert_int_equal(expect_push(&q, EXPECT_QUERY, EXPECT_FORWARD, 4), 0);
+    assert_int_equal(expect_push(&q, EXPECT_QUERY, EXPECT_FORWARD, 5), 0);
+    assert_int_equal(expect_answer(&q, MESSAGE_ERROR_RESPONSE, NULL, NULL).reference, 1);
+    skipped_count = 0;
+    struct expect e = expect_answer(&q, MESSAGE_READY_FOR_QUERY, count_skipped, NULL);
+    assert_int_equal(e.reference, 3);
+    assert_int_equal(skipped_count, 2);
+    /* an error of a simple query ends with its own ReadyForQuery */
+    assert_int_equal(expect_answer(&q, MESSAGE_ERROR_RESPONSE, NULL, NULL).reference, 4);
+    assert_int_equal(expect_answer(&q, MESSAGE_READY_FOR_QUERY, NULL, NULL).reference, 4);
+    assert_int_equal(q.count, 1);
+    expect_done(&q);
+}
+
+static void a_name_means_what_the_server_took_last(void **state)
+{
+    struct names n = { 0 };
+    (void)state;
+    assert_int_equal(names_add(&n, "s", 1, "one", 3, NULL, NULL), 0);
+    names_confirm(&n, 1);
+    assert_int_equal(names_add(&n, "s", 2, "two", 3, NULL, NULL), 0);
+    assert_int_equal(names_find(&n, "s")->number, 2);
+    assert_false(names_is_open(&n, "s", 1)); /* no Sync behind it yet */
+    assert_true(names_is_open(&n, "s", 2));
+    names_remove(&n, 2); /* refused */
+    assert_int_equal(names_find(&n, "s")->number, 1);
+    assert_int_equal(names_add(&n, "s", 3, "three", 5, NULL, NULL), 0);
+    names_confirm(&n, 3);
+    assert_int_equal(n.count, 1);
+    assert_int_equal(n.bytes, 5);
+    assert_int_equal(names_find(&n, "s")->number, 3);
+    assert_false(names_is_open(&n, "s", 9));
+    assert_null(names_find(&n, "t"));
+    names_done(&n);
+}
+
+static void names_are_cut_as_the_server_cuts_them(void **state)
+{
+    struct names n = { 0 };
+    char one[80], other[80];
+    (void)state;
+    memset(one, 'n', sizeof(one));
+    memset(other, 'n', sizeof(other));
+    one[NAMES_LEN] = 'a';
+    other[NAMES_LEN] = 'b';
+    one[70] = other[70] = '\0';
+    assert_int_equal(names_add(&n, one, 1, "one", 3, NULL, NULL), 0);
+    assert_non_null(names_find(&n, other));
+    other[NAMES_LEN - 1] = 'x';
+    assert_null(names_find(&n, other));
+    names_done(&n);
+}
+
+static void the_least_used_name_makes_room(void **state)
+{
+    struct names n = { 0 };
+    char name[16];
+    (void)state;
+    for (unsigned i = 0; i < NAMES_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "s%u", i);
+        assert_int_equal(names_add(&n, name, i + 1, "x", 1, NULL, NULL), 0);
+    }
+    assert_null(names_excess(&n));
+    assert_non_null(names_find(&n, "s0")); /* used just now */
+    assert_int_equal(names_add(&n, "more", NAMES_MAX + 1, "x", 1, NULL, NULL), 0);
+    assert_string_equal(names_excess(&n)->name, "s1");
+    names_end_until(&n, NAMES_MAX);
+    assert_int_equal(n.count, 1);
+    names_done(&n);
 }
 
 static void the_queue_of_requests_has_a_ceiling(void **state)
@@ -247,6 +326,10 @@ int main(void)
         cmocka_unit_test(every_state_knows_what_to_do_with_every_message),
         cmocka_unit_test(answers_find_the_request_they_belong_to),
         cmocka_unit_test(an_error_skips_to_the_sync_and_no_further),
+        cmocka_unit_test(a_query_behind_an_error_is_skipped_with_the_rest),
+        cmocka_unit_test(a_name_means_what_the_server_took_last),
+        cmocka_unit_test(names_are_cut_as_the_server_cuts_them),
+        cmocka_unit_test(the_least_used_name_makes_room),
         cmocka_unit_test(the_queue_of_requests_has_a_ceiling),
         cmocka_unit_test(only_differing_parameters_are_set),
         cmocka_unit_test(equal_texts_share_one_statement),

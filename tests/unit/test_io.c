@@ -4,6 +4,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <sys/resource.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -163,12 +166,60 @@ static void writing_to_a_dead_peer_ends_the_stream_once(void **state)
     loop_free(loop);
 }
 
+static int accepted;
+
+static void on_accept(struct io *io, int fd)
+{
+    accepted = fd;
+    if (fd < 0)
+        io_accept_stop(io);
+}
+
+static const struct io_ops accept_ops = { .on_accept = on_accept };
+
+/* Readiness is level-triggered: a loop that goes on trying spins until somebody closes something. */
+static void accepting_without_descriptors_is_told_once(void **state)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001) };
+    socklen_t len = sizeof(address);
+    struct loop *loop = NULL;
+    struct rlimit before, tight;
+    struct io io;
+    (void)state;
+    assert_int_equal(loop_new(&loop, NULL), 0);
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listening, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(listening, 5), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &len), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
+    io_init(&io, loop, &accept_ops);
+    io_open(&io, listening);
+    assert_int_equal(io_accept_start(&io), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    accepted = 0;
+    assert_int_equal(loop_turn(loop, NULL), 0);
+    assert_int_equal(accepted, -EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(io_accept_start(&io), 0);
+    assert_int_equal(loop_turn(loop, NULL), 0);
+    assert_true(accepted >= 0);
+    (void)close(accepted);
+    (void)close(client);
+    io_close(&io);
+    loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_come_in_order_whatever_is_moved_or_removed),
         cmocka_unit_test(a_slow_receiver_loses_nothing),
         cmocka_unit_test(writing_to_a_dead_peer_ends_the_stream_once),
+        cmocka_unit_test(accepting_without_descriptors_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
