@@ -232,6 +232,15 @@ static int remember(struct person *p, const char *name, uint64_t number,
     return rc;
 }
 
+/* DECLARE may give a cursor the name of a portal that SQL has ended meanwhile (CLOSE, ROLLBACK TO),
+   and nothing on the wire says which name: what is executed by a name afterwards gets a record of its
+   own, by that name. */
+static void forget_portals(struct person *p, const char *kind)
+{
+    if (strcmp(kind, "DeclareCursorStmt") == 0)
+        names_end_until(&p->portals, (uint32_t)p->statements);
+}
+
 static int forward_statement(struct person *p, const char *sql, const struct guard_statement *s,
                              char *scratch)
 {
@@ -243,6 +252,7 @@ static int forward_statement(struct person *p, const char *sql, const struct gua
     uint64_t number = record_statement(p, &what);
     if (number == 0)
         return -RF_EUNAVAIL;
+    forget_portals(p, s->kind);
     int rc = remember(p, "", number, &what);
     if (rc == 0)
         rc = names_add(&p->portals, "", number, NULL, 0, NULL, NULL);
@@ -345,11 +355,13 @@ static void on_bind(struct person *p, const uint8_t *message, size_t n, struct r
                                      .kind = prepared->kind,
                                      .relations = prepared->relations,
                                      .fingerprint = prepared->fingerprint };
+    struct name facts = { .number = 0 };
+    (void)snprintf(facts.kind, sizeof(facts.kind), "%s", prepared->kind);
     uint64_t number = record_statement(p, &what);
     explicit_bzero(parameters, sizeof(parameters));
     if (number == 0)
         return;
-    if (names_add(&p->portals, bind.portal, number, NULL, 0, NULL, NULL) < 0)
+    if (names_add(&p->portals, bind.portal, number, NULL, 0, &facts, NULL) < 0)
         fail_memory(p);
     else if (expect(p, EXPECT_BIND, EXPECT_FORWARD, number) == 0)
         RF_NEGLECT(to_server(p, message, n)); /* a broken link ends by itself */
@@ -371,6 +383,11 @@ static void on_execute(struct person *p, const uint8_t *message, size_t n, struc
     }
     const struct name *portal = names_find(&p->portals, execute.portal);
     uint64_t number = portal != NULL ? portal->number : record_execute(p, execute.portal);
+    if (portal != NULL) {
+        char kind[sizeof(portal->kind)];
+        memcpy(kind, portal->kind, sizeof(kind)); /* the entry itself may be forgotten */
+        forget_portals(p, kind);
+    }
     if (number > 0 && expect(p, EXPECT_EXECUTE, EXPECT_FORWARD, number) == 0)
         RF_NEGLECT(to_server(p, message, n)); /* a broken link ends by itself */
 }

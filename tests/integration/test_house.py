@@ -183,7 +183,7 @@ def test_packages_cover_the_programs_that_are_called():
             path = name if name.startswith("/") else subprocess.run(
                 ["sh", "-c", f"command -v {name}"], stdout=subprocess.PIPE, text=True,
                 check=False).stdout.strip()
-            if path:
+            if path and os.path.exists(path):  # a bench machine has more than a test machine
                 assert owner(path) in listed, f"{name} is in {owner(path)}"
 
 
