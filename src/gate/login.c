@@ -11,7 +11,7 @@
 #include "wire/backend.h"
 #include "wire/frontend.h"
 
-enum { TLS_RECORD_HANDSHAKE = 0x16, ADMISSION_TICK_MS = 50 };
+enum { TLS_RECORD_HANDSHAKE = 0x16, ADMISSION_TICK_MS = 50, LOGINS_MIN = 64 };
 
 static void refuse(struct session *s, const struct err *e)
 {
@@ -255,7 +255,7 @@ static bool refuse_early(struct session *s)
     } else if (l->startup.replication) {
         (void)err_set(&e, RF_EUNSUPP, "replication connections are not served");
         err_hint(&e, "connect to the region's database from its own hosts");
-    } else if ((int64_t)s->worker->session_count > c->max_clients) {
+    } else if ((int64_t)(s->worker->session_count - s->worker->login_count) >= c->max_clients) {
         (void)err_set(&e, RF_ETOOMANY, "too many clients");
     } else if (!s->is_unix && !throttle_allows(s->worker->throttle, &s->address,
                                                loop_now_ms(s->worker->loop))) {
@@ -435,12 +435,56 @@ void login_on_tls(struct session *s)
     s->state = SESSION_STARTUP;
 }
 
+/* Half of what may be logged in: enough for any rush, and little enough to keep in memory. */
+static uint32_t unfinished_max(const struct worker *w)
+{
+    return (uint32_t)(w->current->config->max_clients / 2) + LOGINS_MIN;
+}
+
+void login_begin(struct session *s)
+{
+    struct worker *w = s->worker;
+    s->login = mem_zalloc(1, sizeof(*s->login));
+    if (s->login == NULL) {
+        session_close(s, "no memory for a login");
+        return;
+    }
+    s->login_before = w->last_login;
+    if (w->last_login != NULL)
+        w->last_login->login_next = s;
+    else
+        w->first_login = s;
+    w->last_login = s;
+    if (++w->login_count > unfinished_max(w)) {
+        struct session *oldest = w->first_login;
+        while (oldest->state == SESSION_ADMISSION || oldest->state == SESSION_CLOSED)
+            oldest = oldest->login_next; /* known by name, or gone already; S itself is neither */
+        session_close(oldest, "too many unfinished logins");
+    }
+}
+
+static void leave_list(struct session *s)
+{
+    struct worker *w = s->worker;
+    if (s->login_before != NULL)
+        s->login_before->login_next = s->login_next;
+    else
+        w->first_login = s->login_next;
+    if (s->login_next != NULL)
+        s->login_next->login_before = s->login_before;
+    else
+        w->last_login = s->login_before;
+    s->login_next = s->login_before = NULL;
+    w->login_count--;
+}
+
 void login_free(struct session *s)
 {
     struct login *l = s->login;
     if (l == NULL)
         return;
     s->login = NULL;
+    leave_list(s);
     scram_server_free(l->scram);
     mem_free_secret(l, sizeof(*l));
 }

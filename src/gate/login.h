@@ -17,6 +17,9 @@ struct login {
     int64_t admission_until_ms;
 };
 
+/* S has been accepted. Where too many logins are unfinished, the oldest of them makes room: an honest
+   one takes a fraction of a second and is never the oldest for long. */
+void login_begin(struct session *s);
 /* Bytes from a client that is not admitted yet have been put into s->in. */
 void login_on_data(struct session *s);
 void login_on_tls(struct session *s);    /* the handshake is done */

@@ -269,16 +269,13 @@ static void learn_addresses(struct session *s, int fd)
 void session_accept(struct worker *w, int fd, size_t listen_index)
 {
     struct session *s = mem_zalloc(1, sizeof(*s));
-    struct login *l = mem_zalloc(1, sizeof(*l));
-    if (s == NULL || l == NULL || worker_slot_take(w, s, &s->slot) < 0) {
+    if (s == NULL || worker_slot_take(w, s, &s->slot) < 0) {
         mem_free(s);
-        mem_free(l);
         fd_close(&fd);
         log_warn("accept_failed", "reason=\"no room for a session\"");
         return;
     }
     s->worker = w;
-    s->login = l;
     s->listen = (uint16_t)listen_index;
     s->snapshot = snapshot_share(w->current);
     s->timer.fn = on_timer;
@@ -292,6 +289,7 @@ void session_accept(struct worker *w, int fd, size_t listen_index)
     loop_timer(w->loop, &s->timer, s->snapshot->config->login_timeout_ms);
     stream_init(&s->stream, w->loop, &session_stream_ops);
     stream_open(&s->stream, fd);
+    login_begin(s);
 }
 
 static void write_parameters(struct wr *w, const struct settings *parameters,

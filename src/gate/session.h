@@ -35,6 +35,7 @@ struct session {
     int64_t active_ms;               /* when bytes last came from or went to the client */
     struct buf in;                   /* bytes received and not yet used */
     struct login *login;             /* until admitted */
+    struct session *login_next, *login_before; /* among the worker's unfinished logins */
     struct person *person;
     struct service *service;
     const struct snapshot_database *database;

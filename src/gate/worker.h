@@ -31,6 +31,9 @@ struct worker {
     /* Sessions by slot, so that a cancel key finds its own; free slots are NULL. */
     struct session **slots;
     uint32_t slot_cap, slot_hint, session_count;
+    /* Those that have not logged in yet, oldest first (login.c). */
+    struct session *first_login, *last_login;
+    uint32_t login_count;
     struct timer stop_timer;
     bool stopping, stopped_hard;
 };
