@@ -19,8 +19,8 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
-void buf_done(struct buf *b);        /* frees; the buffer may be used again */
-void buf_wipe_done(struct buf *b);   /* the same after clearing the memory */
+void buf_done(struct buf *b);      /* frees; the buffer may be used again */
+void buf_wipe_done(struct buf *b); /* the same after clearing the memory */
 
 static inline size_t buf_len(const struct buf *b)
 {

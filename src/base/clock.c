@@ -31,7 +31,8 @@ void clock_format(int64_t wall_ms, char out[25])
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm tm;
     char date[20];
-    if (gmtime_r(&seconds, &tm) == NULL || strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+    if (gmtime_r(&seconds, &tm) == NULL ||
+        strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
         strcpy(date, "0000-00-00T00:00:00"); /* a year beyond what struct tm holds */
     (void)snprintf(out, 25, "%.19s.%03dZ", date, (int)(wall_ms % 1000 < 0 ? 0 : wall_ms % 1000));
 }

@@ -53,7 +53,8 @@ int err_sys(struct err *e, const char *fmt, ...)
         va_end(ap);
         if (n >= 0 && (size_t)n < sizeof(e->line))
             (void)snprintf(e->line + n, sizeof(e->line) - (size_t)n, ": %s",
-                           strerrordesc_np(saved) != NULL ? strerrordesc_np(saved) : "unknown error");
+                           strerrordesc_np(saved) != NULL ? strerrordesc_np(saved)
+                                                          : "unknown error");
     }
     errno = saved;
     return -(int)code;

@@ -1,7 +1,7 @@
 /* err.h - what failed, for whom: a line for the client, a detail for the operator, a hint.
  *
- * Fallible functions return 0 or a negative RF_E… code and fill a caller-owned struct err, which may
- * be NULL where the caller wants the code only. Wording follows PostgreSQL's error style guide:
+ * Fallible functions return 0 or a negative RF_E… code and fill a caller-owned struct err, which
+ * may be NULL where the caller wants the code only. Wording follows PostgreSQL's error style guide:
  * lower case, no full stop, the thing named and quoted, "could not" when trying again may help and
  * "cannot" when it will not. Nothing secret or personal goes into any of the three texts. */
 #ifndef RF_BASE_ERR_H
@@ -20,11 +20,11 @@ enum err_code {
 enum err_category { ERR_CALLER, ERR_PEER, ERR_POLICY, ERR_SYSTEM, ERR_LIMIT };
 
 struct err {
-    int code;          /* RF_OK or a positive enum err_code */
-    char sqlstate[6];  /* empty: the code's own */
-    char line[400];    /* for the client and the operator */
-    char detail[600];  /* for the operator's log only */
-    char hint[300];    /* what to do about it */
+    int code;         /* RF_OK or a positive enum err_code */
+    char sqlstate[6]; /* empty: the code's own */
+    char line[400];   /* for the client and the operator */
+    char detail[600]; /* for the operator's log only */
+    char hint[300];   /* what to do about it */
 };
 
 /* Fill E (may be NULL) and return -CODE, so that callers can write `return err_set(…)`. */

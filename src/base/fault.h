@@ -12,9 +12,9 @@
 bool fault_hit(const char *name);
 /* For unit tests: replaces the environment's list; SPEC is copied, NULL clears. */
 void fault_arm(const char *spec);
-#define FAULT(name) fault_hit(name)
+#    define FAULT(name) fault_hit(name)
 #else
-#define FAULT(name) false
+#    define FAULT(name) false
 #endif
 
 #endif

@@ -108,8 +108,7 @@ int fd_read_file(const char *path, size_t max, char **ret_bytes, size_t *ret_len
     return read_checked(path, 0, max, ret_bytes, ret_len, err);
 }
 
-int fd_read_secret(const char *path, size_t max, char **ret_bytes, size_t *ret_len,
-                   struct err *err)
+int fd_read_secret(const char *path, size_t max, char **ret_bytes, size_t *ret_len, struct err *err)
 {
     return read_checked(path, S_IRWXG | S_IRWXO, max, ret_bytes, ret_len, err);
 }

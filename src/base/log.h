@@ -19,11 +19,11 @@ enum log_level log_level(void);
 void log_event(enum log_level level, const char *event, const char *fmt, ...) RF_PRINTF(3, 4);
 
 #define log_error(event, ...) log_event(LOG_LEVEL_ERROR, event, __VA_ARGS__)
-#define log_warn(event, ...) log_event(LOG_LEVEL_WARN, event, __VA_ARGS__)
-#define log_info(event, ...) log_event(LOG_LEVEL_INFO, event, __VA_ARGS__)
-#define log_debug(event, ...)                          \
-    do {                                               \
-        if (log_level() >= LOG_LEVEL_DEBUG)            \
+#define log_warn(event, ...)  log_event(LOG_LEVEL_WARN, event, __VA_ARGS__)
+#define log_info(event, ...)  log_event(LOG_LEVEL_INFO, event, __VA_ARGS__)
+#define log_debug(event, ...)                               \
+    do {                                                    \
+        if (log_level() >= LOG_LEVEL_DEBUG)                 \
             log_event(LOG_LEVEL_DEBUG, event, __VA_ARGS__); \
     } while (0)
 

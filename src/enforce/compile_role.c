@@ -244,9 +244,9 @@ static bool ends_in_room(const char *name)
     return false;
 }
 
-/* The login of a person whom the policy no longer lets in, in a group that every such login has. The
-   gateway opens no session for it whatever the database says, so it is a leftover and no breach:
-   a suspension must not shut everybody else out until somebody has run apply. */
+/* The login of a person whom the policy no longer lets in, in a group that every such login has.
+   The gateway opens no session for it whatever the database says, so it is a leftover and no
+   breach: a suspension must not shut everybody else out until somebody has run apply. */
 static bool is_leftover(const struct compiler *k, const struct catalog_member *m)
 {
     return wanted_find(k, m->member) == NULL && ends_in_room(m->member) &&

@@ -1,10 +1,11 @@
-/* A masked view that leaves rows out has security_barrier. Whatever a statement computes is computed
- * from masks, so for columns a plain view would do; but in a plain view the planner evaluates a
- * person's condition before it has dropped a child's row, and the error of that condition tells the
- * row's masks: one cast to integer in a WHERE prints the pseudonym, video and day of a child. With
- * the barrier such conditions come after the row has passed; comparisons that cannot leak are still
- * pushed down, and columns that nobody asked for are not computed. It takes parallel plans away:
- * on the sample data statements cost 1 to 7 times as much, which is the price of this wall.
+/* A masked view that leaves rows out has security_barrier. Whatever a statement computes is
+ * computed from masks, so for columns a plain view would do; but in a plain view the planner
+ * evaluates a person's condition before it has dropped a child's row, and the error of that
+ * condition tells the row's masks: one cast to integer in a WHERE prints the pseudonym, video and
+ * day of a child. With the barrier such conditions come after the row has passed; comparisons that
+ * cannot leak are still pushed down, and columns that nobody asked for are not computed. It takes
+ * parallel plans away: on the sample data statements cost 1 to 7 times as much, which is the price
+ * of this wall.
  *
  * The statistics are walls for rows (small groups are left out), so they do have security_barrier:
  * without it a condition on a dimension is pushed below the grouping, where a division by zero
@@ -142,7 +143,8 @@ static void add_subject_condition(struct sql *s, const struct policy *p,
     sql_add(s, ")");
 }
 
-/* Whether the masked view of a table leaves out rows: does it lead to subjects with a birth date? */
+/* Whether the masked view of a table leaves out rows: does it lead to subjects with a birth date?
+ */
 static bool leaves_rows_out(const struct policy *p, const struct catalog *c, size_t table)
 {
     size_t at;

@@ -68,8 +68,8 @@ struct expect expect_answer(struct expect_queue *q, enum message m,
 {
     static const struct expect none;
     if (m == MESSAGE_READY_FOR_QUERY) {
-        bool skipping = q->count > 0 && q->list[q->first].failed &&
-                        q->list[q->first].kind != EXPECT_QUERY;
+        bool skipping =
+            q->count > 0 && q->list[q->first].failed && q->list[q->first].kind != EXPECT_QUERY;
         while (q->count > 0) {
             struct expect e = take(q);
             if (e.kind == EXPECT_SYNC || (e.kind == EXPECT_QUERY && !skipping))

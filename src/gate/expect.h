@@ -13,8 +13,8 @@
  *   Sync, Query      EXPECT_SYNC, EXPECT_QUERY   'Z'
  *
  * An 'E' belongs to the entry in front, which stays until its 'Z' clears everything before it. When
- * that entry is of the extended protocol, the server skips to the next Sync: a Query or FunctionCall
- * on the way is never answered. */
+ * that entry is of the extended protocol, the server skips to the next Sync: a Query or
+ * FunctionCall on the way is never answered. */
 #ifndef RF_GATE_EXPECT_H
 #define RF_GATE_EXPECT_H
 
@@ -38,15 +38,15 @@ enum expect_kind {
 
 enum expect_action {
     EXPECT_FORWARD,
-    EXPECT_SWALLOW,        /* the client did not ask for it */
-    EXPECT_AS_PARSE,       /* the answer to a Close stands in for a ParseComplete */
-    EXPECT_REPLACE_ERROR   /* fails on purpose; the client gets our error */
+    EXPECT_SWALLOW,      /* the client did not ask for it */
+    EXPECT_AS_PARSE,     /* the answer to a Close stands in for a ParseComplete */
+    EXPECT_REPLACE_ERROR /* fails on purpose; the client gets our error */
 };
 
 struct expect {
     uint8_t kind, action;
-    bool failed;           /* an 'E' has answered it */
-    uint32_t reference;    /* statement number or prepared statement, as the owner likes */
+    bool failed;        /* an 'E' has answered it */
+    uint32_t reference; /* statement number or prepared statement, as the owner likes */
 };
 
 enum { EXPECT_QUEUE_MAX = 100000 };
@@ -61,7 +61,7 @@ void expect_done(struct expect_queue *q);
 /* -RF_ETOOBIG past EXPECT_QUEUE_MAX, -RF_ENOMEM. */
 RF_CHECK int expect_push(struct expect_queue *q, enum expect_kind kind, enum expect_action action,
                          uint32_t reference);
-struct expect *expect_front(struct expect_queue *q);  /* NULL when empty */
+struct expect *expect_front(struct expect_queue *q); /* NULL when empty */
 
 /* The server sent M. Returns the entry it answers, by value (kind NONE: it answers none, such as a
    notice or a row); entries that it completes are taken off. For READY_FOR_QUERY every entry that

@@ -9,10 +9,10 @@ struct inspector {
     struct loop *loop;
     struct io io;
     struct task task;
-    struct inspection *first;    /* asked first; in front is the one in flight */
-    bool in_flight, orphaned;    /* orphaned: whose question it was is gone */
+    struct inspection *first; /* asked first; in front is the one in flight */
+    bool in_flight, orphaned; /* orphaned: whose question it was is gone */
     uint32_t id;
-    struct guard_report report;  /* 100 statements: too large for the stack */
+    struct guard_report report; /* 100 statements: too large for the stack */
 };
 
 static void pop(struct inspector *i, const struct guard_report *report)

@@ -1,7 +1,7 @@
 /* inspector.h - a worker's line to the parser process.
  *
- * One question at a time, so that when the parser dies over a text it is known which one: that one is
- * answered "too complex", the others are asked again of the next parser. */
+ * One question at a time, so that when the parser dies over a text it is known which one: that one
+ * is answered "too complex", the others are asked again of the next parser. */
 #ifndef RF_GATE_INSPECTOR_H
 #define RF_GATE_INSPECTOR_H
 

@@ -1,8 +1,8 @@
 #include "gate/link.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -209,9 +209,9 @@ static void on_sasl(struct link *l, uint32_t code, struct rd data)
     buf_wipe_done(&answer);
     if (step == SCRAM_DONE)
         l->proven = code == BACKEND_AUTH_SASL_FINAL;
-    bool sent = step == SCRAM_DONE || (step == SCRAM_CONTINUE && wr_done(&w) &&
-                                       stream_write(&l->stream, buf_at(&packet),
-                                                    buf_len(&packet)) == 0);
+    bool sent =
+        step == SCRAM_DONE || (step == SCRAM_CONTINUE && wr_done(&w) &&
+                               stream_write(&l->stream, buf_at(&packet), buf_len(&packet)) == 0);
     buf_wipe_done(&packet);
     if (!sent)
         fail(l, RF_ECONNECT, "could not log in to the region's database", err.line);
@@ -460,8 +460,9 @@ static void try_host(struct link *l)
         (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     }
     l->state = LINK_CONNECTING;
-    loop_timer(loop, &l->timer, l->use == LINK_USE_CANCEL ? LINK_CANCEL_MS
-                                                          : l->snapshot->config->connect_timeout_ms);
+    loop_timer(loop, &l->timer,
+               l->use == LINK_USE_CANCEL ? LINK_CANCEL_MS
+                                         : l->snapshot->config->connect_timeout_ms);
     int rc = stream_connect(&l->stream, fd, (const struct sockaddr *)&l->address->address,
                             l->address->len);
     if (rc < 0)

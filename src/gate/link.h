@@ -5,9 +5,9 @@
  *
  * Until READY only the server's own words are believed, with every length checked; a server that
  * asks for an md5 or clear-text password is refused. The servers of a region are tried in order
- * until one is what was asked for: `in_hot_standby`, which servers report since PostgreSQL 14, tells
- * a primary from a standby without a query. In RUNNING the link runs one statement of the gate's
- * own and shows nobody the answer. */
+ * until one is what was asked for: `in_hot_standby`, which servers report since PostgreSQL 14,
+ * tells a primary from a standby without a query. In RUNNING the link runs one statement of the
+ * gate's own and shows nobody the answer. */
 #ifndef RF_GATE_LINK_H
 #define RF_GATE_LINK_H
 
@@ -36,18 +36,18 @@ enum link_state {
 enum link_use { LINK_USE_PRIMARY, LINK_USE_STANDBY, LINK_USE_CANCEL };
 
 struct link_ops {
-    void (*on_ready)(struct link *l);  /* connected; for a cancel request: delivered */
+    void (*on_ready)(struct link *l); /* connected; for a cancel request: delivered */
     void (*on_failed)(struct link *l, const struct err *why); /* never became ready; is closed */
     void (*on_data)(struct link *l, const uint8_t *bytes, size_t n); /* READY */
-    void (*on_end)(struct link *l, const char *why);          /* was ready; the owner closes */
+    void (*on_end)(struct link *l, const char *why); /* was ready; the owner closes */
     void (*on_drained)(struct link *l);
-    void (*on_ran)(struct link *l, const struct err *why);    /* link_run() ended; NULL: well */
+    void (*on_ran)(struct link *l, const struct err *why); /* link_run() ended; NULL: well */
 };
 
 struct link {
     struct stream stream;
     const struct link_ops *ops;
-    struct snapshot *snapshot;              /* held */
+    struct snapshot *snapshot; /* held */
     const struct snapshot_database *database;
     enum link_state state;
     enum link_use use;
@@ -55,13 +55,13 @@ struct link {
     size_t host_count, host_at;
     const struct snapshot_address *address; /* of the server connected to */
     char *role;
-    struct settings wanted;                 /* for the startup packet */
-    struct settings parameters;             /* as the server reports them */
+    struct settings wanted;     /* for the startup packet */
+    struct settings parameters; /* as the server reports them */
     struct backend_key key;
     struct timer timer;
-    struct buf in;                          /* a message in parts: start-up and RUNNING only */
+    struct buf in; /* a message in parts: start-up and RUNNING only */
     struct scram_client *scram;
-    bool proven;                            /* SCRAM: the server has proven itself, too */
+    bool proven; /* SCRAM: the server has proven itself, too */
     bool ran_badly;
     int64_t born_ms;
     struct err failure;

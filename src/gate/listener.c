@@ -62,7 +62,8 @@ void listener_close_all(struct worker *w)
 {
     for (size_t i = 0; i < w->listener_count; i++) {
         if (w->listeners[i].io.fd >= 0)
-            io_accept_stop(&w->listeners[i].io); /* before closing: epoll forgets only the last copy */
+            io_accept_stop(
+                &w->listeners[i].io); /* before closing: epoll forgets only the last copy */
         io_close(&w->listeners[i].io);
         loop_timer_stop(w->loop, &w->listeners[i].timer);
     }

@@ -6,9 +6,9 @@
 
 struct listener {
     struct io io;
-    struct timer timer;   /* no descriptors: when to try again */
+    struct timer timer; /* no descriptors: when to try again */
     struct worker *worker;
-    size_t index;   /* in the current configuration's list */
+    size_t index; /* in the current configuration's list */
 };
 
 /* Watch what child->listen_fds holds now, and nothing else. */

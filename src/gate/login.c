@@ -148,8 +148,7 @@ static void admit(struct session *s)
         return;
     }
     if (s->actor->kind == ACTOR_PERSON) {
-        l->admission_until_ms =
-            loop_now_ms(s->worker->loop) + s->snapshot->config->ledger_wait_ms;
+        l->admission_until_ms = loop_now_ms(s->worker->loop) + s->snapshot->config->ledger_wait_ms;
         begin_person(s);
         return;
     }
@@ -219,8 +218,9 @@ static void on_sasl(struct session *s, struct rd body)
     enum scram_step step = scram_server_step(l->scram, mechanism, data, len, &out, &e);
     struct wr w = wr_to(&packet);
     if (step != SCRAM_FAILED)
-        backend_write_auth(&w, step == SCRAM_DONE ? BACKEND_AUTH_SASL_FINAL
-                                                  : BACKEND_AUTH_SASL_CONTINUE,
+        backend_write_auth(&w,
+                           step == SCRAM_DONE ? BACKEND_AUTH_SASL_FINAL
+                                              : BACKEND_AUTH_SASL_CONTINUE,
                            buf_at(&out), buf_len(&out));
     if (step == SCRAM_FAILED) {
         if (e.code == RF_EAUTH) {
@@ -257,8 +257,8 @@ static bool refuse_early(struct session *s)
         err_hint(&e, "connect to the region's database from its own hosts");
     } else if ((int64_t)(s->worker->session_count - s->worker->login_count) >= c->max_clients) {
         (void)err_set(&e, RF_ETOOMANY, "too many clients");
-    } else if (!s->is_unix && !throttle_allows(s->worker->throttle, &s->address,
-                                               loop_now_ms(s->worker->loop))) {
+    } else if (!s->is_unix &&
+               !throttle_allows(s->worker->throttle, &s->address, loop_now_ms(s->worker->loop))) {
         (void)err_set(&e, RF_EAUTH, "too many failed logins from this address");
         err_sqlstate(&e, "28000");
         err_hint(&e, "wait a minute");

@@ -1,4 +1,5 @@
-/* login.h - the part of a session before admission: first packet, TLS, proof of identity, decision. */
+/* login.h - the part of a session before admission: first packet, TLS, proof of identity, decision.
+ */
 #ifndef RF_GATE_LOGIN_H
 #define RF_GATE_LOGIN_H
 
@@ -12,18 +13,18 @@ struct login {
     uint8_t packet[STARTUP_LENGTH_MAX];
     struct startup startup;
     struct scram_server *scram;
-    bool has_startup;      /* the session packet has been read */
+    bool has_startup; /* the session packet has been read */
     bool direct_tls;
     int64_t admission_until_ms;
 };
 
-/* S has been accepted. Where too many logins are unfinished, the oldest of them makes room: an honest
-   one takes a fraction of a second and is never the oldest for long. */
+/* S has been accepted. Where too many logins are unfinished, the oldest of them makes room: an
+   honest one takes a fraction of a second and is never the oldest for long. */
 void login_begin(struct session *s);
 /* Bytes from a client that is not admitted yet have been put into s->in. */
 void login_on_data(struct session *s);
-void login_on_tls(struct session *s);    /* the handshake is done */
-void login_on_timer(struct session *s);  /* ADMISSION: look again */
+void login_on_tls(struct session *s);   /* the handshake is done */
+void login_on_timer(struct session *s); /* ADMISSION: look again */
 void login_free(struct session *s);
 
 /* What the policy says of this session as it stands (actor, database, addresses). */

@@ -82,8 +82,8 @@ static int grow(struct names *n)
     return 0;
 }
 
-int names_add(struct names *n, const char *name, uint64_t number, const char *sql,
-              size_t sql_len, const struct name *facts, const char *relations)
+int names_add(struct names *n, const char *name, uint64_t number, const char *sql, size_t sql_len,
+              const struct name *facts, const char *relations)
 {
     struct name *e = mem_zalloc(1, sizeof(*e));
     if (e == NULL || grow(n) < 0) {

@@ -9,17 +9,17 @@ enum { POOL_TICK_MS = 250 };
 
 struct pool {
     struct pool *next;
-    struct snapshot *snapshot;      /* held */
+    struct snapshot *snapshot; /* held */
     const struct snapshot_database *database;
     struct loop *loop;
     char *role;
-    struct backend *backends;       /* all of them */
+    struct backend *backends; /* all of them */
     unsigned count, connecting;
     struct pool_wait *first, **end;
     unsigned waiting;
     struct settings defaults;
     bool have_defaults, retired;
-    int64_t failing_since_ms;       /* 0: the last attempt went well */
+    int64_t failing_since_ms; /* 0: the last attempt went well */
     int64_t next_attempt_ms;
     struct err failure;
     struct timer timer;
@@ -122,8 +122,8 @@ static void on_data(struct link *l, const uint8_t *bytes, size_t n)
         b->ops->on_data(b, bytes, n);
         return;
     }
-    /* A server that owes nothing has nothing to say but farewell. Whatever it is must not become the
-       beginning of the next client's answer. */
+    /* A server that owes nothing has nothing to say but farewell. Whatever it is must not become
+       the beginning of the next client's answer. */
     log_debug("idle_server_spoke", "role=%s bytes=%zu", b->pool->role, n);
     backend_free(b);
 }
@@ -292,8 +292,8 @@ static void on_timer(struct timer *t)
 
 /* ---- the door ---- */
 
-int pool_get(struct snapshot *snapshot, struct loop *loop,
-             const struct snapshot_database *database, const char *role, struct pool **ret_pool)
+int pool_get(struct snapshot *snapshot, struct loop *loop, const struct snapshot_database *database,
+             const char *role, struct pool **ret_pool)
 {
     for (struct pool *p = snapshot->pools; p != NULL; p = p->next)
         if (p->database == database && strcmp(p->role, role) == 0) {

@@ -50,12 +50,12 @@ struct pool_wait {
     /* BACKEND is lent to the waiter, or NULL and WHY. Never from inside pool_borrow(). */
     void (*on_backend)(struct pool_wait *w, struct backend *b, const struct err *why);
     struct pool_wait *next;
-    struct pool *pool;  /* NULL: not waiting */
+    struct pool *pool; /* NULL: not waiting */
     int64_t since_ms;
 };
 
-/* The pool of ROLE in DATABASE, made when it is new. Ask again for each loan: an unused pool of an old
-   generation goes away by itself. */
+/* The pool of ROLE in DATABASE, made when it is new. Ask again for each loan: an unused pool of an
+   old generation goes away by itself. */
 RF_CHECK int pool_get(struct snapshot *snapshot, struct loop *loop,
                       const struct snapshot_database *database, const char *role,
                       struct pool **ret_pool);
@@ -65,16 +65,16 @@ struct backend *pool_borrow(struct pool *p, struct pool_wait *w, struct err *err
 void pool_forget(struct pool_wait *w); /* leave the queue */
 
 enum backend_condition {
-    BACKEND_CLEAN,  /* owes nothing, in no transaction, session state untouched */
-    BACKEND_DIRTY,  /* the same, but session state may have changed: reset it */
-    BACKEND_UNFIT   /* close it */
+    BACKEND_CLEAN, /* owes nothing, in no transaction, session state untouched */
+    BACKEND_DIRTY, /* the same, but session state may have changed: reset it */
+    BACKEND_UNFIT  /* close it */
 };
 
 /* End the loan. */
 void pool_return(struct backend *b, enum backend_condition condition);
 
-/* A cancel request for B is on its way; it has been delivered or has failed. In between B stays where
-   it is in memory, whatever becomes of its connection. */
+/* A cancel request for B is on its way; it has been delivered or has failed. In between B stays
+   where it is in memory, whatever becomes of its connection. */
 void pool_cancel_begin(struct backend *b);
 void pool_cancel_over(struct backend *b);
 

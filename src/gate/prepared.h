@@ -1,7 +1,7 @@
 /* prepared.h - named prepared statements of services under transaction pooling.
  *
- * A client's statement may be used on any server connection of its pool. So each distinct text (with
- * its parameter types) has one id for the whole worker, servers know it under the name
+ * A client's statement may be used on any server connection of its pool. So each distinct text
+ * (with its parameter types) has one id for the whole worker, servers know it under the name
  * "rf_<id in hex>", and it is parsed again on a server that does not know it yet. */
 #ifndef RF_GATE_PREPARED_H
 #define RF_GATE_PREPARED_H
@@ -18,10 +18,10 @@ struct prepared {
     uint64_t id;
     uint32_t references;
     uint32_t hash;
-    struct prepared *next;   /* of the same bucket */
+    struct prepared *next; /* of the same bucket */
     uint32_t query_len;
     uint16_t type_count;
-    uint8_t *types;          /* big-endian u32s */
+    uint8_t *types; /* big-endian u32s */
     char query[];
 };
 
@@ -46,7 +46,7 @@ struct prepared_names {
     struct prepared_name {
         char *name;
         struct prepared *statement; /* held */
-    } *list;
+    } * list;
     uint32_t count, cap;
 };
 

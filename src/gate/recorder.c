@@ -1,8 +1,8 @@
 /* recorder.c
  *
- * `pending` holds the framed RECORD messages acked+1 … last, back to back. `sent` counts how many of
- * its bytes the current connection has been given. Sending happens once a turn of the loop, so that
- * the records of all sessions of that turn share one system call and one fdatasync.
+ * `pending` holds the framed RECORD messages acked+1 … last, back to back. `sent` counts how many
+ * of its bytes the current connection has been given. Sending happens once a turn of the loop, so
+ * that the records of all sessions of that turn share one system call and one fdatasync.
  *
  *   DOWN    no connection            --recorder_connect-->  HELLO
  *   HELLO   said who we are          --WELCOME n-->         UP (pending up to n dropped, rest sent)

@@ -1,8 +1,8 @@
 /* recorder.h - a worker's line to the ledger: put records, be told when they are durable.
  *
  * Every record has a sequence number; an acknowledgement covers all up to it. What has not been
- * acknowledged is kept and sent again to a new ledger process, which tells which of them the old one
- * had made durable: a killed ledger costs time, never a record. */
+ * acknowledged is kept and sent again to a new ledger process, which tells which of them the old
+ * one had made durable: a killed ledger costs time, never a record. */
 #ifndef RF_GATE_RECORDER_H
 #define RF_GATE_RECORDER_H
 
@@ -23,8 +23,7 @@ struct recorder_wait {
 
 enum { RECORDER_PENDING_MAX = 32 * 1024 * 1024 };
 
-RF_CHECK int recorder_new(struct loop *l, const char *name, struct recorder **ret,
-                          struct err *err);
+RF_CHECK int recorder_new(struct loop *l, const char *name, struct recorder **ret, struct err *err);
 void recorder_free(struct recorder *r);
 
 /* A (new) socket to the ledger, which the recorder owns from now on. */

@@ -1,8 +1,8 @@
 /* release.h - log before release: a person's answers are held until their record is durable.
  *
- * Bytes from the server are held in order; rows are counted when their header is seen, so that a row
- * is on record before its first byte leaves. What is held goes out in chunks: everything up to a
- * mark leaves when the records that cover it are durable. Nothing else writes database bytes to a
+ * Bytes from the server are held in order; rows are counted when their header is seen, so that a
+ * row is on record before its first byte leaves. What is held goes out in chunks: everything up to
+ * a mark leaves when the records that cover it are durable. Nothing else writes database bytes to a
  * person's client. */
 #ifndef RF_GATE_RELEASE_H
 #define RF_GATE_RELEASE_H
@@ -16,14 +16,14 @@ struct release {
     struct session *session;
     void (*on_room)(struct release *r); /* some of what was held has gone out */
     struct buf held;
-    size_t mark;                 /* bytes of `held` that the awaited record covers */
-    struct walk sent;            /* over what has gone out: in the middle of a message? */
+    size_t mark;      /* bytes of `held` that the awaited record covers */
+    struct walk sent; /* over what has gone out: in the middle of a message? */
     struct recorder_wait wait;
-    struct timer timer;          /* how long a record may take */
-    uint64_t last_seq;           /* of this session's newest record */
-    uint64_t statement;          /* that `rows` and `bytes` belong to */
-    uint64_t rows, bytes;        /* held and not yet on record */
-    bool news;                   /* something that needs a record before it leaves */
+    struct timer timer;   /* how long a record may take */
+    uint64_t last_seq;    /* of this session's newest record */
+    uint64_t statement;   /* that `rows` and `bytes` belong to */
+    uint64_t rows, bytes; /* held and not yet on record */
+    bool news;            /* something that needs a record before it leaves */
     uint64_t all_rows, all_bytes, all_statements;
 };
 

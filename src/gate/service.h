@@ -15,7 +15,7 @@
    are looked at now. */
 RF_CHECK int service_begin(struct session *s, struct err *err);
 void service_on_data(struct session *s, const uint8_t *bytes, size_t n);
-void service_resume(struct session *s); /* look again at what is in s->in */
+void service_resume(struct session *s);               /* look again at what is in s->in */
 bool service_is_mid_message(const struct session *s); /* the client has had part of a message */
 void service_on_drained(struct session *s);
 void service_cancel(struct session *s);

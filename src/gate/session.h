@@ -28,13 +28,13 @@ enum { SESSION_SECRET_LEN = 32, SESSION_IN_MAX = 2 * 1024 * 1024, SESSION_QUEUE_
 struct session {
     struct stream stream;
     struct worker *worker;
-    struct snapshot *snapshot;       /* held */
+    struct snapshot *snapshot; /* held */
     enum session_state state;
-    struct timer timer;              /* the time limit of the current state */
-    struct task task;                /* clearing up, from a fresh stack */
-    int64_t active_ms;               /* when bytes last came from or went to the client */
-    struct buf in;                   /* bytes received and not yet used */
-    struct login *login;             /* until admitted */
+    struct timer timer;                        /* the time limit of the current state */
+    struct task task;                          /* clearing up, from a fresh stack */
+    int64_t active_ms;                         /* when bytes last came from or went to the client */
+    struct buf in;                             /* bytes received and not yet used */
+    struct login *login;                       /* until admitted */
     struct session *login_next, *login_before; /* among the worker's unfinished logins */
     struct person *person;
     struct service *service;
@@ -43,10 +43,10 @@ struct session {
     struct decision decision;
     uint8_t id[RECORD_SESSION_ID_LEN];
     uint32_t slot;
-    uint16_t listen;                 /* index in config->listen, as of the accept */
+    uint16_t listen; /* index in config->listen, as of the accept */
     uint16_t port;
-    struct in6_addr address;         /* of the client; :: for unix sockets */
-    struct in6_addr local_address;   /* that it connected to */
+    struct in6_addr address;       /* of the client; :: for unix sockets */
+    struct in6_addr local_address; /* that it connected to */
     uint8_t secret[SESSION_SECRET_LEN];
     uint8_t secret_len;
     bool is_unix, tls_tried, gss_tried;
@@ -67,7 +67,8 @@ void session_finish(struct session *s, const char *why);
 /* Close the connection now. */
 void session_close(struct session *s, const char *why);
 
-/* Admission is over, unless the session is ending or a reload no longer allows it: AuthenticationOk, parameters, key, ReadyForQuery. OVERLAY replaces values. */
+/* Admission is over, unless the session is ending or a reload no longer allows it:
+ * AuthenticationOk, parameters, key, ReadyForQuery. OVERLAY replaces values. */
 void session_greet(struct session *s, const struct settings *parameters,
                    const struct settings *overlay);
 

@@ -110,8 +110,7 @@ static int append_literal(struct buf *sql, const char *text)
 /* One more call of set_config() and not SET: it reads lists such as search_path as lists. */
 static int append_setting(struct buf *sql, int count, const char *name, const char *value)
 {
-    int rc = append(sql, count == 0 ? "SELECT pg_catalog.set_config("
-                                    : ", pg_catalog.set_config(");
+    int rc = append(sql, count == 0 ? "SELECT pg_catalog.set_config(" : ", pg_catalog.set_config(");
     if (rc == 0)
         rc = append_literal(sql, name);
     if (rc == 0)
@@ -136,8 +135,7 @@ int settings_write_difference(const struct settings *want, const struct settings
             rc = append_setting(sql, count++, want->list[i].name, want->list[i].value);
     for (size_t i = 0; rc == 0 && i < defaults->count; i++) {
         const struct setting *d = &defaults->list[i];
-        if (settings_is_tracked(d->name) && settings_get(want, d->name) == NULL &&
-            differs(have, d))
+        if (settings_is_tracked(d->name) && settings_get(want, d->name) == NULL && differs(have, d))
             rc = append_setting(sql, count++, d->name, d->value);
     }
     return rc < 0 ? rc : count;

@@ -1,7 +1,7 @@
 /* settings.h - session parameters (GUCs) by name: what a server reported, what a client asked for.
  *
- * Names compare without case, as in PostgreSQL. Values are printable ASCII: in some client encodings
- * other bytes could end a quoted string. */
+ * Names compare without case, as in PostgreSQL. Values are printable ASCII: in some client
+ * encodings other bytes could end a quoted string. */
 #ifndef RF_GATE_SETTINGS_H
 #define RF_GATE_SETTINGS_H
 
@@ -32,9 +32,9 @@ bool settings_is_tracked(const char *name);
 
 bool settings_value_valid(const char *value);
 
-/* Append one statement that sets, in HAVE's session, every parameter of WANT whose value differs, and
-   gives the tracked ones that WANT does not mention the value of DEFAULTS again; nothing when there
-   is nothing to set. Returns how many, or negative. */
+/* Append one statement that sets, in HAVE's session, every parameter of WANT whose value differs,
+   and gives the tracked ones that WANT does not mention the value of DEFAULTS again; nothing when
+   there is nothing to set. Returns how many, or negative. */
 RF_CHECK int settings_write_difference(const struct settings *want, const struct settings *have,
                                        const struct settings *defaults, struct buf *sql);
 

@@ -9,8 +9,7 @@
 #include "base/mem.h"
 #include "policy/mistakes.h"
 
-static int resolve_unix(const struct config_host *host, struct snapshot_address *a,
-                        struct err *err)
+static int resolve_unix(const struct config_host *host, struct snapshot_address *a, struct err *err)
 {
     struct sockaddr_un un = { .sun_family = AF_UNIX };
     int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s/.s.PGSQL.%u", host->host, host->port);
@@ -40,8 +39,8 @@ static int resolve(const struct config_host *host, struct snapshot_address *a, s
     return 0;
 }
 
-static int resolve_all(const struct config_host *hosts, size_t count,
-                       struct snapshot_address **ret, size_t *ret_count, struct err *err)
+static int resolve_all(const struct config_host *hosts, size_t count, struct snapshot_address **ret,
+                       size_t *ret_count, struct err *err)
 {
     *ret = mem_zalloc(count > 0 ? count : 1, sizeof(**ret));
     if (*ret == NULL)
@@ -64,15 +63,15 @@ static int database_open(const struct config_database *c, unsigned index,
     if (rc == 0)
         rc = resolve_all(c->standby, c->standby_count, &d->standby, &d->standby_count, err);
     if (rc == 0 && c->tls != SERVER_TLS_OFF)
-        rc = tls_client_new(c->tls == SERVER_TLS_VERIFY_FULL ? c->tls_ca : NULL,
-                            c->tls_certificate, c->tls_key, &d->tls, err);
+        rc = tls_client_new(c->tls == SERVER_TLS_VERIFY_FULL ? c->tls_ca : NULL, c->tls_certificate,
+                            c->tls_key, &d->tls, err);
     if (rc == 0 && c->passfile != NULL) {
         struct mistakes mistakes;
         mistakes_init(&mistakes);
         rc = passfile_load(c->passfile, &d->passfile, &mistakes);
         if (rc < 0)
-            rc = err_set(err, RF_ECONFIG, "%s", mistakes.count > 0 ? mistakes.list[0].text
-                                                                   : "could not read passfile");
+            rc = err_set(err, RF_ECONFIG, "%s",
+                         mistakes.count > 0 ? mistakes.list[0].text : "could not read passfile");
         mistakes_done(&mistakes);
     }
     return rc;
@@ -105,14 +104,14 @@ int snapshot_new(struct config *config, struct policy *policy, const char *crede
     s->config = config;
     s->policy = policy;
     mistakes_init(&mistakes);
-    s->databases = mem_zalloc(config->database_count > 0 ? config->database_count : 1,
-                              sizeof(*s->databases));
+    s->databases =
+        mem_zalloc(config->database_count > 0 ? config->database_count : 1, sizeof(*s->databases));
     if (s->databases == NULL)
         rc = err_set(err, RF_ENOMEM, "out of memory for a configuration");
     if (rc == 0 && credentials_parse(config->credentials_path, credentials, credentials_len,
                                      &s->credentials, &mistakes) < 0)
-        rc = err_set(err, RF_ECONFIG, "%s", mistakes.count > 0 ? mistakes.list[0].text
-                                                               : "credentials are malformed");
+        rc = err_set(err, RF_ECONFIG, "%s",
+                     mistakes.count > 0 ? mistakes.list[0].text : "credentials are malformed");
     if (rc == 0 && config->tls_certificate != NULL)
         rc = tls_server_new(config->tls_certificate, config->tls_key, config->tls_client_ca,
                             &s->tls, err);
@@ -145,8 +144,7 @@ void snapshot_release(struct snapshot *s)
     policy_free(policy);
 }
 
-const struct snapshot_database *snapshot_database_find(const struct snapshot *s,
-                                                       const char *alias)
+const struct snapshot_database *snapshot_database_find(const struct snapshot *s, const char *alias)
 {
     for (size_t i = 0; i < s->config->database_count; i++)
         if (strcmp(s->databases[i].config->alias, alias) == 0)

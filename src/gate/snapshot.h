@@ -15,17 +15,18 @@
 
 struct pool;
 
-/* A server address, resolved when the generation was made (the event loop must not wait for DNS). */
+/* A server address, resolved when the generation was made (the event loop must not wait for DNS).
+ */
 struct snapshot_address {
     const struct config_host *host;
     struct sockaddr_storage address;
     socklen_t len;
-    char path[256];      /* unix sockets: the socket's own path; "" otherwise */
+    char path[256]; /* unix sockets: the socket's own path; "" otherwise */
 };
 
 struct snapshot_database {
     const struct config_database *config;
-    unsigned index;      /* in the configuration; also of its lease */
+    unsigned index;          /* in the configuration; also of its lease */
     struct tls_context *tls; /* NULL: off */
     struct passfile *passfile;
     struct snapshot_address *primary, *standby;
@@ -40,7 +41,7 @@ struct snapshot {
     struct tls_context *tls; /* towards clients; NULL when not configured */
     struct snapshot_database *databases;
     struct pool *pools;
-    bool retired;        /* a newer generation serves new sessions */
+    bool retired; /* a newer generation serves new sessions */
 };
 
 /* CONFIG and POLICY become the snapshot's on success. */
@@ -49,7 +50,6 @@ RF_CHECK int snapshot_new(struct config *config, struct policy *policy, const ch
 struct snapshot *snapshot_share(struct snapshot *s);
 void snapshot_release(struct snapshot *s); /* NULL is welcome */
 
-const struct snapshot_database *snapshot_database_find(const struct snapshot *s,
-                                                       const char *alias);
+const struct snapshot_database *snapshot_database_find(const struct snapshot *s, const char *alias);
 
 #endif

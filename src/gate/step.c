@@ -53,7 +53,8 @@ static const uint8_t steps[SESSION_STATE_COUNT][MESSAGE_COUNT] = {
 };
 
 static const char *const state_names[SESSION_STATE_COUNT] = {
-    "closed", "startup", "tls", "sasl-first", "sasl-next", "admission", "service", "person", "ending",
+    "closed",    "startup", "tls",    "sasl-first", "sasl-next",
+    "admission", "service", "person", "ending",
 };
 
 enum step step_of(enum session_state state, enum message message)

@@ -18,7 +18,7 @@ enum session_state {
 };
 
 enum step {
-    STEP_REFUSE,        /* protocol violation: the session ends */
+    STEP_REFUSE, /* protocol violation: the session ends */
     STEP_SASL_FIRST,
     STEP_SASL_NEXT,
     STEP_QUERY,
@@ -29,10 +29,10 @@ enum step {
     STEP_CLOSE,
     STEP_SYNC,
     STEP_FLUSH,
-    STEP_CALL,          /* FunctionCall: answered with a ReadyForQuery of its own */
-    STEP_COPY,          /* data of COPY FROM STDIN; ignored by servers outside of it */
-    STEP_DENY,          /* understood, and not for this kind of session */
-    STEP_DROP,          /* the session is ending: no longer looked at */
+    STEP_CALL, /* FunctionCall: answered with a ReadyForQuery of its own */
+    STEP_COPY, /* data of COPY FROM STDIN; ignored by servers outside of it */
+    STEP_DENY, /* understood, and not for this kind of session */
+    STEP_DROP, /* the session is ending: no longer looked at */
     STEP_TERMINATE,
     STEP_COUNT
 };

@@ -214,8 +214,8 @@ void worker_relay_cancel(struct worker *w, unsigned index, uint32_t pid, const u
     struct wr wr = wr_to(&b);
     wr_u32(&wr, pid);
     wr_bytes(&wr, key, key_len);
-    if (!wr_done(&wr) || imsg_send(w->child.imsg_fd, IMSG_CANCEL_FOR, index, buf_at(&b),
-                                   buf_len(&b), NULL, 0) < 0)
+    if (!wr_done(&wr) ||
+        imsg_send(w->child.imsg_fd, IMSG_CANCEL_FOR, index, buf_at(&b), buf_len(&b), NULL, 0) < 0)
         log_warn("cancel_not_relayed", "worker=%u", index);
     buf_wipe_done(&b);
 }

@@ -224,7 +224,8 @@ int io_connect(struct io *io, const struct sockaddr *address, socklen_t len)
 {
     if (connect(io->fd, address, len) < 0 && errno != EINPROGRESS)
         return -errno; /* EAGAIN: a unix socket whose backlog is full, no attempt is under way */
-    io->connecting = true; /* also when it is connected already: EPOLLOUT says so on the next turn */
+    io->connecting =
+        true; /* also when it is connected already: EPOLLOUT says so on the next turn */
     return update(io);
 }
 
@@ -270,7 +271,8 @@ static void on_accept_event(struct io *io)
     if (fd >= 0)
         io->ops->on_accept(io, fd);
     else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-        io->ops->on_accept(io, -errno); /* readiness is level-triggered: it would come at once again */
+        io->ops->on_accept(io,
+                           -errno); /* readiness is level-triggered: it would come at once again */
     /* otherwise another process was faster, or the client has gone already */
 }
 

@@ -5,8 +5,8 @@
  *   receive  multishot: bytes arrive in a buffer of the loop, valid during the callback
  *   send     one at a time; the bytes stay in place until on_sent
  *   accept, connect, timers, and tasks that run once before the loop sleeps again
- * Callbacks may close any io, their own too, and free its owner; nothing is called after io_close().
- * One thread; no locks. */
+ * Callbacks may close any io, their own too, and free its owner; nothing is called after
+ * io_close(). One thread; no locks. */
 #ifndef RF_IO_LOOP_H
 #define RF_IO_LOOP_H
 
@@ -29,8 +29,8 @@ struct io_ops {
     /* A send that io_send() did not finish: all LEN bytes are out (0), or -errno. */
     void (*on_sent)(struct io *io, int result);
     void (*on_connected)(struct io *io, int result); /* 0 or -errno */
-    /* The owner of FD is now the callee. Negative: -errno, there is no descriptor or no memory for it,
-       and the connection waits; the callee stops accepting for a while. */
+    /* The owner of FD is now the callee. Negative: -errno, there is no descriptor or no memory for
+       it, and the connection waits; the callee stops accepting for a while. */
     void (*on_accept)(struct io *io, int fd);
     /* The socket has a message to be taken with a call of the owner's own (descriptors in
        ancillary data); used by io_watch() alone. */
@@ -39,7 +39,7 @@ struct io_ops {
 
 /* Lives inside its owner; all fields belong to the engine. */
 struct io {
-    int fd;                      /* -1: closed */
+    int fd; /* -1: closed */
     uint8_t receiving, sending, connecting, accepting, watching, registered;
     uint32_t interest;
     const uint8_t *send_at;
@@ -61,7 +61,7 @@ void loop_free(struct loop *l);
 RF_CHECK int loop_run(struct loop *l, struct err *err);  /* until loop_stop() */
 RF_CHECK int loop_turn(struct loop *l, struct err *err); /* wait once and serve what happened */
 void loop_stop(struct loop *l);
-int64_t loop_now_ms(const struct loop *l);  /* monotonic, as of this turn of the loop */
+int64_t loop_now_ms(const struct loop *l); /* monotonic, as of this turn of the loop */
 
 /* Call T->fn once, after the callbacks of this turn. */
 void loop_task(struct loop *l, struct task *t);
@@ -79,8 +79,8 @@ void io_close(struct io *io);
 RF_CHECK int io_recv_start(struct io *io);
 void io_recv_stop(struct io *io);
 
-/* Send LEN bytes. Returns LEN when all are out; otherwise the engine keeps BYTES until on_sent and 0
-   is returned; -errno when the socket is broken. One send at a time. */
+/* Send LEN bytes. Returns LEN when all are out; otherwise the engine keeps BYTES until on_sent and
+   0 is returned; -errno when the socket is broken. One send at a time. */
 RF_CHECK ssize_t io_send(struct io *io, const void *bytes, size_t len);
 
 /* As much as goes out at once from memory that will not stay: 0..LEN, or -errno. Not while a send

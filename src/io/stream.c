@@ -1,8 +1,9 @@
-/* stream.c - the socket side is the same for clear and TLS: `queue` holds what the engine is sending,
- * `behind` what was written meanwhile. TLS stands between the owner and that queue with two memory
- * BIOs, so that both I/O engines see plain byte runs.
+/* stream.c - the socket side is the same for clear and TLS: `queue` holds what the engine is
+ * sending, `behind` what was written meanwhile. TLS stands between the owner and that queue with
+ * two memory BIOs, so that both I/O engines see plain byte runs.
  *
- * Invariants: io.sending => queue is not empty and not touched; dead => nothing is sent any more. */
+ * Invariants: io.sending => queue is not empty and not touched; dead => nothing is sent any more.
+ */
 #include "io/stream.h"
 
 #include <string.h>
@@ -402,7 +403,8 @@ size_t stream_tls_binding(const struct stream *s, uint8_t out[64])
                                                    : SSL_get0_peer_certificate(s->tls->ssl);
     int digest_nid = NID_undef;
     unsigned len = 0;
-    if (certificate == NULL || X509_get_signature_info(certificate, &digest_nid, NULL, NULL, NULL) != 1)
+    if (certificate == NULL ||
+        X509_get_signature_info(certificate, &digest_nid, NULL, NULL, NULL) != 1)
         return 0;
     /* RFC 5929: MD5 and SHA-1 signatures hash with SHA-256; so do those that name no digest, as
        PostgreSQL decides it. */

@@ -28,18 +28,18 @@ struct stream_ops {
 struct stream {
     struct io io;
     const struct stream_ops *ops;
-    struct stream_tls *tls;   /* NULL in clear */
-    struct buf queue;         /* bytes for the socket: kept in place while a send is under way */
-    struct buf behind;        /* written meanwhile */
+    struct stream_tls *tls; /* NULL in clear */
+    struct buf queue;       /* bytes for the socket: kept in place while a send is under way */
+    struct buf behind;      /* written meanwhile */
     struct task task;
     bool paused, ended, dead;
-    bool finishing;           /* stream_finish(): shut down when the queue is empty */
+    bool finishing; /* stream_finish(): shut down when the queue is empty */
 };
 
 void stream_init(struct stream *s, struct loop *l, const struct stream_ops *ops);
-void stream_open(struct stream *s, int fd);   /* connected; starts receiving */
+void stream_open(struct stream *s, int fd); /* connected; starts receiving */
 RF_CHECK int stream_connect(struct stream *s, int fd, const struct sockaddr *a, socklen_t len);
-void stream_close(struct stream *s);          /* at once; frees everything; harmless twice */
+void stream_close(struct stream *s); /* at once; frees everything; harmless twice */
 
 /* 0, or negative when the connection is beyond repair (on_end follows on the next turn). */
 RF_CHECK int stream_write(struct stream *s, const void *bytes, size_t n);

@@ -1,7 +1,8 @@
 /* meter.h - counters of services in a mapping that all processes share.
  *
  * A killed worker loses none of them. Each worker owns one partition and is its only writer; the
- * ledger reads all partitions and rolls them up. Values only grow within one start of the daemon. */
+ * ledger reads all partitions and rolls them up. Values only grow within one start of the daemon.
+ */
 #ifndef RF_LEDGER_METER_H
 #define RF_LEDGER_METER_H
 
@@ -13,7 +14,7 @@
 enum { METER_SLOTS_PER_WORKER = 256, METER_NAME_MAX = 64, METER_WORKERS_MAX = 128 };
 
 struct meter_slot {
-    _Atomic uint32_t ready;              /* set last, after the names */
+    _Atomic uint32_t ready; /* set last, after the names */
     char actor[METER_NAME_MAX], region[METER_NAME_MAX], entity[METER_NAME_MAX];
     char place[3];
     _Atomic uint64_t sessions, statements, rows, bytes_out, bytes_in, denials;
@@ -31,7 +32,8 @@ void meter_unmap(struct meter *m);
 struct meter_slot *meter_slot_of(struct meter *m, unsigned worker, const char *actor,
                                  const char *region, const char *entity, const char *place);
 
-/* For the reader: slot I of all partitions, or NULL when not ready; count with meter_slot_count(). */
+/* For the reader: slot I of all partitions, or NULL when not ready; count with meter_slot_count().
+ */
 const struct meter_slot *meter_slot_at(const struct meter *m, unsigned i);
 unsigned meter_slot_count(const struct meter *m);
 

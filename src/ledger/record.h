@@ -13,13 +13,13 @@
 
 enum record_kind {
     RECORD_NONE,
-    RECORD_START,          /* a gateway process began: digests of binary and policy */
-    RECORD_SESSION_OPEN,   /* a person's session, before its first ReadyForQuery */
-    RECORD_STATEMENT,      /* a person's statement, as it is forwarded */
-    RECORD_RESULT,         /* rows and bytes about to be released; several a statement */
-    RECORD_DENIAL,         /* login, statement or parameter refused */
+    RECORD_START,        /* a gateway process began: digests of binary and policy */
+    RECORD_SESSION_OPEN, /* a person's session, before its first ReadyForQuery */
+    RECORD_STATEMENT,    /* a person's statement, as it is forwarded */
+    RECORD_RESULT,       /* rows and bytes about to be released; several a statement */
+    RECORD_DENIAL,       /* login, statement or parameter refused */
     RECORD_SESSION_CLOSE,
-    RECORD_SERVICE,        /* roll-up of one service's counters */
+    RECORD_SERVICE, /* roll-up of one service's counters */
     RECORD_KIND_COUNT
 };
 
@@ -35,32 +35,32 @@ struct record {
     enum record_kind kind;
     int64_t wall_ms;
     uint8_t session[RECORD_SESSION_ID_LEN]; /* random per session; zero when there is none */
-    uint64_t statement;      /* from 1 within the session; 0: none */
+    uint64_t statement;                     /* from 1 within the session; 0: none */
 
     /* public */
     const char *region;
     const char *entity;
-    const char *place;       /* ISO country */
+    const char *place; /* ISO country */
     const char *room;
     const char *purpose;
-    const char *rule;        /* that decided, denials */
-    const char *actor_kind;  /* "person", "service", "unknown" */
-    uint64_t rows, bytes;    /* RESULT: of this chunk; SESSION_CLOSE: in all; SERVICE: cumulative */
-    uint64_t statements;     /* SESSION_CLOSE, SERVICE */
+    const char *rule;       /* that decided, denials */
+    const char *actor_kind; /* "person", "service", "unknown" */
+    uint64_t rows, bytes;   /* RESULT: of this chunk; SESSION_CLOSE: in all; SERVICE: cumulative */
+    uint64_t statements;    /* SESSION_CLOSE, SERVICE */
 
     /* private: sealed */
     const char *actor;
-    const char *client;      /* address and port */
+    const char *client; /* address and port */
     const char *listener;
-    const char *database;    /* alias */
-    const char *role;        /* database role */
+    const char *database; /* alias */
+    const char *role;     /* database role */
     const char *sql;
     size_t sql_len;
     const char *statement_kind;
     uint64_t fingerprint;
     const char *relations;
-    const char *outcome;     /* command tag, SQLSTATE, or "" while a result goes on */
-    const char *detail;      /* START: digests; DENIAL: what was refused */
+    const char *outcome; /* command tag, SQLSTATE, or "" while a result goes on */
+    const char *detail;  /* START: digests; DENIAL: what was refused */
 };
 
 /* Messages on the stream between a worker and the ledger, each u32 length (of what follows) and:
@@ -68,7 +68,8 @@ struct record {
            RECORD u8 2, u64 seq, record              seq from 1, by one, per instance
    ledger: WELCOME u8 1, u64 last durable seq of that instance (0: none)
            ACK u8 2, u64 seq                          all up to seq are durable
-           REFUSED u8 3, str32 reason                 the ledger takes no more (disk full, sync error) */
+           REFUSED u8 3, str32 reason                 the ledger takes no more (disk full, sync
+   error) */
 enum record_message { RECORD_MSG_HELLO = 1, RECORD_MSG_RECORD = 2 };
 enum record_answer { RECORD_ANSWER_WELCOME = 1, RECORD_ANSWER_ACK = 2, RECORD_ANSWER_REFUSED = 3 };
 

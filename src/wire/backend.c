@@ -50,8 +50,7 @@ static void field(struct wr *w, char code, const char *value)
     wr_cstr(w, value);
 }
 
-void backend_write_error(struct wr *w, const char *severity, const struct err *e,
-                         uint32_t position)
+void backend_write_error(struct wr *w, const char *severity, const struct err *e, uint32_t position)
 {
     wr_open(w, 'E');
     field(w, 'S', severity);

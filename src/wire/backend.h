@@ -1,4 +1,5 @@
-/* backend.h - messages that a server sends: written by the gate for clients, read from databases. */
+/* backend.h - messages that a server sends: written by the gate for clients, read from databases.
+ */
 #ifndef RF_WIRE_BACKEND_H
 #define RF_WIRE_BACKEND_H
 

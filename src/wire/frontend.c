@@ -65,8 +65,8 @@ int frontend_read_target(struct rd body, struct frontend_target *ret)
     return 0;
 }
 
-int frontend_read_sasl_initial(struct rd body, const char **ret_mechanism,
-                               const uint8_t **ret_data, size_t *ret_len)
+int frontend_read_sasl_initial(struct rd body, const char **ret_mechanism, const uint8_t **ret_data,
+                               size_t *ret_len)
 {
     const char *mechanism = rd_cstr(&body);
     uint32_t len = rd_u32(&body);

@@ -14,7 +14,7 @@ struct frontend_parse {
 
 struct frontend_bind {
     const char *portal, *statement;
-    const uint8_t *rest;  /* formats and values, unread */
+    const uint8_t *rest; /* formats and values, unread */
     size_t rest_len;
 };
 

@@ -13,7 +13,7 @@
 enum message {
     MESSAGE_UNKNOWN,
 #define FRONTEND(byte, name, shortest, longest) MESSAGE_##name,
-#define BACKEND(byte, name, shortest, longest) MESSAGE_##name,
+#define BACKEND(byte, name, shortest, longest)  MESSAGE_##name,
 #include "wire/tbl/message.def"
 #undef FRONTEND
 #undef BACKEND
@@ -35,16 +35,16 @@ uint32_t message_length_at(const uint8_t *header);
 
 struct walk {
     uint8_t header[MESSAGE_HEADER_LEN];
-    uint8_t have;    /* bytes of the next header seen so far */
-    uint8_t side;    /* enum message_side */
-    uint32_t left;   /* bytes of the current body still to come */
+    uint8_t have;  /* bytes of the next header seen so far */
+    uint8_t side;  /* enum message_side */
+    uint32_t left; /* bytes of the current body still to come */
 };
 
 enum walk_step {
-    WALK_MORE,    /* the chunk is used up */
-    WALK_HEADER,  /* a message begins: *RET_MESSAGE, *RET_BODY_LEN; its header is taken */
-    WALK_BODY,    /* N bytes of its body were passed over; the body is complete when left == 0 */
-    WALK_BAD      /* unknown type or unbelievable length: the connection cannot go on */
+    WALK_MORE,   /* the chunk is used up */
+    WALK_HEADER, /* a message begins: *RET_MESSAGE, *RET_BODY_LEN; its header is taken */
+    WALK_BODY,   /* N bytes of its body were passed over; the body is complete when left == 0 */
+    WALK_BAD     /* unknown type or unbelievable length: the connection cannot go on */
 };
 
 struct walk walk_of(enum message_side side);

@@ -1,8 +1,8 @@
 /* rd.h - the only way to read bytes that came from outside.
  *
- * A reader is a value over borrowed bytes with a sticky `bad` flag: after the first short read every
- * getter yields zero or "", so a message function is straight-line. It ends with rd_done(). Integers
- * are big-endian, as in the PostgreSQL protocol ("54.7. Message Formats"). */
+ * A reader is a value over borrowed bytes with a sticky `bad` flag: after the first short read
+ * every getter yields zero or "", so a message function is straight-line. It ends with rd_done().
+ * Integers are big-endian, as in the PostgreSQL protocol ("54.7. Message Formats"). */
 #ifndef RF_WIRE_RD_H
 #define RF_WIRE_RD_H
 

@@ -21,9 +21,9 @@ void wr_u16(struct wr *w, uint16_t v);
 void wr_u32(struct wr *w, uint32_t v);
 void wr_u64(struct wr *w, uint64_t v);
 void wr_bytes(struct wr *w, const void *bytes, size_t n);
-void wr_cstr(struct wr *w, const char *s);                    /* with its NUL */
-void wr_cstr_len(struct wr *w, const char *s, size_t len);    /* bad when S holds a NUL */
-void wr_str32(struct wr *w, const char *s, size_t len);       /* u32 length, bytes */
+void wr_cstr(struct wr *w, const char *s);                 /* with its NUL */
+void wr_cstr_len(struct wr *w, const char *s, size_t len); /* bad when S holds a NUL */
+void wr_str32(struct wr *w, const char *s, size_t len);    /* u32 length, bytes */
 
 /* A message: TYPE byte (0: none, as in startup packets), length word counting itself, body. */
 void wr_open(struct wr *w, char type);

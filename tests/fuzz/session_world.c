@@ -26,18 +26,17 @@
 enum {
     LEASE_FOREVER_MS = 1 << 30,
     CLOSING_TURNS = 400,
-    CLOSING_STEP_MS =
-        500, /* a turn at the end: 200 seconds, past every limit of the configuration */
-    PORT_PRIMARY = 5441,
-    PORT_STANDBY = 5442
+    CLOSING_STEP_MS = 500, /* a turn at the end: past every limit of the configuration */
 };
+
+#define DATABASES "/databases"
 
 struct world world;
 unsigned long world_fail_first;
 
 /* What is made once a process, and lives as long. */
 static struct {
-    char folder[64];
+    bool built;
     int primary, standby, meter_fd, lease_fd, lowest_fd;
     struct meter *meter;
     struct lease *lease, *lease_read;
@@ -51,6 +50,8 @@ int64_t __wrap_clock_mono_us(void);
 int64_t __wrap_clock_wall_ms(void);
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout);
 int __real_epoll_wait(int fd, struct epoll_event *events, int max, int timeout);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len);
+int __real_connect(int fd, const struct sockaddr *address, socklen_t len);
 void __wrap_log_event(enum log_level level, const char *event, const char *fmt, ...)
     RF_PRINTF(3, 4);
 void __wrap_log_err(enum log_level level, const char *event, const struct err *e);
@@ -75,6 +76,20 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 {
     (void)timeout; /* nothing happens but what the script makes happen */
     return __real_epoll_wait(fd, events, max, 0);
+}
+
+/* The databases' paths stand for sockets without a file: a fuzzer that stops leaves nothing behind.
+ */
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    static const char standby[] = DATABASES "/.s.PGSQL.5442";
+    struct sockaddr_un to;
+    RF_ASSERT(len == sizeof(to));
+    memcpy(&to, address, sizeof(to));
+    int listening = strcmp(to.sun_path, standby) == 0 ? house.standby : house.primary;
+    len = sizeof(to);
+    RF_ASSERT(getsockname(listening, (struct sockaddr *)&to, &len) == 0);
+    return __real_connect(fd, (const struct sockaddr *)&to, len);
 }
 
 /* Formats, so that arguments are read; writes nothing. */
@@ -154,25 +169,22 @@ static const char policy_tables[] = "tables:\n"
 
 static struct config *make_config(void)
 {
-    char text[2048];
-    struct config *c = NULL;
-    struct mistakes m;
-    int n = snprintf(
-        text, sizeof(text),
+    static const char text[] =
         "name: fuzz\nplace: US\npolicy: p\ncredentials: c\nstate: s\nrun: r\n"
         "listen: [{unix: r/s}]\n"
         "databases:\n"
-        "  ses: {region: us, database: app, primary: ['%s:%d'], standby: ['%s:%d'], tls: off,\n"
+        "  ses: {region: us, database: app, primary: ['" DATABASES ":5441'],\n"
+        "        standby: ['" DATABASES ":5442'], tls: off,\n"
         "        pool: {mode: session, size: 2, idle: 30s, lifetime: 90s}}\n"
-        "  txn: {region: us, database: app, primary: ['%s:%d', '%s:%d'], standby: ['%s:%d'],\n"
-        "        tls: off, pool: {mode: transaction, size: 2, idle: 30s, lifetime: 90s}}\n"
+        "  txn: {region: us, database: app, standby: ['" DATABASES ":5442'], tls: off,\n"
+        "        primary: ['" DATABASES ":5442', '" DATABASES ":5441'],\n"
+        "        pool: {mode: transaction, size: 2, idle: 30s, lifetime: 90s}}\n"
         "limits: {clients: 8, waiting: 4, login: 15s, idle: 60s, query_wait: 10s, connect: 2s,\n"
-        "         ledger_wait: 3s, shutdown: 5s}\n",
-        house.folder, PORT_PRIMARY, house.folder, PORT_STANDBY, house.folder, PORT_STANDBY,
-        house.folder, PORT_PRIMARY, house.folder, PORT_STANDBY);
-    RF_ASSERT(n > 0 && (size_t)n < sizeof(text));
+        "         ledger_wait: 3s, shutdown: 5s}\n";
+    struct config *c = NULL;
+    struct mistakes m;
     mistakes_init(&m);
-    int rc = config_parse("/f/ringfence.yaml", text, (size_t)n, &c, &m);
+    int rc = config_parse("/f/ringfence.yaml", text, sizeof(text) - 1, &c, &m);
     if (rc < 0)
         (void)fprintf(stderr, "%s\n", m.count > 0 ? m.list[0].text : "configuration");
     RF_ASSERT(rc == 0);
@@ -210,24 +222,13 @@ static struct snapshot *make_snapshot(bool with_person)
     return s;
 }
 
-static int listen_at(int port)
+static int listen_somewhere(void)
 {
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    (void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/.s.PGSQL.%d", house.folder, port);
+    const struct sockaddr_un any = { .sun_family = AF_UNIX }; /* this short: the kernel names it */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    RF_ASSERT(fd >= 0 && bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 &&
+    RF_ASSERT(fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof(any.sun_family)) == 0 &&
               listen(fd, 64) == 0);
     return fd;
-}
-
-static void leave_house(void)
-{
-    char path[128];
-    for (int port = PORT_PRIMARY; port <= PORT_STANDBY; port++) {
-        (void)snprintf(path, sizeof(path), "%s/.s.PGSQL.%d", house.folder, port);
-        (void)unlink(path);
-    }
-    (void)rmdir(house.folder);
 }
 
 static int lowest_free_fd(void)
@@ -243,11 +244,9 @@ static void build_house(void)
     struct err e;
     (void)randombytes_set_implementation(&fixed_random);
     RF_ASSERT(sodium_init() >= 0);
-    (void)snprintf(house.folder, sizeof(house.folder), "/tmp/ringfence-fuzz-XXXXXX");
-    RF_ASSERT(mkdtemp(house.folder) != NULL);
-    RF_ASSERT(atexit(leave_house) == 0);
-    house.primary = listen_at(PORT_PRIMARY);
-    house.standby = listen_at(PORT_STANDBY);
+    house.built = true;
+    house.primary = listen_somewhere();
+    house.standby = listen_somewhere();
     RF_ASSERT(meter_create(1, &house.meter_fd, &e) == 0);
     RF_ASSERT(meter_map(house.meter_fd, &house.meter, &e) == 0);
     RF_ASSERT(lease_create(2, &house.lease_fd, &e) == 0);
@@ -275,7 +274,7 @@ static void on_stop_timer(struct timer *t)
 void world_open(void)
 {
     struct err e;
-    if (house.folder[0] == '\0')
+    if (!house.built)
         build_house();
     house.lowest_fd = lowest_free_fd();
     memset(&world, 0, sizeof(world));

@@ -3,7 +3,7 @@
  * The code under test is the whole of src/gate over src/io: struct worker is built from a small
  * configuration, its loop is turned by hand, and every other end is here:
  *   clients    socket pairs, with a real SCRAM client for logging in
- *   databases  unix sockets in a folder; a model of a PostgreSQL server that answers in order
+ *   databases  unix sockets without a file; a model of a PostgreSQL server that answers in order
  *   ledger     takes records, acknowledges them when told to, dies, comes back
  *   parser     answers with guard_inspect(), dies, comes back
  * Time stands still unless world_pass() moves it, random numbers come from a fixed seed, and

@@ -53,7 +53,8 @@ static void what_a_peer_sent_is_escaped_and_clipped(void **state)
     char out[32];
     (void)state;
     assert_string_equal(log_quote(out, sizeof(out), "a\"\n\xff", 4), "\"a\\\"\\x0a\\xff\"");
-    const char *clipped = log_quote(out, sizeof(out), "0123456789012345678901234567890123456789", 40);
+    const char *clipped =
+        log_quote(out, sizeof(out), "0123456789012345678901234567890123456789", 40);
     assert_true(strlen(clipped) < sizeof(out));
     assert_non_null(strstr(clipped, "..\""));
 }

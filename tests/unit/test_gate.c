@@ -29,21 +29,17 @@ static const struct {
     { MESSAGE_PASSWORD, "p" },  { MESSAGE_TERMINATE, "X" },
 };
 static const char *const table[SESSION_STATE_COUNT] = {
-    [SESSION_CLOSED] = "..............",
-    [SESSION_STARTUP] = "..............",
-    [SESSION_TLS] = "..............",
-    [SESSION_SASL_FIRST] = "............1X",
-    [SESSION_SASL_NEXT] = "............2X",
-    [SESSION_ADMISSION] = "..............",
-    [SESSION_SERVICE] = "QPBDECSHFddd.X",
-    [SESSION_PERSON] = "QPBDECSH-***.X",
+    [SESSION_CLOSED] = "..............",    [SESSION_STARTUP] = "..............",
+    [SESSION_TLS] = "..............",       [SESSION_SASL_FIRST] = "............1X",
+    [SESSION_SASL_NEXT] = "............2X", [SESSION_ADMISSION] = "..............",
+    [SESSION_SERVICE] = "QPBDECSHFddd.X",   [SESSION_PERSON] = "QPBDECSH-***.X",
     [SESSION_ENDING] = "**************",
 };
 static const char letters[STEP_COUNT] = {
-    [STEP_REFUSE] = '.',  [STEP_SASL_FIRST] = '1', [STEP_SASL_NEXT] = '2', [STEP_QUERY] = 'Q',
-    [STEP_PARSE] = 'P',   [STEP_BIND] = 'B',       [STEP_DESCRIBE] = 'D',  [STEP_EXECUTE] = 'E',
-    [STEP_CLOSE] = 'C',   [STEP_SYNC] = 'S',       [STEP_FLUSH] = 'H',     [STEP_CALL] = 'F',
-    [STEP_COPY] = 'd',    [STEP_DENY] = '-',       [STEP_DROP] = '*',      [STEP_TERMINATE] = 'X',
+    [STEP_REFUSE] = '.', [STEP_SASL_FIRST] = '1', [STEP_SASL_NEXT] = '2', [STEP_QUERY] = 'Q',
+    [STEP_PARSE] = 'P',  [STEP_BIND] = 'B',       [STEP_DESCRIBE] = 'D',  [STEP_EXECUTE] = 'E',
+    [STEP_CLOSE] = 'C',  [STEP_SYNC] = 'S',       [STEP_FLUSH] = 'H',     [STEP_CALL] = 'F',
+    [STEP_COPY] = 'd',   [STEP_DENY] = '-',       [STEP_DROP] = '*',      [STEP_TERMINATE] = 'X',
 };
 
 static void every_state_knows_what_to_do_with_every_message(void **state)

@@ -5,10 +5,10 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <sys/resource.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -127,7 +127,8 @@ static void a_slow_receiver_loses_nothing(void **state)
     loop_timer(loop, &alarm.timer, 1);
     for (size_t at = 0; at < TOTAL; at += 100000)
         assert_int_equal(stream_write(&a.stream, bytes + at,
-                                      TOTAL - at < 100000 ? TOTAL - at : 100000), 0);
+                                      TOTAL - at < 100000 ? TOTAL - at : 100000),
+                         0);
     assert_true(stream_queued(&a.stream) > 0);
     /* the end is seen behind all bytes: stop when they are there */
     struct timer closer = { .fn = never };
@@ -177,7 +178,8 @@ static void on_accept(struct io *io, int fd)
 
 static const struct io_ops accept_ops = { .on_accept = on_accept };
 
-/* Readiness is level-triggered: a loop that goes on trying spins until somebody closes something. */
+/* Readiness is level-triggered: a loop that goes on trying spins until somebody closes something.
+ */
 static void accepting_without_descriptors_is_told_once(void **state)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001) };

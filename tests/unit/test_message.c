@@ -12,7 +12,8 @@
 #include "wire/message.h"
 
 /* Two rows, a completion and a ReadyForQuery. */
-static const uint8_t answer[] = "D\0\0\0\x0b\0\1\0\0\0\1xD\0\0\0\x0b\0\1\0\0\0\1yC\0\0\0\x0dSELECT 2\0Z\0\0\0\5I";
+static const uint8_t answer[] =
+    "D\0\0\0\x0b\0\1\0\0\0\1xD\0\0\0\x0b\0\1\0\0\0\1yC\0\0\0\x0dSELECT 2\0Z\0\0\0\5I";
 enum { ANSWER_LEN = sizeof(answer) - 1 };
 
 static void count(struct walk *w, const uint8_t *bytes, size_t n, unsigned seen[MESSAGE_COUNT],
