@@ -5,6 +5,7 @@ import copy
 import json
 import os
 import subprocess
+import tempfile
 import threading
 
 import psycopg
@@ -57,9 +58,15 @@ class Region:
         self.folder = os.path.join(server.folder, database)
         os.makedirs(self.folder)
 
+    def write(self, name, content):
+        """In one step: another command may be reading the file."""
+        with tempfile.NamedTemporaryFile("w", dir=self.folder, encoding="utf-8",
+                                         delete=False) as f:
+            yaml.safe_dump(content, f, allow_unicode=True, sort_keys=False)
+        os.replace(f.name, f"{self.folder}/{name}")
+
     def command(self, *arguments, dsn=None):
-        with open(f"{self.folder}/policy.yaml", "w", encoding="utf-8") as f:
-            yaml.safe_dump(self.policy, f, allow_unicode=True, sort_keys=False)
+        self.write("policy.yaml", self.policy)
         config = {
             "name": "us-virginia", "place": "US", "policy": "policy.yaml",
             "credentials": "credentials", "state": "state", "run": "run",
@@ -69,8 +76,7 @@ class Region:
                 "primary": [f"{self.server.cluster.sockets}:{self.server.cluster.port}"],
                 "standby": [f"{self.server.cluster.sockets}:1"], "tls": "off"}},
         }
-        with open(f"{self.folder}/ringfence.yaml", "w", encoding="utf-8") as f:
-            yaml.safe_dump(config, f)
+        self.write("ringfence.yaml", config)
         return subprocess.run(
             [f"{self.server.build}/src/cmd/ringfence", "-c", f"{self.folder}/ringfence.yaml",
              arguments[0], "--dsn", dsn or self.server.cluster.dsn(self.database), *arguments[1:]],
