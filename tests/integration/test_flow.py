@@ -58,7 +58,7 @@ class Watch(threading.Thread):
 @pytest.fixture(scope="module")
 def amount(slow):
     """Bytes for a large transfer; sanitisers get less, the limit on memory stays."""
-    return 220 * MEGABYTE // (1 if slow == 1 else 4)
+    return 1024 * MEGABYTE // (1 if slow == 1 else 16)
 
 
 @pytest.fixture(scope="module")
