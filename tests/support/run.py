@@ -63,7 +63,8 @@ def run_meson(build, names, valgrind, slow, count):
         command += ["--wrapper", "valgrind --quiet --error-exitcode=99 --leak-check=full "
                     "--errors-for-leak-kinds=definite,possible --trace-children=no",
                     "--timeout-multiplier", "10"]
-    log = os.path.join(build, "meson-logs", "testlog.json")
+    log = os.path.join(build, "meson-logs",
+                       "testlog-valgrind.json" if valgrind else "testlog.json")
     if os.path.exists(log):
         os.unlink(log)
     subprocess.run(command + names, stdin=subprocess.DEVNULL, check=False)
