@@ -27,6 +27,14 @@ def refusal(gateway, user, password="wrong", database=DATABASE, **parameters):
         return caught.value
 
 
+def enters(gateway, actor, **options):
+    try:
+        gateway.connect(actor, **options).close()
+        return True
+    except psycopg.OperationalError:
+        return False
+
+
 # --- passwords ------------------------------------------------------------------------------------
 
 
@@ -288,3 +296,25 @@ def test_passwords_show_nowhere(gateway):
     done = subprocess.run(["grep", "-rl", password_of(PERSON), gateway.path("state")],
                           stdout=subprocess.PIPE, check=False)
     assert done.stdout == b""
+
+
+def test_a_password_line_of_the_command_lets_its_owner_in(new_gateway):
+    gateway = new_gateway()
+    made = subprocess.run([gateway.program("ringfence"), "password", "us_analyst"],
+                          input="quite another one\n", stdout=subprocess.PIPE, text=True, check=True)
+    assert made.stdout.startswith("us_analyst:SCRAM-SHA-256$4096:") and "quite" not in made.stdout
+    with open(gateway.path("credentials"), encoding="ascii") as lines:
+        kept = [line for line in lines if not line.startswith("us_analyst:")]
+    gateway.write("credentials", "".join(kept) + made.stdout, 0o600)
+    gateway.reload()
+    wait_until(lambda: enters(gateway, "us_analyst", password="quite another one"),
+               "the new password does not count")
+    assert not enters(gateway, "us_analyst")
+
+
+@pytest.mark.parametrize("name", ["", "a:b", " a", "x" * 64])
+def test_a_name_that_the_credentials_cannot_hold_gets_no_line(build, name):
+    done = subprocess.run([os.path.join(build, "src/cmd/ringfence"), "password", name],
+                          input="secret\n", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, check=False)
+    assert done.returncode == 2 and done.stdout == "" and "secret" not in done.stderr
