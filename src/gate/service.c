@@ -184,6 +184,10 @@ static void on_server_end(struct backend *b, const char *why)
     struct err e;
     v->backend = NULL; /* the pool closes it */
     v->phase = SERVICE_DETACHED;
+    if (v->said_fatal) {
+        session_finish(v->session, "the server ended the session");
+        return;
+    }
     (void)err_set(&e, RF_ECONNECT, "the region's database closed the connection");
     err_detail(&e, "%s", why);
     session_fatal(v->session, &e);

@@ -60,6 +60,13 @@ static bool on_watched(struct service *v, enum message m, const uint8_t *body, s
         if (settings_is_tracked(name) && settings_value_valid(value))
             return settings_put(&v->settings, name, value) == 0;
         return true;
+    case MESSAGE_ERROR_RESPONSE: {
+        struct backend_error e;
+        if (backend_read_error(r, &e) < 0)
+            return false;
+        v->said_fatal = strcmp(e.severity, "FATAL") == 0 || strcmp(e.severity, "PANIC") == 0;
+        return true;
+    }
     default:
         return true;
     }
@@ -104,7 +111,8 @@ static void on_copy_in(struct service *v)
 static uint8_t watched_of(const struct service *v, enum message m)
 {
     return m == MESSAGE_READY_FOR_QUERY || m == MESSAGE_PARAMETER_STATUS ||
-                   (m == MESSAGE_COMMAND_COMPLETE && v->pooled)
+                   (m == MESSAGE_COMMAND_COMPLETE && v->pooled) ||
+                   (m == MESSAGE_ERROR_RESPONSE && v->server.left <= SERVICE_BODY_MAX)
                ? (uint8_t)m
                : 0;
 }

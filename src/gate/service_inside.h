@@ -38,6 +38,7 @@ struct service {
     uint32_t syncs;       /* of those, for a Sync behind the last Query */
     bool unsynced;        /* extended messages have gone out, and no Sync behind them */
     bool greeted, dirty;
+    bool said_fatal; /* the server has told the client why it ends the session */
     bool dropping;   /* the client's message goes nowhere */
     bool copy_in;    /* the server is taking COPY data */
     uint8_t watched; /* enum message whose body is collected, or 0 */

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from conftest import Gateways
-from wire import ServerError, Wire, cstr, send_cancel
+from wire import ServerError, Wire, cstr, error_fields, send_cancel
 from gateway import password_of
 
 SERVICE = "app_us"
@@ -168,3 +168,14 @@ def test_a_client_that_does_not_wait_for_its_greeting_is_served(single):
         wire.login(actor, password_of(actor), "us-virginia")
         assert wire.result() == [[b"1"]]
         wire.close()
+
+
+def test_a_server_that_ends_a_session_says_so_once(shared, pair):
+    """Its own FATAL is the last word; a second one would be about nothing."""
+    with shared.login(SERVICE) as wire:
+        wire.query("begin")
+        pid = int(wire.query("select pg_backend_pid()")[0][0])
+        pair.primary.value("SELECT pg_terminate_backend(%s)", pid)
+        kind, body = wire.receive_answer()
+        assert kind == "E" and error_fields(body)["C"] == "57P01"
+        assert wire.closed_by_peer()
