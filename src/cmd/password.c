@@ -54,7 +54,9 @@ static int check_name(const char *name, const char *verifier, struct err *err)
         return err_set(err, RF_EUSAGE, "name is longer than %d bytes", CREDENTIALS_NAME_MAX);
     mistakes_init(&mistakes);
     int rc = credentials_parse("name", line, (size_t)n, &c, &mistakes);
-    if (rc < 0)
+    if (rc == 0 && credentials_find(c, name) == NULL)
+        rc = err_set(err, RF_EUSAGE, "\"%s\" would be a comment in the credentials file", name);
+    else if (rc < 0)
         rc = err_set(err, RF_EUSAGE, "%s",
                      mistakes.count > 0 ? mistakes.list[0].text : "not a name for the file");
     mistakes_done(&mistakes);

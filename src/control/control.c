@@ -139,6 +139,7 @@ static int start(struct control *c, struct err *err)
     int rc = lease_map(c->child.lease_fd, LEASE_WRITE, &c->lease, err);
     if (rc == 0) {
         fd_close(&c->child.lease_fd);
+        fd_close(&c->child.meter_fd); /* not its business */
         watch_all(c);
         rc = enter_sandbox(c, report, sizeof(report), err);
     }

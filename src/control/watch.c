@@ -75,6 +75,8 @@ static void disconnect(struct watch *w)
     w->conn = NULL;
     w->events = 0;
     w->fresh_ms = 0;
+    w->is_known = w->is_sound = false; /* the next connection may lead to another server */
+    w->check_due_ms = 0;
     enter(w, WATCH_IDLE, WATCH_PERIOD_MS);
 }
 
@@ -209,12 +211,25 @@ static void judge(struct watch *w, const PGresult *r)
         disconnect(w);
     } else if (is_behind) {
         end_lease(w, LEASE_BEHIND);
+    } else if (w->check_due_ms == 0) {
+        return; /* checked next; a lease from before goes on as long as it would have anyway */
     } else if (!w->is_sound) {
         if (w->said != LEASE_FAULTS && w->said != LEASE_UNKNOWN)
             end_lease(w, LEASE_FAULTS);
     } else {
         renew(w);
     }
+}
+
+/* The function is not there, this database was never applied to; or the server ended the question
+   for a reason of its own. The self-check knows better, and soon. */
+static void on_refused(struct watch *w)
+{
+    int64_t soon_ms = clock_mono_ms() + WATCH_FAULT_PERIOD_MS;
+    w->is_sound = false;
+    if (w->check_due_ms > soon_ms)
+        w->check_due_ms = soon_ms;
+    end_lease(w, LEASE_FAULTS);
 }
 
 static void on_answer(struct watch *w)
@@ -230,15 +245,15 @@ static void on_answer(struct watch *w)
             enter(w, WATCH_READY, is_leased ? WATCH_PERIOD_MS : WATCH_RETRY_MS);
             return;
         }
+        w->is_known = true;
         if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1) {
             judge(w, r);
         } else if (PQstatus(w->conn) == CONNECTION_BAD) {
             PQclear(r);
             give_up(w, "lost");
             return;
-        } else { /* the function is not there: this database was never applied to */
-            w->is_sound = false;
-            end_lease(w, LEASE_FAULTS);
+        } else {
+            on_refused(w);
         }
         PQclear(r);
     }
@@ -307,7 +322,7 @@ void watch_turn(struct watch *w, bool is_ready)
 
 bool watch_wants_check(const struct watch *w)
 {
-    return w->state == WATCH_READY && clock_mono_ms() >= w->check_due_ms;
+    return w->state == WATCH_READY && w->is_known && clock_mono_ms() >= w->check_due_ms;
 }
 
 struct findings {

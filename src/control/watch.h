@@ -36,13 +36,14 @@ struct watch {
     const struct policy *policy;
     struct lease *lease;
     PGconn *conn;
-    size_t host;    /* the one in use, of the hosts for persons */
-    short events;   /* that the connection waits for */
-    int64_t due_ms; /* next act, or the end of patience */
-    int64_t check_due_ms;
+    size_t host;          /* the one in use, of the hosts for persons */
+    short events;         /* that the connection waits for */
+    int64_t due_ms;       /* next act, or the end of patience */
+    int64_t check_due_ms; /* 0: none on this connection yet */
     int64_t leased_until_ms;
     int64_t fresh_ms;      /* when replay was last seen up to date; 0: never */
-    bool is_sound;         /* the last self-check found nothing */
+    bool is_known;         /* this connection's server has answered once */
+    bool is_sound;         /* the last self-check, on this connection, found nothing */
     bool has_complained;   /* about the connection, since the last lease */
     enum lease_state said; /* last logged */
 };

@@ -54,11 +54,10 @@ static int begin(struct database *db, struct err *err)
 {
     /* "ringfenc" as a number; the second key leaves room for other locks of ours */
     int rc = database_run(db,
-                          "BEGIN; SET LOCAL lock_timeout = '5s';"
+                          "BEGIN READ WRITE; SET LOCAL lock_timeout = '5s';"
                           " SET LOCAL statement_timeout = '9min';"
                           " SET LOCAL check_function_bodies = on;"
                           " SET LOCAL search_path = pg_catalog;"
-                          " SET LOCAL default_transaction_read_only = off;"
                           " SELECT pg_advisory_xact_lock(1919510113, 1)",
                           err);
     if (rc == -RF_ETIMEOUT && err != NULL && strcmp(err->sqlstate, "55P03") == 0) {

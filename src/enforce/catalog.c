@@ -80,7 +80,7 @@ static void add_wanted(struct reader *r)
     for (size_t i = 0; i < r->policy->table_count; i++)
         sql_add(&r->sql, ", (%D, %L, %L)", (int64_t)i, r->policy->tables[i].schema,
                 r->policy->tables[i].name);
-    sql_add(&r->sql, "), found AS (SELECT w.i, w.s, c.oid, c.relkind, c.relnamespace"
+    sql_add(&r->sql, "), found AS (SELECT w.i, w.s, w.t, c.oid, c.relkind, c.relnamespace"
                      " FROM wanted w JOIN pg_namespace n ON n.nspname = w.s"
                      " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.t)");
 }
@@ -159,9 +159,13 @@ static int read_tables(struct reader *r)
             " SELECT f.i, f.relkind IN ('r', 'p'), quote_ident(f.s),"
             " CASE WHEN k.oid IS NOT NULL THEN"
             "  coalesce(obj_description(k.oid, 'pg_constraint'), '') END,"
-            " k.convalidated"
+            " k.convalidated AND %S"
             " FROM found f LEFT JOIN pg_constraint k"
-            "  ON k.conrelid = f.oid AND k.conname = 'ringfence_residency' AND k.contype = 'c'");
+            "  ON k.conrelid = f.oid AND k.conname = 'ringfence_residency' AND k.contype = 'c'",
+            r->to->has_objects ? "EXISTS (SELECT FROM ringfence.object o"
+                                 " WHERE o.name = 'residency of ' || f.s || '.' || f.t"
+                                 " AND o.definition = pg_get_constraintdef(k.oid))"
+                               : "false");
     int rc = ask(r, &count);
     for (size_t row = 0; rc == 0 && row < count; row++) {
         struct catalog_table *t = &r->to->tables[number_at(r, row, 0)];
@@ -387,10 +391,17 @@ static int read_members(struct reader *r)
 #define QUALIFIED(schema, name) QUOTED(schema) " || '.' || " QUOTED(name)
 
 /* Every grant on anything that can be named in this database, to our roles; and to PUBLIC (0) on
-   databases, the policy's schemas and tables, languages, and the functions of the list. (Laid out
-   by hand, both: the formatter takes the macros for something else.) */
+   databases, the policy's schemas and what is in them, languages, and the functions of the list. A
+   view or partition beside a table of the policy shows its rows to every service that may use the
+   schema; what came with an extension stays as the extension wants it. (Laid out by hand, both: the
+   formatter takes the macros for something else.) */
 /* clang-format off */
 static const char rights_query[] =
+    ", closed AS (SELECT oid FROM found UNION SELECT c.oid FROM pg_class c"
+    "  JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "  WHERE n.nspname IN ('ringfence', 'masked', 'stats') OR (n.nspname IN (SELECT s FROM wanted)"
+    "   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass"
+    "    AND d.objid = c.oid AND d.deptype = 'e')))"
     ", functions AS (SELECT p.oid, p.proowner, p.proacl,"
     "   CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END ||"
     "   p.oid::regprocedure::text AS object, p.oid IN (SELECT oid FROM listed)"
@@ -400,14 +411,12 @@ static const char rights_query[] =
     " SELECT x.grantee, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || "
     QUALIFIED("n.nspname", "c.relname") ", x.privilege_type, x.is_grantable"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) x"
-    " WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR c.oid IN (SELECT oid FROM found)"
-    "  OR n.nspname IN ('ringfence', 'masked', 'stats'))"
+    " WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR c.oid IN (SELECT oid FROM closed))"
     " UNION ALL SELECT x.grantee, 'TABLE ' || " QUALIFIED("n.nspname", "c.relname")
     ", x.privilege_type || ' (' || " QUOTED("a.attname") " || ')', x.is_grantable"
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(a.attacl) x"
-    " WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR c.oid IN (SELECT oid FROM found)"
-    "  OR n.nspname IN ('ringfence', 'masked', 'stats'))"
+    " WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR c.oid IN (SELECT oid FROM closed))"
     " UNION ALL SELECT x.grantee, 'SCHEMA ' || " QUOTED("n.nspname") ", x.privilege_type,"
     "  x.is_grantable FROM pg_namespace n,"
     "  aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) x"

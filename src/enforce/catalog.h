@@ -54,7 +54,7 @@ struct catalog_table { /* one per table of the policy, in its order */
     bool is_table;              /* ordinary or partitioned */
     const char *schema_quoted;  /* quoted only where needed, as in a stored search_path */
     const char *residency_rule; /* comment of its ringfence_residency constraint, NULL: no such */
-    bool residency_valid;
+    bool residency_valid;       /* for all rows, and still the definition of its making */
     struct catalog_column *columns;
     size_t column_count;
     const char **sequences; /* names in the table's schema that its columns draw from */

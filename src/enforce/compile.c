@@ -152,6 +152,21 @@ static void add_home(struct sql *s, const struct policy_region *region)
     sql_add(s, ")");
 }
 
+static int record_residency(struct compiler *k, const struct policy_table *t, const char *rule)
+{
+    sql_add(
+        &k->sql,
+        "INSERT INTO ringfence.object (name, source, definition)"
+        " SELECT 'residency of ' || n.nspname || '.' || c.relname, %L,"
+        " pg_get_constraintdef(x.oid) FROM pg_constraint x JOIN pg_class c ON c.oid = x.conrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %L AND c.relname = %L"
+        " AND x.conname = 'ringfence_residency' ON CONFLICT (name) DO UPDATE SET"
+        " source = excluded.source, definition = excluded.definition",
+        rule, t->schema, t->name);
+    return script_add(k->script, STEP_RECORD, &k->sql, k->err, "definition of residency of %s.%s",
+                      t->schema, t->name);
+}
+
 static int script_residency(struct compiler *k, const struct policy_table *t, bool is_there,
                             const char *rule)
 {
@@ -184,11 +199,12 @@ static int script_residency(struct compiler *k, const struct policy_table *t, bo
         rc = script_add(k->script, STEP_RECORD, &k->sql, k->err, "record of residency of %s.%s",
                         t->schema, t->name);
     }
-    return rc;
+    return rc == 0 ? record_residency(k, t, rule) : rc;
 }
 
-/* The rule stands in the constraint's comment, which goes with the constraint, so comparing the
-   comment is comparing the constraint without parsing what the server made of it. */
+/* The rule stands in the constraint's comment, which goes with the constraint; what the server made
+   of it stands in ringfence.object. A table's owner can write any comment, but not there: so a
+   constraint that was replaced is seen without parsing it. */
 int compile_residency(struct compiler *k)
 {
     int rc = 0;

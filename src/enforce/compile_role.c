@@ -56,6 +56,18 @@ static int want(struct compiler *k, struct wanted_role role)
     return 0;
 }
 
+/* An owner has every right on what he owns, and so has everybody in his group: no grant tells. */
+static int check_owns_nothing(struct compiler *k, const char *name)
+{
+    const struct catalog_role *there = catalog_role_find(k->catalog, name);
+    if (there == NULL || there->owns == NULL)
+        return 0;
+    int rc = err_set(k->err, RF_EDATABASE, "role \"%s\" owns %s: an actor must own nothing", name,
+                     there->owns);
+    err_hint(k->err, "give it to another role: REASSIGN OWNED BY … TO …");
+    return rc;
+}
+
 /* An actor's role that is already there must be one that we may set right. */
 static int check_actor_role(struct compiler *k, const char *name)
 {
@@ -66,13 +78,7 @@ static int check_actor_role(struct compiler *k, const char *name)
     if (there != NULL && there->is_super)
         return err_set(k->err, RF_ECONFIG, "actor's role \"%s\" is a superuser of this database",
                        name);
-    if (there != NULL && there->owns != NULL) {
-        int rc = err_set(k->err, RF_EDATABASE, "role \"%s\" owns %s: an actor must own nothing",
-                         name, there->owns);
-        err_hint(k->err, "give it to another role: REASSIGN OWNED BY … TO …");
-        return rc;
-    }
-    return 0;
+    return check_owns_nothing(k, name);
 }
 
 static int want_person(struct compiler *k, const struct policy_actor *actor)
@@ -183,8 +189,13 @@ int compile_role_list(struct compiler *k)
           .path_stored = "pg_catalog" },
     };
     int rc = 0;
-    for (size_t i = 0; i < RF_COUNT(ours) && rc == 0; i++)
-        rc = want(k, ours[i]);
+    for (size_t i = 0; i < RF_COUNT(ours) && rc == 0; i++) {
+        bool is_owner =
+            strcmp(ours[i].name, ROLE_NAME_OWNER) == 0 || strcmp(ours[i].name, ROLE_NAME_VIEW) == 0;
+        rc = is_owner ? 0 : check_owns_nothing(k, ours[i].name);
+        if (rc == 0)
+            rc = want(k, ours[i]);
+    }
     for (size_t i = 0; i < k->policy->actor_count && rc == 0; i++) {
         const struct policy_actor *actor = &k->policy->actors[i];
         rc = actor->kind == ACTOR_SERVICE ? want_service(k, actor) : want_person(k, actor);

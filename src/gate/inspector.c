@@ -9,6 +9,9 @@ struct inspector {
     struct loop *loop;
     struct io io;
     struct task task;
+    struct timer patience;
+    void (*on_bad)(void *arg);
+    void *bad_arg;
     struct inspection *first; /* asked first; in front is the one in flight */
     bool in_flight, orphaned; /* orphaned: whose question it was is gone */
     uint32_t id;
@@ -49,6 +52,26 @@ static void too_complex(struct inspector *i)
     pop(i, &i->report);
 }
 
+/* There is no parser any more; the supervisor sends the next one. */
+static void lose(struct inspector *i)
+{
+    io_close(&i->io);
+    loop_timer(i->loop, &i->patience, INSPECTOR_PATIENCE_MS);
+}
+
+static void complain(struct inspector *i)
+{
+    if (i->on_bad != NULL)
+        i->on_bad(i->bad_arg);
+}
+
+static void on_patience(struct timer *t)
+{
+    struct inspector *i = RF_OWNER(t, struct inspector, patience);
+    loop_timer(i->loop, t, INSPECTOR_PATIENCE_MS);
+    complain(i);
+}
+
 static void send_next(struct inspector *i)
 {
     struct buf request;
@@ -67,7 +90,7 @@ static void send_next(struct inspector *i)
         if (n != (ssize_t)buf_len(&request)) { /* packets go whole or not at all */
             log_warn("parser_lost", "reason=\"could not send\"");
             i->in_flight = false;
-            io_close(&i->io);
+            lose(i);
         }
     }
     buf_wipe_done(&request);
@@ -83,7 +106,7 @@ static void on_recv(struct io *io, const uint8_t *bytes, ssize_t n)
     struct inspector *i = RF_OWNER(io, struct inspector, io);
     if (n <= 0) {
         log_warn("parser_lost", "in_flight=%d", i->in_flight);
-        io_close(&i->io);
+        lose(i);
         if (i->in_flight)
             too_complex(i); /* it died over this text */
         return;
@@ -92,7 +115,8 @@ static void on_recv(struct io *io, const uint8_t *bytes, ssize_t n)
     if (guard_report_read(bytes, (size_t)n, &i->report) < 0 || i->report.id != i->id ||
         !i->in_flight || !fits(i)) {
         log_error("parser_answer_malformed", "bytes=%zd", n);
-        io_close(&i->io);
+        lose(i);
+        complain(i);
         if (i->in_flight)
             too_complex(i);
         return;
@@ -109,6 +133,7 @@ int inspector_new(struct loop *l, struct inspector **ret, struct err *err)
         return err_set(err, RF_ENOMEM, "out of memory for the inspector");
     i->loop = l;
     i->task.fn = on_task;
+    i->patience.fn = on_patience;
     io_init(&i->io, l, &inspector_io_ops);
     *ret = i;
     return 0;
@@ -119,18 +144,26 @@ void inspector_free(struct inspector *i)
     if (i == NULL)
         return;
     loop_task_cancel(i->loop, &i->task);
+    loop_timer_stop(i->loop, &i->patience);
     io_close(&i->io);
     mem_free(i);
+}
+
+void inspector_complain_to(struct inspector *i, void (*on_bad)(void *arg), void *arg)
+{
+    i->on_bad = on_bad;
+    i->bad_arg = arg;
 }
 
 void inspector_connect(struct inspector *i, int fd)
 {
     io_close(&i->io);
+    loop_timer_stop(i->loop, &i->patience);
     if (i->in_flight)
         too_complex(i);
     io_open(&i->io, fd);
     if (io_recv_start(&i->io) < 0)
-        io_close(&i->io);
+        lose(i);
     loop_task(i->loop, &i->task);
 }
 

@@ -90,6 +90,8 @@ static bool on_answer(struct recorder *r, struct rd body)
     switch (rd_u8(&body)) {
     case RECORD_ANSWER_WELCOME: {
         uint64_t durable = rd_u64(&body);
+        if (rd_done(&body) && durable == 0)
+            durable = r->acked; /* it no longer knows us: our entries are in older segments */
         if (!rd_done(&body) || r->state != RECORDER_HELLO || durable > r->last ||
             durable < r->acked)
             return false;

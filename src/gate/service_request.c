@@ -77,8 +77,9 @@ static int on_named_parse(struct service *v, struct rd body, struct wr *w)
     struct prepared *p = NULL;
     char name[PREPARED_NAME_MAX];
     int rc = frontend_read_parse(body, &parse);
-    if (rc == 0)
-        rc = prepared_intern(t, &parse, &p);
+    if (rc < 0)
+        return rc;
+    rc = prepared_intern(t, &parse, &p);
     if (rc < 0)
         return rc;
     rc = prepared_names_put(&v->names, t, parse.name, p);

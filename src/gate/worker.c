@@ -261,6 +261,13 @@ static void on_imsg(struct io *io)
 
 static const struct io_ops imsg_io_ops = { .on_readable = on_imsg };
 
+static void on_parser_bad(void *arg)
+{
+    struct worker *w = arg;
+    if (imsg_send(w->child.imsg_fd, IMSG_PEER_BAD, ROLE_PARSER, NULL, 0, NULL, 0) < 0)
+        log_warn("parser_not_complained_of", "again_ms=%d", (int)INSPECTOR_PATIENCE_MS);
+}
+
 /* ---- the beginning ---- */
 
 static int connect_peers(struct worker *w, struct err *err)
@@ -270,6 +277,7 @@ static int connect_peers(struct worker *w, struct err *err)
     if (ledger == NULL || parser == NULL)
         return err_set(err, RF_EBUG, "a worker needs a ledger and a parser");
     recorder_connect(w->recorder, ledger->fd);
+    inspector_complain_to(w->inspector, on_parser_bad, w);
     inspector_connect(w->inspector, parser->fd);
     ledger->fd = parser->fd = -1; /* the lines own them */
     return 0;

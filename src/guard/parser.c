@@ -160,7 +160,8 @@ static int parser_start(struct parser *p, int imsg_fd, struct err *err)
     char report[128] = "";
     int rc = child_begin(imsg_fd, 0, &p->child, err);
     if (rc < 0)
-        return rc; /* the supervisor was told */
+        return rc;                /* the supervisor was told */
+    fd_close(&p->child.meter_fd); /* the counters are no business of whoever takes us over */
     rc = sandbox_enter(ROLE_PARSER, &nowhere, p->child.config->sandbox_floor, report,
                        sizeof(report), err);
     if (rc < 0) {

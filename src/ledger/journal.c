@@ -54,6 +54,7 @@ static int die(struct journal *j, struct err *err)
     struct err reason = *err; /* ERR may be what we fill */
     j->is_dead = true;
     j->death = reason;
+    buf_clear(&j->batch); /* a batch that stays full would stop the reading of everybody */
     return -reason.code;
 }
 
@@ -416,15 +417,14 @@ int journal_append(struct journal *j, const struct policy *policy, const struct 
 static int batch_write(struct journal *j, struct err *err)
 {
     size_t len = buf_len(&j->batch);
+    bool fails = FAULT("journal.write"); /* as a full disk does: a part is written, then no more */
     ssize_t n;
-    if (FAULT("journal.write")) {
-        n = pwrite(j->fd, buf_at(&j->batch), len / 2, (off_t)j->offset); /* as a full disk does */
+    do
+        n = pwrite(j->fd, buf_at(&j->batch), fails ? len / 2 : len, (off_t)j->offset);
+    while (n < 0 && errno == EINTR);
+    if (fails) {
         errno = ENOSPC;
         n = -1;
-    } else {
-        do
-            n = pwrite(j->fd, buf_at(&j->batch), len, (off_t)j->offset);
-        while (n < 0 && errno == EINTR);
     }
     if (n < 0)
         return err_sys(err, "could not write the journal");

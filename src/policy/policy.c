@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+enum { V4_PREFIX_LEN = 96 }; /* of ::ffff:0.0.0.0, behind which IPv4 is held */
+
 static bool is(const char *one, const char *other)
 {
     return one != NULL && other != NULL && strcmp(one, other) == 0;
@@ -53,6 +55,9 @@ bool policy_is_home(const struct policy_region *region, struct place place)
 static bool range_holds(const struct policy_range *range, const struct in6_addr *address)
 {
     unsigned whole = range->prefix_len / 8, bits = range->prefix_len % 8;
+    /* ::/0 and its like speak of IPv6: how IPv4 is held here is no reason to hold it, too */
+    if (range->prefix_len < V4_PREFIX_LEN && IN6_IS_ADDR_V4MAPPED(address))
+        return false;
     if (memcmp(&range->address, address, whole) != 0)
         return false;
     unsigned differ = bits == 0 ? 0U : range->address.s6_addr[whole] ^ address->s6_addr[whole];

@@ -37,7 +37,7 @@ struct policy_entity {
     struct place country;
 };
 
-/* An address range, IPv4 or IPv6 (IPv4 is held as ::ffff:a.b.c.d). */
+/* An address range, IPv4 or IPv6 (IPv4 is held as ::ffff:a.b.c.d; ::/0 holds no IPv4 address). */
 struct policy_range {
     struct in6_addr address;
     unsigned prefix_len; /* 0..128 */

@@ -64,6 +64,13 @@ static bool turns_direction(uint32_t c)
            c == 0x200f || c == 0x061c;
 }
 
+/* What ends a line for the parser and not for editors, diffs and terminals: behind it a comment is
+   a rule. NEXT is the byte behind the character, 0 at the end. */
+static bool ends_line_unseen(uint32_t c, unsigned char next)
+{
+    return (c == '\r' && next != '\n') || c == 0x85 || c == 0x2028 || c == 0x2029;
+}
+
 static void check_bytes(struct builder *b, const char *text, size_t len)
 {
     const unsigned char *s = (const unsigned char *)text;
@@ -76,10 +83,12 @@ static void check_bytes(struct builder *b, const char *text, size_t len)
     for (size_t at = 0, n; at < len; at += n) {
         uint32_t c = 0;
         n = character(s + at, len - at, &c);
-        if (n == 0 || c == 0 || turns_direction(c)) {
+        bool unseen = n > 0 && ends_line_unseen(c, at + n < len ? s[at + n] : 0);
+        if (n == 0 || c == 0 || unseen || turns_direction(c)) {
             WRONG(b, line, "%s",
                   n == 0   ? "expected UTF-8, found bytes that are not"
                   : c == 0 ? "found a NUL byte"
+                  : unseen ? "found a character that ends the line unseen"
                            : "found a character that changes the direction of writing");
             b->stop = -RF_ECONFIG;
             return;
@@ -106,14 +115,24 @@ static struct yaml_node *new_node(struct builder *b, enum yaml_kind kind, unsign
     return node;
 }
 
+/* The list or map that is open now, or NULL: nothing is. */
+static struct level *innermost(struct builder *b)
+{
+    if (b->depth == 0)
+        return NULL;
+    struct level *l = &b->levels[b->depth - 1];
+    RF_ASSERT(l->node != NULL);
+    return l;
+}
+
 /* Put NODE where the file has it: as the root, in the list, or under the key that is waiting. */
 static void attach(struct builder *b, struct yaml_node *node)
 {
-    if (b->depth == 0) {
+    struct level *l = innermost(b);
+    if (l == NULL) {
         b->root = node;
         return;
     }
-    struct level *l = &b->levels[b->depth - 1];
     if (l->node->kind == YAML_MAP) {
         node->key = l->key;
         node->key_line = l->key_line;
@@ -127,10 +146,11 @@ static void attach(struct builder *b, struct yaml_node *node)
     l->node->count++;
 }
 
-static bool key_expected(const struct builder *b)
+/* The open map whose next scalar is a key, or NULL. */
+static struct level *key_expected(struct builder *b)
 {
-    return b->depth > 0 && b->levels[b->depth - 1].node->kind == YAML_MAP &&
-           b->levels[b->depth - 1].key == NULL;
+    struct level *l = innermost(b);
+    return l != NULL && l->node->kind == YAML_MAP && l->key == NULL ? l : NULL;
 }
 
 static void on_scalar(struct builder *b, const yaml_event_t *e, unsigned line)
@@ -146,9 +166,10 @@ static void on_scalar(struct builder *b, const yaml_event_t *e, unsigned line)
         b->stop = -RF_ENOMEM;
         return;
     }
-    if (key_expected(b)) {
-        b->levels[b->depth - 1].key = text;
-        b->levels[b->depth - 1].key_line = line;
+    struct level *map = key_expected(b);
+    if (map != NULL) {
+        map->key = text;
+        map->key_line = line;
         return;
     }
     struct yaml_node *node = new_node(b, YAML_TEXT, line);
@@ -160,7 +181,7 @@ static void on_scalar(struct builder *b, const yaml_event_t *e, unsigned line)
 
 static void on_start(struct builder *b, enum yaml_kind kind, unsigned line)
 {
-    if (key_expected(b)) {
+    if (key_expected(b) != NULL) {
         WRONG(b, line, "expected a key, found a %s", kind == YAML_LIST ? "list" : "map");
         b->stop = -RF_ECONFIG;
         return;
@@ -209,15 +230,17 @@ static void check_keys(struct builder *b, const struct yaml_node *map)
 
 static void on_end(struct builder *b)
 {
-    const struct yaml_node *node = b->levels[--b->depth].node;
-    if (node->kind == YAML_MAP)
-        check_keys(b, node);
+    const struct level *l = innermost(b);
+    RF_ASSERT(l != NULL); /* libyaml ends only what it began */
+    b->depth--;
+    if (l->node->kind == YAML_MAP)
+        check_keys(b, l->node);
 }
 
 static void on_alias(struct builder *b, unsigned line)
 {
     WRONG(b, line, "aliases are not allowed; write the value again");
-    if (key_expected(b)) {
+    if (key_expected(b) != NULL) {
         b->stop = -RF_ECONFIG;
         return;
     }

@@ -145,10 +145,11 @@ static int take_config(struct child *c, const struct imsg *m, struct err *err)
     int rc = handed_read(m, &h, err);
     if (rc < 0)
         return rc;
-    int *listen_fds = new_listen_fds(h.config->listen_count);
+    size_t listen_count = h.config->listen_count;
+    int *listen_fds = new_listen_fds(listen_count);
     if (listen_fds == NULL) {
         handed_done(&h);
-        return err_set(err, RF_ENOMEM, "out of memory for %zu listeners", h.config->listen_count);
+        return err_set(err, RF_ENOMEM, "out of memory for %zu listeners", listen_count);
     }
     keep_listeners(c, h.config, listen_fds);
     child_retired_done(&c->retired);
@@ -162,7 +163,7 @@ static int take_config(struct child *c, const struct imsg *m, struct err *err)
     c->credentials = h.credentials;
     c->credentials_len = h.credentials_len;
     c->listen_fds = listen_fds;
-    c->listen_count = h.config->listen_count;
+    c->listen_count = listen_count;
     log_set_level((enum log_level)c->config->log_level);
     return 0;
 }

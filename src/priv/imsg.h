@@ -29,6 +29,8 @@ enum imsg_type {
     IMSG_READY,  /* serving (after GO), or reload done; payload: text of what the sandbox gave */
     IMSG_FAILED, /* payload: one line why */
     IMSG_CANCEL_FOR, /* arg: index of the worker that the key names; payload: the key's bytes */
+    IMSG_PEER_BAD,   /* worker: that peer talks nonsense or hung up and nobody came in its place;
+                        arg: its role, ROLE_PARSER alone. It is ended, and so replaced. */
     IMSG_TYPE_COUNT
 };
 

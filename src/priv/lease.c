@@ -1,6 +1,8 @@
 #include "priv/lease.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -28,6 +30,17 @@ int lease_create(unsigned databases, int *ret_fd, struct err *err)
         return rc;
     }
     *ret_fd = fd;
+    return 0;
+}
+
+int lease_open_read(int fd, int *ret_fd, struct err *err)
+{
+    char path[32];
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int again = open(path, O_RDONLY | O_CLOEXEC);
+    if (again < 0)
+        return err_sys(err, "could not open the lease mapping for reading");
+    *ret_fd = again;
     return 0;
 }
 

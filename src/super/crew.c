@@ -17,6 +17,8 @@ enum {
     LINK_BUFFER = 1 << 20,   /* room for several of the largest messages; the kernel may clip */
     AFTER_SILENCE_MS = 1000, /* between the end of a child's socket and its death */
     GIVE_UP_AFTER = 5,       /* deaths in a row before everybody was serving once */
+    HEARD_A_TURN = 64,       /* messages of one child, before signals and the others' have theirs */
+    CANCELS_WAITING_MAX = 64,
 };
 
 /* Who talks to whom, and how. */
@@ -40,7 +42,7 @@ void crew_init(struct crew *c, unsigned workers)
 {
     RF_ASSERT(workers >= 1 && workers <= CHILD_WORKERS_MAX);
     memset(c, 0, sizeof(*c));
-    c->program_fd = c->meter_fd = c->lease_fd = -1;
+    c->program_fd = c->meter_fd = c->lease_fd = c->lease_read_fd = -1;
     c->workers = workers;
     add_member(c, ROLE_LEDGER, 0);
     add_member(c, ROLE_PARSER, 0);
@@ -159,6 +161,7 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     struct err err;
     int pair[2] = { -1, -1 };
     m->started_ms = now_ms;
+    m->gave_up = false;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         (void)err_sys(&err, "could not make a socket pair");
         goto failed;
@@ -173,7 +176,8 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     tell_config(m, c->bundle);
     tell(m, IMSG_METER, c->workers, NULL, 0, &c->meter_fd, 1);
     if (m->role == ROLE_WORKER || m->role == ROLE_CONTROL)
-        tell(m, IMSG_LEASE, (uint32_t)c->bundle->config->database_count, NULL, 0, &c->lease_fd, 1);
+        tell(m, IMSG_LEASE, (uint32_t)c->bundle->config->database_count, NULL, 0,
+             m->role == ROLE_CONTROL ? &c->lease_fd : &c->lease_read_fd, 1);
     tell_listeners(c, m);
     link_member(c, m);
     tell(m, IMSG_GO, 0, NULL, 0, NULL, 0);
@@ -237,9 +241,12 @@ static void on_ready(struct crew *c, struct crew_member *m, const char *report)
     }
 }
 
-static void on_failed(struct crew *c, struct crew_member *m, const char *why)
+/* False when it says so of itself a second time: whoever gave up ends, and fills no log. */
+static bool on_failed(struct crew *c, struct crew_member *m, const char *why)
 {
     char quoted[512];
+    if (!m->asked && m->gave_up)
+        return false;
     log_error("child-failed", "child=%s while=%s reason=%s", m->name,
               m->asked ? "reloading" : "starting",
               log_quote(quoted, sizeof(quoted), why, strlen(why)));
@@ -247,16 +254,37 @@ static void on_failed(struct crew *c, struct crew_member *m, const char *why)
         m->asked = false;
         m->deadline_ms = 0;
         c->refused = true;
-    } else if (m->state == CREW_STARTING && !c->complete) {
+        return true;
+    }
+    m->gave_up = true;
+    if (m->state == CREW_STARTING && !c->complete)
         c->failed = true;
+    return true;
+}
+
+/* A cancel request may get lost at any time. Here it does while the other worker does not read:
+   a full outbox would be its end, and none of them may bring that about for another. */
+static void on_cancel_for(struct crew *c, const struct imsg *msg)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        struct crew_member *to = &c->members[i];
+        if (to->role == ROLE_WORKER && to->index == msg->arg && to->out.count < CANCELS_WAITING_MAX)
+            tell(to, IMSG_CANCEL, 0, msg->payload, msg->len, NULL, 0);
     }
 }
 
-static void on_cancel_for(struct crew *c, const struct imsg *msg)
+/* A worker cannot do without the parser, and a parser that hostile text has taken over does not end
+   by itself. Only the parser: a worker that lies here does no more than one hostile text could. */
+static bool on_peer_bad(struct crew *c, const struct crew_member *m, const struct imsg *msg)
 {
+    if (m->role != ROLE_WORKER || msg->arg != ROLE_PARSER)
+        return false;
     for (size_t i = 0; i < c->count; i++)
-        if (c->members[i].role == ROLE_WORKER && c->members[i].index == msg->arg)
-            tell(&c->members[i], IMSG_CANCEL, 0, msg->payload, msg->len, NULL, 0);
+        if (c->members[i].role == ROLE_PARSER && c->members[i].state == CREW_SERVING) {
+            log_warn("child-complained-of", "child=%s by=%s", c->members[i].name, m->name);
+            kill_member(&c->members[i], "a worker cannot talk to it");
+        }
+    return true;
 }
 
 /* What a child may say. Everything else, and descriptors, end it: it is not itself any more. */
@@ -274,13 +302,14 @@ static bool hear_one(struct crew *c, struct crew_member *m, struct imsg *msg)
         on_ready(c, m, text);
         return true;
     case IMSG_FAILED:
-        on_failed(c, m, text);
-        return true;
+        return on_failed(c, m, text);
     case IMSG_CANCEL_FOR:
         if (m->role != ROLE_WORKER)
             return false;
         on_cancel_for(c, msg);
         return true;
+    case IMSG_PEER_BAD:
+        return on_peer_bad(c, m, msg);
     default:
         return false;
     }
@@ -289,7 +318,7 @@ static bool hear_one(struct crew *c, struct crew_member *m, struct imsg *msg)
 static void hear(struct crew *c, struct crew_member *m, int64_t now_ms)
 {
     struct imsg msg;
-    while (m->fd >= 0) {
+    for (int heard = 0; m->fd >= 0 && heard < HEARD_A_TURN; heard++) {
         int rc = imsg_recv(m->fd, &msg);
         if (rc == -RF_ESYS && errno == EAGAIN)
             return;

@@ -38,13 +38,15 @@ struct crew_member {
     int64_t due_ms;      /* DOWN: start then */
     int64_t deadline_ms; /* STARTING, STOPPING, or asked: killed then; 0: none */
     bool asked;          /* owes an answer to a later CONFIG */
+    bool gave_up;        /* said FAILED of itself: nothing but its end is expected */
     bool retired;        /* not to be started again */
 };
 
 struct crew {
     const struct bundle *bundle;       /* what new members are told; borrowed */
     const struct listeners *listeners; /* borrowed */
-    int program_fd, meter_fd, lease_fd;
+    int program_fd, meter_fd;
+    int lease_fd, lease_read_fd; /* of control, which grants; of workers, which may not */
     unsigned workers;
     struct crew_member members[CREW_MAX];
     size_t count;

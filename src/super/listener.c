@@ -265,6 +265,15 @@ static bool share_one(const struct config_listen *c, const struct listeners *bef
     return false;
 }
 
+/* Has an earlier one of NEW the same socket of the set before? ::1 and 0:0:0:0:0:0:0:1 are one. */
+static bool is_shared_twice(const struct listeners *new, const struct listener *one)
+{
+    for (size_t i = 0; i < new->count; i++)
+        if (new->list[i].from == one->from)
+            return true;
+    return false;
+}
+
 int listeners_open(const struct config *config, struct activation *activation,
                    const struct listeners *before, const struct config *old, struct listeners *ret,
                    struct err *err)
@@ -274,9 +283,13 @@ int listeners_open(const struct config *config, struct activation *activation,
         return err_set(err, RF_ENOMEM, "out of memory for %zu listeners", config->listen_count);
     for (; l.count < config->listen_count; l.count++) {
         const struct config_listen *c = &config->listen[l.count];
-        if (share_one(c, before, old, &l.list[l.count]))
+        struct listener *one = &l.list[l.count];
+        bool shared = share_one(c, before, old, one);
+        if (shared && !is_shared_twice(&l, one))
             continue;
-        int rc = open_one(c, activation, &l.list[l.count], err);
+        int rc = shared ? err_set(err, RF_ECONFIG, "listen[%zu]: the same socket as an earlier one",
+                                  l.count)
+                        : open_one(c, activation, one, err);
         if (rc < 0) {
             listeners_done(&l);
             return rc;

@@ -102,6 +102,13 @@ static int load_as_user(struct super *s, const char *config_path, struct err *er
     return 0;
 }
 
+/* It holds verifiers, and keys pass through it: no dump, whatever the limit of who started it. */
+static void forbid_core(void)
+{
+    const struct rlimit none = { 0 };
+    (void)setrlimit(RLIMIT_CORE, &none); /* lowering one's own limit cannot fail */
+}
+
 static int raise_descriptors(const struct config *c, struct err *err)
 {
     struct rlimit limit;
@@ -193,6 +200,7 @@ static int open_everything(struct super *s, struct err *err)
     if ((rc = open_signals(s, err)) < 0 ||
         (rc = meter_create(workers, &s->crew.meter_fd, err)) < 0 ||
         (rc = lease_create((unsigned)c->database_count, &s->crew.lease_fd, err)) < 0 ||
+        (rc = lease_open_read(s->crew.lease_fd, &s->crew.lease_read_fd, err)) < 0 ||
         (rc = spawn_open_program(&s->crew.program_fd, err)) < 0)
         return rc;
     notify_open(&s->notify);
@@ -298,22 +306,20 @@ static void tick_reload(struct super *s, int64_t now_ms)
 {
     if (s->end != END_NONE)
         return;
-    enum reload_event event;
-    do
-        event = reload_tick(&s->reload, &s->crew, &s->bundle, &s->listeners, now_ms);
-    while (event == RELOAD_GOES_ON);
-    switch (event) {
-    case RELOAD_DONE:
-        notify_send(&s->notify, "READY=1\nSTATUS=serving by the new configuration");
-        break;
-    case RELOAD_REFUSED:
-        notify_send(&s->notify,
-                    "READY=1\nSTATUS=reload refused, serving by the configuration before");
-        break;
-    case RELOAD_WAITS:
-    case RELOAD_GOES_ON:
-        break;
-    }
+    for (;;) /* on after an end, too: a SIGHUP that came meanwhile wants the next one now */
+        switch (reload_tick(&s->reload, &s->crew, &s->bundle, &s->listeners, now_ms)) {
+        case RELOAD_DONE:
+            notify_send(&s->notify, "READY=1\nSTATUS=serving by the new configuration");
+            break;
+        case RELOAD_REFUSED:
+            notify_send(&s->notify,
+                        "READY=1\nSTATUS=reload refused, serving by the configuration before");
+            break;
+        case RELOAD_GOES_ON:
+            break;
+        case RELOAD_WAITS:
+            return;
+        }
 }
 
 /* Milliseconds until something is due by itself; -1: never. */
@@ -354,6 +360,7 @@ static void super_done(struct super *s)
     fd_close(&s->crew.program_fd);
     fd_close(&s->crew.meter_fd);
     fd_close(&s->crew.lease_fd);
+    fd_close(&s->crew.lease_read_fd);
     reload_done(&s->reload);
     activation_done(&s->activation);
     listeners_done(&s->listeners);
@@ -370,10 +377,11 @@ int super_main(const char *config_path)
     struct super *s = mem_zalloc(1, sizeof(*s));
     log_open("supervisor", LOG_LEVEL_INFO);
     sandbox_hide();
+    forbid_core();
     if (s == NULL)
         return err_exit_status(RF_ENOMEM);
     s->signal_fd = s->pidfile.fd = s->notify.fd = -1;
-    s->crew.program_fd = s->crew.meter_fd = s->crew.lease_fd = -1;
+    s->crew.program_fd = s->crew.meter_fd = s->crew.lease_fd = s->crew.lease_read_fd = -1;
     err_clear(&err);
     int status, rc = load_as_user(s, config_path, &err);
     if (rc == 0)

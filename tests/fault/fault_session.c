@@ -1,6 +1,9 @@
 /* fault_session.c - whole sessions (tests/fuzz/session_world.h) while memory runs out once, at each
  * allocation of the gate in turn: no crash, no leak, no row without its record, no session that
- * stays. usage: fault_session FOLDER [STEP] */
+ * stays. usage: fault_session FOLDER [STEP]
+ *
+ * RF_LEAN=N in the environment makes the steps N times as long: under valgrind a session takes so
+ * long that fewer failures have to do. Every session still goes through at least one. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,11 +47,19 @@ static bool script_load(const char *folder, const char *name, struct script *ret
     return true;
 }
 
+/* From one failing allocation to the next; 0: not a number. */
+static unsigned long pace_of(const char *argument)
+{
+    const char *lean = getenv("RF_LEAN");
+    unsigned long step = argument != NULL ? strtoul(argument, NULL, 10) : 1;
+    return lean != NULL ? step * strtoul(lean, NULL, 10) : step;
+}
+
 int main(int argc, char **argv)
 {
     static struct script script;
     struct dirent **entries = NULL;
-    unsigned long step = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
+    unsigned long step = pace_of(argc > 2 ? argv[2] : NULL);
     int count = argc > 1 ? scandir(argv[1], &entries, NULL, alphasort) : -1;
     if (count <= 0 || step == 0) {
         (void)fprintf(stderr, "usage: %s FOLDER [STEP]\n", argv[0]);

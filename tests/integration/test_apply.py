@@ -645,6 +645,13 @@ DRIFT = [
     "ALTER TABLE app.users DROP CONSTRAINT ringfence_residency",
     "ALTER TABLE app.users DROP CONSTRAINT ringfence_residency,"
     " ADD CONSTRAINT ringfence_residency CHECK (true)",
+    # a table's owner can write any comment
+    "ALTER TABLE app.users DROP CONSTRAINT ringfence_residency,"
+    " ADD CONSTRAINT ringfence_residency CHECK (true);"
+    " COMMENT ON CONSTRAINT ringfence_residency ON app.users IS"
+    " 'ringfence: \"residency\" IN (''US'')'",
+    "CREATE VIEW app.beside AS SELECT * FROM app.users; GRANT SELECT ON app.beside TO PUBLIC",
+    "CREATE TABLE app.part (n integer); GRANT SELECT (n) ON app.part TO PUBLIC",
     "GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO PUBLIC",
     "GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC",
     "GRANT CREATE ON SCHEMA public TO PUBLIC",
@@ -680,6 +687,24 @@ def test_what_the_policy_does_not_know_of_but_persons_can_reach_stops_the_apply(
     before = region.snapshot()
     assert "other.copy" in region.refused(1)
     assert region.snapshot() == before
+
+
+@pytest.mark.parametrize("sql, name", [
+    ("CREATE FUNCTION pg_catalog.leak() RETURNS SETOF app.users LANGUAGE sql SECURITY DEFINER AS"
+     " 'SELECT * FROM app.users'", "leak()"),
+    ("CREATE VIEW information_schema.beside AS SELECT * FROM app.users;"
+     " GRANT SELECT ON information_schema.beside TO PUBLIC", "beside"),
+    ("GRANT SELECT ON pg_statistic TO PUBLIC", "pg_statistic")])
+def test_a_door_in_the_catalog_of_the_system_stops_the_apply(region, sql, name):
+    region.apply()
+    region.rows(sql)
+    assert name in region.refused(1)
+
+
+def test_apply_writes_where_transactions_begin_read_only(region):
+    region.rows(f"ALTER DATABASE {region.database} SET default_transaction_read_only = on")
+    region.apply()
+    assert "nothing to change" in region.apply()
 
 
 def test_another_policy_replaces_only_what_it_changes(region):
@@ -756,6 +781,18 @@ def test_a_service_must_own_nothing(region):
     region.rows("ALTER TABLE app.scratch OWNER TO app_us")
     assert "app.scratch" in region.refused(3)
     region.rows("ALTER TABLE app.scratch OWNER TO app_owner")
+    region.apply()
+
+
+@pytest.mark.parametrize("group", ["rf_service", "rf_control", "rf_person"])
+def test_a_group_must_own_nothing(region, group):
+    region.apply()
+    region.rows(f"ALTER TABLE app.scratch OWNER TO {group}")
+    try:
+        assert region.command("plan", "--check").returncode != 0
+        assert "app.scratch" in region.refused(3)
+    finally:
+        region.rows("ALTER TABLE app.scratch OWNER TO app_owner")
     region.apply()
 
 

@@ -475,3 +475,11 @@ def test_nothing_that_was_asked_lies_about_in_clear(gateway):
         if b"ringfenced" in both:
             assert word.encode() not in both
             assert password_of("us_analyst").encode() not in both
+
+
+@pytest.mark.parametrize("role", ["parser", "control"])
+def test_counters_are_out_of_reach_of_who_does_not_count(gateway, role):
+    """Whoever takes such a process over could change what services are recorded to have read."""
+    held = [os.readlink(f"/proc/{pid}/fd/{fd}") for pid in gateway.pids(role)
+            for fd in os.listdir(f"/proc/{pid}/fd")]
+    assert held and not any("ringfence-meter" in name for name in held)

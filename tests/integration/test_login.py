@@ -312,7 +312,7 @@ def test_a_password_line_of_the_command_lets_its_owner_in(new_gateway):
     assert not enters(gateway, "us_analyst")
 
 
-@pytest.mark.parametrize("name", ["", "a:b", " a", "x" * 64])
+@pytest.mark.parametrize("name", ["", "a:b", " a", "#a", "x" * 64])
 def test_a_name_that_the_credentials_cannot_hold_gets_no_line(build, name):
     done = subprocess.run([os.path.join(build, "src/cmd/ringfence"), "password", name],
                           input="secret\n", stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -142,6 +142,26 @@ def test_a_policy_that_the_database_does_not_hold_yet_stops_persons_only(new_gat
     assert enters(gateway, "app_us")
 
 
+def test_a_new_connection_of_control_is_checked_before_it_counts(new_gateway, own_pair):
+    """It may lead to another server than the one that was checked."""
+    gateway = new_gateway(own_pair)
+    gateway.wait_for_log("self-check .*faults=0")
+    own_pair.primary.rows("GRANT SELECT ON app.users TO rf_masked")
+    own_pair.wait_for_standby()
+    own_pair.standby.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                          " WHERE application_name = 'ringfence control'")
+    gateway.wait_for_log("self-check-fault")
+
+
+def test_a_question_that_fails_once_does_not_shut_persons_out_for_long(new_gateway, own_pair):
+    gateway = new_gateway(own_pair)
+    assert enters(gateway, "us_analyst")
+    own_pair.primary.rows("REVOKE EXECUTE ON FUNCTION ringfence.standby() FROM rf_control")
+    wait_until(lambda: not enters(gateway, "us_analyst"), "persons are still let in")
+    own_pair.primary.rows("GRANT EXECUTE ON FUNCTION ringfence.standby() TO rf_control")
+    wait_until(lambda: enters(gateway, "us_analyst"), "persons stay shut out")
+
+
 def test_a_suspension_counts_at_once_and_stops_nobody_else(new_gateway):
     """Before anybody runs apply: the login that is left in the database opens nothing."""
     gateway = new_gateway()

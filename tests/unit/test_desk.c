@@ -321,6 +321,38 @@ static void a_failed_sync_refuses_everybody_and_acknowledges_nobody(void **state
 #endif
 }
 
+static void a_full_batch_that_failed_does_not_keep_newcomers_waiting(void **state)
+{
+    (void)state;
+#ifdef RF_FAULTS
+    static char sql[60000];
+    struct counter c;
+    struct record r = house_record(1);
+    counter_init(&c);
+    struct desk_worker *w = arrive(&c);
+    assert_int_equal(hello(&c, w, 5), 0);
+    memset(sql, 'x', sizeof(sql));
+    r.sql = sql;
+    r.sql_len = sizeof(sql);
+    for (uint64_t seq = 1; !desk_is_full(c.desk); seq++) {
+        struct buf b;
+        buf_init(&b, RECORD_MAX + 4);
+        assert_int_equal(record_write(&b, seq, &r), 0);
+        assert_int_equal(feed(&c, w, &b, sizeof(sql)), 0);
+    }
+    fault_arm("journal.sync");
+    assert_int_equal(desk_commit(c.desk, &c.house.err), -RF_ESYS);
+    fault_arm(NULL);
+    assert_false(desk_is_full(c.desk));
+    struct desk_worker *late = arrive(&c);
+    assert_int_equal(hello(&c, late, 7), 0);
+    expect(late, RECORD_ANSWER_REFUSED, 0);
+    counter_done(&c);
+#else
+    skip();
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_full_batch_stops_the_work_until_it_is_committed),
         cmocka_unit_test(a_desk_without_a_journal_refuses_with_the_reason),
         cmocka_unit_test(a_failed_sync_refuses_everybody_and_acknowledges_nobody),
+        cmocka_unit_test(a_full_batch_that_failed_does_not_keep_newcomers_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,12 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "gate/expect.h"
 #include "gate/names.h"
 #include "gate/parameters.h"
 #include "gate/pool.h"
 #include "gate/prepared.h"
+#include "gate/recorder.h"
 #include "gate/settings.h"
 #include "gate/step.h"
 
@@ -316,6 +319,46 @@ static void parameters_that_do_not_fit_are_counted(void **state)
     assert_true(strlen(out) < sizeof(out));
 }
 
+/* Give the recorder an answer of the ledger's, type and number, and let it work. */
+static void answer(struct loop *loop, int ledger, uint8_t type, uint8_t seq)
+{
+    const uint8_t bytes[] = { 0, 0, 0, 9, type, 0, 0, 0, 0, 0, 0, 0, seq };
+    uint8_t asked[4096];
+    assert_int_equal(write(ledger, bytes, sizeof(bytes)), sizeof(bytes));
+    assert_int_equal(loop_turn(loop, NULL), 0);
+    (void)recv(ledger, asked, sizeof(asked), MSG_DONTWAIT);
+}
+
+static void a_ledger_that_forgot_an_idle_worker_is_believed(void **state)
+{
+    struct loop *loop;
+    struct recorder *r;
+    struct record record = { .kind = RECORD_STATEMENT, .wall_ms = 1 };
+    uint64_t seq;
+    int first[2], second[2];
+    (void)state;
+    assert_int_equal(loop_new(&loop, NULL), 0);
+    assert_int_equal(recorder_new(loop, "worker-0", &r, NULL), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, first), 0);
+    recorder_connect(r, first[0]);
+    assert_int_equal(recorder_put(r, &record, &seq, NULL), 0);
+    answer(loop, first[1], RECORD_ANSWER_WELCOME, 0);
+    answer(loop, first[1], RECORD_ANSWER_ACK, 1);
+    assert_true(recorder_is_durable(r, seq));
+    /* the ledger starts anew, and this worker's entries are in segments that it does not read */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, second), 0);
+    recorder_connect(r, second[0]);
+    assert_int_equal(recorder_put(r, &record, &seq, NULL), 0);
+    answer(loop, second[1], RECORD_ANSWER_WELCOME, 0);
+    assert_true(recorder_available(r, NULL));
+    answer(loop, second[1], RECORD_ANSWER_ACK, 2);
+    assert_true(recorder_is_durable(r, seq));
+    recorder_free(r);
+    loop_free(loop);
+    (void)close(first[1]);
+    (void)close(second[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_server_knows_what_it_has_learned),
         cmocka_unit_test(parameters_print_as_text_hex_and_null),
         cmocka_unit_test(parameters_that_do_not_fit_are_counted),
+        cmocka_unit_test(a_ledger_that_forgot_an_idle_worker_is_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

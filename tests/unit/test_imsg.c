@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "priv/child.h"
 #include "priv/imsg.h"
 
@@ -487,6 +488,32 @@ static void a_bad_configuration_changes_nothing(void **state)
     end_child(&c, fd, before);
 }
 
+#ifdef RF_FAULTS
+/* Every allocation in turn fails: the child goes on by what it had. */
+static void without_memory_a_new_configuration_changes_nothing(void **state)
+{
+    int fd, rc = -1, before = open_count();
+    struct child c;
+    struct err err;
+    (void)state;
+    begin_child(&c, &fd);
+    const struct child held = c;
+    for (unsigned n = 1; n < 2000 && rc < 0; n++) {
+        char spec[40];
+        (void)snprintf(spec, sizeof(spec), "mem.alloc:%u", n);
+        send_config(fd, config_later, policy_text, true);
+        fault_arm(spec);
+        rc = take_next(&c, &err);
+        fault_arm(NULL);
+        if (rc < 0)
+            assert_memory_equal(&c, &held, sizeof(c));
+    }
+    assert_int_equal(rc, 0);
+    assert_ptr_equal(c.retired.config, held.config);
+    end_child(&c, fd, before);
+}
+#endif
+
 static void what_is_retired_may_outlive_the_next_reload(void **state)
 {
     int fd, before = open_count();
@@ -560,6 +587,9 @@ int main(void)
         cmocka_unit_test(a_supervisor_that_is_gone_ends_the_start),
         cmocka_unit_test(a_new_configuration_keeps_the_sockets_that_stay),
         cmocka_unit_test(a_bad_configuration_changes_nothing),
+#ifdef RF_FAULTS
+        cmocka_unit_test(without_memory_a_new_configuration_changes_nothing),
+#endif
         cmocka_unit_test(what_is_retired_may_outlive_the_next_reload),
         cmocka_unit_test(a_new_peer_replaces_the_old_one),
         cmocka_unit_test(what_comes_once_cannot_come_later),

@@ -227,6 +227,19 @@ static void the_longest_range_says_where_an_address_is(void **state)
     policy_free(p);
 }
 
+static void a_range_of_all_ipv6_holds_no_ipv4_address(void **state)
+{
+    struct policy_network all = { .name = (char *)"all" };
+    struct policy p = { .networks = &all, .network_count = 1 };
+    (void)state;
+    assert_string_equal(network_of(&p, "2001:db8::1"), "all");
+    assert_string_equal(network_of(&p, "203.0.113.9"), "nothing");
+    all.range.address.s6_addr[10] = all.range.address.s6_addr[11] = 0xff;
+    all.range.prefix_len = 96; /* 0.0.0.0/0 */
+    assert_string_equal(network_of(&p, "2001:db8::1"), "nothing");
+    assert_string_equal(network_of(&p, "203.0.113.9"), "all");
+}
+
 static void the_digest_is_of_the_bytes(void **state)
 {
     struct policy *p = sample_policy(), *q;
@@ -539,6 +552,7 @@ int main(void)
         cmocka_unit_test(columns_get_the_masks_of_their_classes),
         cmocka_unit_test(statistics_have_dimensions_and_measures),
         cmocka_unit_test(the_longest_range_says_where_an_address_is),
+        cmocka_unit_test(a_range_of_all_ipv6_holds_no_ipv4_address),
         cmocka_unit_test(the_digest_is_of_the_bytes),
         cmocka_unit_test(each_contradiction_is_told_with_its_line),
         cmocka_unit_test(two_tables_cannot_both_tell_children),

@@ -347,6 +347,24 @@ static void a_reload_shares_what_stays_and_closes_the_rest(void **state)
     assert_int_equal(access(a, F_OK), -1);
 }
 
+static void a_reload_cannot_share_one_socket_twice(void **state)
+{
+    struct config_listen was = { .address = (char *)"::1", .port = 6432 };
+    struct config_listen twice[] = { was, { .address = (char *)"0:0:0:0:0:0:0:1", .port = 6432 } };
+    const struct config old = { .listen = &was, .listen_count = 1 };
+    struct config next = { .listen = twice, .listen_count = 2 };
+    struct listener held = { .fd = STDIN_FILENO, .from = -1 }; /* nothing is done to it */
+    const struct listeners before = { .list = &held, .count = 1 };
+    struct listeners opened = { 0 };
+    struct err err;
+    (void)state;
+    assert_int_equal(listeners_open(&next, NULL, &before, &old, &opened, &err), -RF_ECONFIG);
+    next.listen_count = 1;
+    assert_int_equal(listeners_open(&next, NULL, &before, &old, &opened, &err), 0);
+    assert_int_equal(opened.list[0].fd, STDIN_FILENO);
+    listeners_done(&opened);
+}
+
 static void systemd_sockets_are_taken_by_their_address(void **state)
 {
     /* In a process of its own: the descriptors are 3 and up, whatever sits there now. */
@@ -611,6 +629,7 @@ int main(void)
         cmocka_unit_test(a_socket_file_of_somebody_else_is_left_alone),
         cmocka_unit_test(a_taken_port_is_an_error_that_names_it),
         cmocka_unit_test(a_reload_shares_what_stays_and_closes_the_rest),
+        cmocka_unit_test(a_reload_cannot_share_one_socket_twice),
         cmocka_unit_test(systemd_sockets_are_taken_by_their_address),
         cmocka_unit_test(sockets_for_another_process_are_not_taken),
         cmocka_unit_test(systemd_is_told_over_a_path_and_an_abstract_name),

@@ -130,6 +130,23 @@ static bool on_message(void)
     }
 }
 
+/* As a worker that was taken over: as much as the socket takes, again and again. */
+static void flood(int count, enum imsg_type type, uint32_t arg)
+{
+    for (int i = 0; i < count; i++)
+        while (imsg_send(me.imsg_fd, type, arg, "key", 3, NULL, 0) < 0) {
+            struct pollfd p = { .fd = me.imsg_fd, .events = POLLOUT };
+            if (errno != EAGAIN || poll(&p, 1, PATIENCE_MS) != 1)
+                _exit(9);
+        }
+}
+
+static void complain_of(enum imsg_role role)
+{
+    if (imsg_send(me.imsg_fd, IMSG_PEER_BAD, role, NULL, 0, NULL, 0) < 0)
+        _exit(9);
+}
+
 static void on_client(int listen_fd)
 {
     char letter = 0;
@@ -145,10 +162,24 @@ static void on_client(int listen_fd)
         if (letter == 'c' &&
             imsg_send(me.imsg_fd, IMSG_CANCEL_FOR, me.index == 0 ? 1 : 0, "key", 3, NULL, 0) < 0)
             _exit(9);
+        if (letter == 'm')
+            flood(5000, IMSG_CANCEL_FOR, me.index == 0 ? 1 : 0);
+        if (letter == 'e')
+            flood(INT32_MAX, IMSG_READY, 0);
+        if (letter == 'f')
+            flood(2, IMSG_FAILED, 0);
+        if (letter == 'p' || letter == 'l')
+            complain_of(letter == 'p' ? ROLE_PARSER : ROLE_LEDGER);
         letter = (char)('0' + me.index);
         (void)send(fd, &letter, 1, MSG_NOSIGNAL);
     }
     (void)close(fd);
+}
+
+static const char *lease_right(void)
+{
+    int flags = me.lease_fd >= 0 ? fcntl(me.lease_fd, F_GETFL) : -1;
+    return flags < 0 ? "no" : (flags & O_ACCMODE) == O_RDONLY ? "read" : "write";
 }
 
 static int serve(enum imsg_role role)
@@ -191,8 +222,8 @@ static int play(const char *name, unsigned index)
     }
     greet(role);
     log_info("serves", "listeners=%zu lease=%s credentials=%s workers=%u company=%s.",
-             me.listen_count, me.lease_fd >= 0 ? "yes" : "no",
-             me.credentials != NULL ? "yes" : "no", me.workers, me.policy->company);
+             me.listen_count, lease_right(), me.credentials != NULL ? "yes" : "no", me.workers,
+             me.policy->company);
     if (child_ready(&me, report) < 0)
         return 9;
     return serve(role);
@@ -423,11 +454,30 @@ static void all_start_in_order_with_what_they_need_and_nothing_else(void **state
     (void)snprintf(text, sizeof(text), "ppid=%ld ", (long)supervisor);
     assert_int_equal(times_in_log(text), 5);
     assert_int_equal(times_in_log("uid=0."), 0);
-    assert_int_equal(times_in_log("listeners=1 lease=yes credentials=yes workers=2"), 2);
-    assert_int_equal(times_in_log("lease=yes credentials=no"), 1); /* control */
-    assert_int_equal(times_in_log("lease=no credentials=no"), 2);  /* ledger, parser */
+    assert_int_equal(times_in_log("listeners=1 lease=read credentials=yes workers=2"), 2);
+    assert_int_equal(times_in_log("lease=write credentials=no"), 1); /* control */
+    assert_int_equal(times_in_log("lease=no credentials=no"), 2);    /* ledger, parser */
     assert_int_equal(times_in_log("peer=ledger-0 sent=5 from=worker"), 2);
     assert_int_equal(times_in_log("peer=parser-0 sent=5 from=worker"), 2);
+    stop();
+}
+
+static void the_supervisor_leaves_no_core(void **state)
+{
+    static const char wanted[] = "Max core file size";
+    char path[64], text[4096] = "", soft[24] = "", hard[24] = "";
+    (void)state;
+    start();
+    wait_for("event=serving", 1);
+    (void)snprintf(path, sizeof(path), "/proc/%ld/limits", (long)supervisor);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+    (void)close(fd);
+    const char *line = strstr(text, wanted);
+    assert_non_null(line);
+    assert_int_equal(sscanf(line + strlen(wanted), "%23s %23s", soft, hard), 2);
+    assert_string_equal(soft, "0");
+    assert_string_equal(hard, "0");
     stop();
 }
 
@@ -575,6 +625,92 @@ static void a_cancel_request_reaches_the_worker_that_it_names(void **state)
     (void)snprintf(expected, sizeof(expected), "role=worker-%d event=cancels key=key.",
                    answered == '0' ? 1 : 0);
     wait_for(expected, 1);
+    stop();
+}
+
+static void cancels_for_a_worker_that_does_not_read_are_dropped(void **state)
+{
+    (void)state;
+    start();
+    wait_for("event=serving", 1);
+    pid_t deaf = pid_of("worker-1");
+    assert_int_equal(kill(deaf, SIGSTOP), 0);
+    assert_int_equal(ask("run/s", 'm'), '0');
+    assert_int_equal(kill(deaf, SIGCONT), 0);
+    wait_for("role=worker-1 event=cancels", 64);
+    assert_int_equal(times_in_log("event=child-killed"), 0);
+    stop();
+}
+
+static void a_child_that_never_stops_talking_holds_nothing_up(void **state)
+{
+    (void)state;
+    start();
+    wait_for("event=serving", 1);
+    for (int i = 0; i < 2; i++) {
+        int fd = connect_to("run/s");
+        assert_true(fd >= 0);
+        assert_int_equal(send(fd, "e", 1, MSG_NOSIGNAL), 1);
+        (void)close(fd);
+    }
+    (void)poll(NULL, 0, 200);
+    write_policy("Newstream");
+    assert_int_equal(kill(supervisor, SIGHUP), 0);
+    wait_for("role=control-0 event=by company=Newstream", 1);
+    stop();
+}
+
+static void a_worker_that_gives_up_twice_is_ended(void **state)
+{
+    (void)state;
+    start();
+    wait_for("event=serving", 1);
+    (void)ask("run/s", 'f');
+    wait_for("reason=\"it broke the protocol\"", 1);
+    wait_for("event=child-ready", 6);
+    stop();
+}
+
+static void a_parser_that_a_worker_complains_of_is_replaced(void **state)
+{
+    (void)state;
+    start();
+    wait_for("event=serving", 1);
+    assert_in_range(ask("run/s", 'p'), '0', '1');
+    wait_for("event=child-ready child=parser-0", 2);
+    wait_for("event=peer role=parser replaced=yes", 2);
+    assert_int_equal(times_in_log("event=child-died child=worker"), 0);
+    stop();
+}
+
+static void a_worker_that_complains_of_the_ledger_is_ended_itself(void **state)
+{
+    (void)state;
+    start();
+    wait_for("event=serving", 1);
+    (void)ask("run/s", 'l');
+    wait_for("reason=\"it broke the protocol\"", 1);
+    wait_for("event=child-ready", 6);
+    assert_int_equal(times_in_log("event=child-died child=ledger"), 0);
+    stop();
+}
+
+static void a_reload_that_is_asked_for_during_another_follows_it(void **state)
+{
+    (void)state;
+    start();
+    wait_for("event=serving", 1);
+    pid_t slow = pid_of("worker-1");
+    assert_int_equal(kill(slow, SIGSTOP), 0);
+    write_policy("Newstream");
+    assert_int_equal(kill(supervisor, SIGHUP), 0);
+    wait_for("event=child-reloaded", 4);
+    write_policy("Thirdstream");
+    assert_int_equal(kill(supervisor, SIGHUP), 0);
+    (void)poll(NULL, 0, 200); /* it is heard before the first one is over */
+    assert_int_equal(kill(slow, SIGCONT), 0);
+    wait_for("event=by company=Thirdstream", 5);
+    wait_for("event=reloaded", 2);
     stop();
 }
 
@@ -798,6 +934,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         supervised(all_start_in_order_with_what_they_need_and_nothing_else),
+        supervised(the_supervisor_leaves_no_core),
         supervised(a_child_shows_its_role_and_no_secret_in_its_title),
         supervised(systemd_hears_of_start_reload_and_end),
         supervised(an_orderly_end_leaves_the_ledger_for_last_and_no_files),
@@ -806,6 +943,12 @@ int main(int argc, char **argv)
         supervised(a_dead_ledger_or_parser_is_replaced_for_every_worker),
         supervised(what_a_worker_died_of_is_in_the_log),
         supervised(a_cancel_request_reaches_the_worker_that_it_names),
+        supervised(cancels_for_a_worker_that_does_not_read_are_dropped),
+        supervised(a_child_that_never_stops_talking_holds_nothing_up),
+        supervised(a_worker_that_gives_up_twice_is_ended),
+        supervised(a_parser_that_a_worker_complains_of_is_replaced),
+        supervised(a_worker_that_complains_of_the_ledger_is_ended_itself),
+        supervised(a_reload_that_is_asked_for_during_another_follows_it),
         supervised(a_reload_reaches_everybody_and_restarts_nobody),
         supervised(a_reload_with_mistakes_changes_nothing_and_lists_them),
         supervised(a_reload_that_a_child_cannot_take_is_undone_for_all),

@@ -88,6 +88,10 @@ static const struct {
       "a\0:\0 \0b\0",
       12, 1, "expected UTF-8" }, /* UTF-16 */
     { "a: 1\n# \xe2\x80\xae hidden\n", 0, 2, "direction of writing" },
+    { "a: 1\n# \xe2\x80\xa8x: 2\n", 0, 2, "ends the line unseen" },
+    { "a: 1\n# \xe2\x80\xa9x: 2\n", 0, 2, "ends the line unseen" },
+    { "a: 1\n# \xc2\x85x: 2\n", 0, 2, "ends the line unseen" },
+    { "a: 1\r\n# \rx: 2\n", 0, 2, "ends the line unseen" },
     { "a: [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]\n", 0, 1, "nested deeper" },
 };
 
