@@ -1,20 +1,26 @@
 #include "super/identity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Only a folder that this call made changes hands: an existing one is its owner's affair. */
+#include "base/fd.h"
+
+/* Only a folder that this call made changes hands: an existing one is its owner's affair. By
+   descriptor: whoever owns the folder above could put a link in the new one's place. */
 static int make_folder(const char *path, mode_t mode, const struct passwd *owner, struct err *err)
 {
     if (mkdir(path, mode) < 0)
         return errno == EEXIST ? 0 : err_sys(err, "could not make folder \"%s\"", path);
-    if (chmod(path, mode) < 0 || lchown(path, owner->pw_uid, owner->pw_gid) < 0)
-        return err_sys(err, "could not give folder \"%s\" to user \"%s\"", path, owner->pw_name);
-    return 0;
+    int rc = 0, fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fchmod(fd, mode) < 0 || fchown(fd, owner->pw_uid, owner->pw_gid) < 0)
+        rc = err_sys(err, "could not give folder \"%s\" to user \"%s\"", path, owner->pw_name);
+    fd_close(&fd);
+    return rc;
 }
 
 static int become(const struct passwd *user, struct err *err)
