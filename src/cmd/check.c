@@ -115,7 +115,7 @@ static void print_text(const struct check *c)
     (void)printf("%s: actors %zu, tables %zu, statistics %zu, sha256 %s\n", c->policy_path,
                  c->policy->actor_count, c->policy->table_count, c->policy->statistic_count,
                  digest);
-    if (c->credentials != NULL)
+    if (c->config != NULL && c->credentials != NULL)
         (void)printf("%s: logins %zu\n", c->config->credentials_path,
                      credentials_count(c->credentials));
 }

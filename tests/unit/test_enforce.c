@@ -324,10 +324,8 @@ static void a_view_that_leaves_rows_out_has_a_barrier_and_no_other(void **state)
     (void)state;
     region_init(&r, usual);
     assert_int_equal(compile(&r), 0);
-    assert_non_null(
-        step_with(&r, "CREATE VIEW \"masked\".\"users\" WITH (security_barrier) AS"));
-    assert_non_null(
-        step_with(&r, "CREATE VIEW \"masked\".\"order\" WITH (security_barrier) AS"));
+    assert_non_null(step_with(&r, "CREATE VIEW \"masked\".\"users\" WITH (security_barrier) AS"));
+    assert_non_null(step_with(&r, "CREATE VIEW \"masked\".\"order\" WITH (security_barrier) AS"));
     assert_non_null(step_with(&r, "CREATE VIEW \"masked\".\"country\" AS"));
     region_done(&r);
 }
