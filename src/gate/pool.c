@@ -17,7 +17,7 @@ struct pool {
     unsigned count, connecting;
     struct pool_wait *first, **end;
     unsigned waiting;
-    struct settings defaults;
+    struct settings defaults, tracked;
     bool have_defaults, retired;
     int64_t failing_since_ms; /* 0: the last attempt went well */
     int64_t next_attempt_ms;
@@ -83,20 +83,27 @@ static void on_ready(struct link *l)
 {
     struct backend *b = RF_OWNER(l, struct backend, link);
     struct pool *p = b->pool;
-    struct settings fresh = { 0 };
+    struct settings fresh = { 0 }, tracked = { 0 };
     int rc = 0;
     p->connecting--;
     p->failing_since_ms = 0;
     b->state = BACKEND_IDLE; /* no longer counted as connecting */
-    for (size_t i = 0; rc == 0 && i < l->parameters.count; i++)
-        rc = settings_put(&fresh, l->parameters.list[i].name, l->parameters.list[i].value);
+    for (size_t i = 0; rc == 0 && i < l->parameters.count; i++) {
+        const struct setting *reported = &l->parameters.list[i];
+        rc = settings_put(&fresh, reported->name, reported->value);
+        if (rc == 0 && settings_is_tracked(reported->name))
+            rc = settings_put(&tracked, reported->name, reported->value);
+    }
     if (rc < 0) {
         settings_done(&fresh);
+        settings_done(&tracked);
         backend_free(b);
         return;
     }
     settings_done(&p->defaults);
+    settings_done(&p->tracked);
     p->defaults = fresh;
+    p->tracked = tracked;
     p->have_defaults = true;
     make_idle(b);
 }
@@ -263,6 +270,7 @@ static void pool_free(struct pool *p)
     loop_timer_stop(p->loop, &p->timer);
     loop_task_cancel(p->loop, &p->task);
     settings_done(&p->defaults);
+    settings_done(&p->tracked);
     mem_free(p->role);
     mem_free(p);
     snapshot_release(snapshot);
@@ -405,6 +413,11 @@ void pool_cancel_over(struct backend *b)
         backend_free(b);
     else if (b->state == BACKEND_COOLING)
         reset(b); /* a cancel that arrives late hits the next statement: let it hit ours */
+}
+
+const struct settings *pool_tracked(const struct pool *p)
+{
+    return &p->tracked;
 }
 
 const struct settings *pool_defaults(const struct pool *p)

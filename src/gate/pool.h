@@ -81,6 +81,9 @@ void pool_cancel_over(struct backend *b);
 /* What a new server connection reported; NULL until there was one. */
 const struct settings *pool_defaults(const struct pool *p);
 
+/* Of those, the tracked ones (settings.h); empty until there was a connection. */
+const struct settings *pool_tracked(const struct pool *p);
+
 /* Close what nobody uses and open nothing more than waiting sessions need; the pool frees itself
    and lets go of its generation when the last loan and wait are over. */
 void pool_retire(struct pool *p);

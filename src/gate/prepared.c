@@ -92,6 +92,7 @@ int prepared_intern(struct prepared_table *t, const struct frontend_parse *parse
     p->hash = hash;
     p->references = 1;
     p->id = ++t->last_id;
+    (void)snprintf(p->name, sizeof(p->name), "rf_%llx", (unsigned long long)p->id);
     p->next = *bucket;
     *bucket = p;
     t->count++;
@@ -110,11 +111,6 @@ void prepared_release(struct prepared_table *t, struct prepared *p)
     t->count--;
     mem_free(p->types);
     mem_free(p);
-}
-
-void prepared_server_name(uint64_t id, char out[PREPARED_NAME_MAX])
-{
-    (void)snprintf(out, PREPARED_NAME_MAX, "rf_%llx", (unsigned long long)id);
 }
 
 void prepared_names_done(struct prepared_names *n, struct prepared_table *t)

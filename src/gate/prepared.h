@@ -14,8 +14,11 @@
 
 struct backend;
 
+enum { PREPARED_NAME_MAX = 24, PREPARED_PER_CLIENT_MAX = 5000, PREPARED_PER_SERVER_MAX = 1000 };
+
 struct prepared {
     uint64_t id;
+    char name[PREPARED_NAME_MAX]; /* at servers */
     uint32_t references;
     uint32_t hash;
     struct prepared *next; /* of the same bucket */
@@ -31,15 +34,12 @@ struct prepared_table {
     uint64_t last_id;
 };
 
-enum { PREPARED_NAME_MAX = 24, PREPARED_PER_CLIENT_MAX = 5000, PREPARED_PER_SERVER_MAX = 1000 };
-
 void prepared_table_done(struct prepared_table *t);
 
 /* The entry for this text and these types, made when it is new; the caller holds a reference. */
 RF_CHECK int prepared_intern(struct prepared_table *t, const struct frontend_parse *parse,
                              struct prepared **ret);
 void prepared_release(struct prepared_table *t, struct prepared *p); /* NULL is welcome */
-void prepared_server_name(uint64_t id, char out[PREPARED_NAME_MAX]);
 
 /* What one client calls its statements. */
 struct prepared_names {

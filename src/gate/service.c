@@ -67,7 +67,7 @@ static void prepare(struct service *v, struct backend *b)
     v->phase = SERVICE_PREPARING;
     buf_init(&sql, 256 * 1024);
     int count =
-        settings_write_difference(&v->settings, &b->link.parameters, pool_defaults(b->pool), &sql);
+        settings_write_difference(&v->settings, &b->link.parameters, pool_tracked(b->pool), &sql);
     if (count > 0 && buf_append(&sql, "", 1) < 0)
         count = -RF_ENOMEM;
     if (count > 0)

@@ -56,7 +56,6 @@ static int flush_feed(struct service *v, struct feed *f)
 /* Parse a statement on this server that the client prepared on another one. */
 static int make_known(struct service *v, const struct prepared *p, struct wr *w)
 {
-    char name[PREPARED_NAME_MAX];
     if (prepared_is_known(v->backend, p->id))
         return 0;
     int rc = prepared_learn(v->backend, p->id);
@@ -64,8 +63,7 @@ static int make_known(struct service *v, const struct prepared *p, struct wr *w)
         rc = expect(v, EXPECT_PARSE, EXPECT_SWALLOW, p->id);
     if (rc < 0)
         return rc;
-    prepared_server_name(p->id, name);
-    frontend_write_parse(w, name, p->query, p->query_len, p->types, p->type_count);
+    frontend_write_parse(w, p->name, p->query, p->query_len, p->types, p->type_count);
     return 0;
 }
 
@@ -75,7 +73,6 @@ static int on_named_parse(struct service *v, struct rd body, struct wr *w)
     struct prepared_table *t = &v->session->worker->prepared;
     struct frontend_parse parse;
     struct prepared *p = NULL;
-    char name[PREPARED_NAME_MAX];
     int rc = frontend_read_parse(body, &parse);
     if (rc < 0)
         return rc;
@@ -93,8 +90,7 @@ static int on_named_parse(struct service *v, struct rd body, struct wr *w)
         frontend_write_target(w, 'C', 'S', "rf_none");
         return expect(v, EXPECT_CLOSE, EXPECT_AS_PARSE, 0);
     }
-    prepared_server_name(p->id, name);
-    frontend_write_parse(w, name, parse.query, parse.query_len, parse.types, parse.type_count);
+    frontend_write_parse(w, p->name, parse.query, parse.query_len, parse.types, parse.type_count);
     rc = prepared_learn(v->backend, p->id);
     return rc < 0 ? rc : expect(v, EXPECT_PARSE, EXPECT_FORWARD, p->id);
 }
@@ -110,7 +106,6 @@ static const struct prepared *find_name(const struct service *v, const char *nam
 static int on_target(struct service *v, enum message m, struct rd body, struct wr *w)
 {
     struct frontend_target target;
-    char name[PREPARED_NAME_MAX];
     int rc = frontend_read_target(body, &target);
     if (rc < 0)
         return rc;
@@ -121,8 +116,7 @@ static int on_target(struct service *v, enum message m, struct rd body, struct w
         frontend_write_target(w, 'C', 'S', "rf_none");
     } else if (p != NULL) {
         rc = make_known(v, p, w);
-        prepared_server_name(p->id, name);
-        frontend_write_target(w, 'D', 'S', name);
+        frontend_write_target(w, 'D', 'S', p->name);
     }
     return rc < 0
                ? rc
@@ -136,7 +130,6 @@ static int on_bind_front(struct service *v, struct rd body, uint32_t body_len, s
 {
     size_t before = body.left;
     const char *portal = rd_cstr(&body), *statement = rd_cstr(&body);
-    char name[PREPARED_NAME_MAX];
     if (body.bad)
         return -RF_EPROTO;
     const struct prepared *p = find_name(v, statement);
@@ -145,11 +138,10 @@ static int on_bind_front(struct service *v, struct rd body, uint32_t body_len, s
         if (rc < 0)
             return rc;
         *ret_used = before - body.left;
-        prepared_server_name(p->id, name);
         wr_u8(w, 'B');
-        wr_u32(w, (uint32_t)(4 + strlen(portal) + 1 + strlen(name) + 1 + body_len - *ret_used));
+        wr_u32(w, (uint32_t)(4 + strlen(portal) + 1 + strlen(p->name) + 1 + body_len - *ret_used));
         wr_cstr(w, portal);
-        wr_cstr(w, name);
+        wr_cstr(w, p->name);
     }
     return expect(v, EXPECT_BIND, EXPECT_FORWARD, 0);
 }
