@@ -174,7 +174,7 @@ bool person_is_idle(const struct session *s)
 {
     const struct person *p = s->person;
     return p->expect.count == 0 && p->status == 'I' && release_is_empty(&p->release) &&
-           !p->inspection.waiting && buf_len(&s->in) == 0;
+           !p->inspection.waiting && buf_len(&s->in) == 0 && p->discard == 0;
 }
 
 static void record_close(struct person *p)

@@ -358,18 +358,33 @@ static void on_target(struct person *p, enum step step, const uint8_t *message, 
 
 /* ---- one message of the client ---- */
 
+static size_t statement_max(const struct person *p)
+{
+    size_t n = (size_t)p->session->snapshot->config->statement_max_bytes;
+    return n < GUARD_SQL_MAX ? n : GUARD_SQL_MAX;
+}
+
 static size_t limit_of(const struct person *p, enum step step)
 {
-    size_t statement = (size_t)p->session->snapshot->config->statement_max_bytes;
-    if (statement > GUARD_SQL_MAX)
-        statement = GUARD_SQL_MAX;
-    return step == STEP_QUERY   ? statement + 5
-           : step == STEP_PARSE ? statement + PERSON_PARSE_EXTRA
+    return step == STEP_QUERY   ? statement_max(p) + 5
+           : step == STEP_PARSE ? statement_max(p) + PERSON_PARSE_EXTRA
                                 : PERSON_BIND_MAX;
 }
 
-/* Ask the parser process about the text of a Query or Parse, which stays in front of s->in. */
-static void ask(struct person *p, enum step step, struct rd body)
+static void deny_length(struct person *p, enum step step)
+{
+    bool bind = step == STEP_BIND;
+    (void)err_set(&p->denial, RF_ETOOBIG, "%s longer than a session of a person may send",
+                  bind ? "parameters are" : "statement is");
+    err_hint(&p->denial, "at most %zu bytes at a time",
+             bind ? (size_t)PERSON_BIND_MAX : statement_max(p));
+    p->denial_position = 0;
+    deny(p, "statement-length", NULL, 0, step == STEP_QUERY);
+}
+
+/* Ask the parser process about the text of a Query or Parse, which stays in front of s->in. True
+   when it was refused without asking. */
+static bool ask(struct person *p, enum step step, struct rd body)
 {
     const char *sql = NULL;
     size_t len = 0;
@@ -378,18 +393,22 @@ static void ask(struct person *p, enum step step, struct rd body)
                                 : frontend_read_parse(body, &parse);
     if (rc < 0) {
         person_fail(p, RF_EPROTO, "malformed message from client");
-        return;
+        return false;
     }
     if (step == STEP_PARSE) {
         sql = parse.query;
         len = parse.query_len;
     }
-    rc = inspector_ask(p->session->worker->inspector, &p->inspection, sql, len);
-    if (rc < 0)
-        person_fail(p, rc == -RF_ENOMEM ? RF_ENOMEM : RF_ETOOBIG, "statement is too long");
+    if (len > statement_max(p)) {
+        deny_length(p, step);
+        return true;
+    }
+    if (inspector_ask(p->session->worker->inspector, &p->inspection, sql, len) < 0)
+        fail_memory(p);
     else
         loop_timer(p->session->worker->loop, &p->timer,
                    p->session->snapshot->config->ledger_wait_ms);
+    return false;
 }
 
 void person_on_timer(struct timer *t)
@@ -430,8 +449,7 @@ static bool on_message(struct person *p, enum step step, const uint8_t *message,
     switch (step) {
     case STEP_QUERY:
     case STEP_PARSE:
-        ask(p, step, body);
-        return false;
+        return ask(p, step, body);
     case STEP_BIND:
     case STEP_EXECUTE:
         if (uses_open_name(p, step, body))
@@ -477,32 +495,55 @@ static bool is_skipped(const struct person *p, enum step step)
     return p->denying && !p->denial_synced && step != STEP_SYNC && step != STEP_TERMINATE;
 }
 
+/* Take off the rest of a message that was refused unseen. */
+static void discard(struct person *p)
+{
+    struct buf *in = &p->session->in;
+    size_t n = buf_len(in) < p->discard ? buf_len(in) : p->discard;
+    buf_consume(in, n);
+    p->discard -= n;
+}
+
+/* The message in front, as far as it has come. True when it is done with and the next one may be
+   looked at. */
+static bool take_message(struct person *p)
+{
+    struct session *s = p->session;
+    const uint8_t *message = buf_at(&s->in);
+    enum message m = message_of(MESSAGE_FROM_FRONTEND, message[0]);
+    uint32_t length = message_length_at(message);
+    enum step step = step_of(s->state, m);
+    size_t limit = limit_of(p, step);
+    bool may_be_long = step == STEP_QUERY || step == STEP_PARSE || step == STEP_BIND;
+    if (!message_length_valid(m, length) || step == STEP_REFUSE ||
+        (length > limit && !may_be_long && !is_skipped(p, step))) {
+        person_fail(p, RF_EPROTO, "malformed message from client");
+        return false;
+    }
+    bool whole = buf_len(&s->in) >= (size_t)length + 1;
+    if ((!whole && length <= limit) || must_wait(p))
+        return false;
+    if (length > limit) { /* not looked at: refused, or skipped as the server would */
+        if (!is_skipped(p, step))
+            deny_length(p, step);
+        p->discard = (size_t)length + 1;
+        return true;
+    }
+    if (!is_skipped(p, step) && !on_message(p, step, message, (size_t)length + 1))
+        return false;
+    if (s->state == SESSION_PERSON)
+        buf_consume(&s->in, (size_t)length + 1);
+    return true;
+}
+
 /* Work through what the client has sent, as far as it goes. */
 void person_ask(struct person *p)
 {
     struct session *s = p->session;
-    while (s->state == SESSION_PERSON && buf_len(&s->in) >= MESSAGE_HEADER_LEN) {
-        const uint8_t *message = buf_at(&s->in);
-        enum message m = message_of(MESSAGE_FROM_FRONTEND, message[0]);
-        uint32_t length = message_length_at(message);
-        enum step step = step_of(s->state, m);
-        if (!message_length_valid(m, length) || step == STEP_REFUSE) {
-            person_fail(p, RF_EPROTO, "malformed message from client");
-            return;
-        }
-        if (length > limit_of(p, step)) {
-            person_fail(p, RF_ETOOBIG, "message from client is longer than this session may send");
-            return;
-        }
-        if (buf_len(&s->in) < (size_t)length + 1)
-            break;
-        if (must_wait(p))
-            break;
-        if (!is_skipped(p, step) && !on_message(p, step, message, (size_t)length + 1))
-            break;
-        if (s->state == SESSION_PERSON)
-            buf_consume(&s->in, (size_t)length + 1);
-    }
+    do
+        discard(p);
+    while (p->discard == 0 && buf_len(&s->in) >= MESSAGE_HEADER_LEN && take_message(p) &&
+           s->state == SESSION_PERSON);
     if (s->state != SESSION_PERSON)
         return;
     if (buf_len(&s->in) > SESSION_IN_MAX / 2)

@@ -38,6 +38,7 @@ struct person {
     uint64_t synced_out; /* of those, up to the last Sync sent */
     uint32_t synced;     /* newest statement before the Sync that a 'Z' answers */
     struct timer timer;  /* how long the parser may take; before the greeting, the ledger */
+    size_t discard;      /* bytes to come of a message that was refused unseen */
     uint8_t watched;     /* enum message whose body is collected, or 0 */
     char status;
     bool denying, denial_synced; /* `denial` is unanswered; a Sync has gone out behind it */

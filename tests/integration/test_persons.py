@@ -330,11 +330,41 @@ def test_an_empty_statement_is_empty(gateway):
             assert kinds == ["I", "Z"], text
 
 
-def test_a_statement_that_is_too_long_is_refused(gateway):
+def test_a_statement_that_is_too_long_is_refused_and_the_session_goes_on(analyst):
+    for length in (70_000, 100_000, 20_000_000):
+        with pytest.raises(psycopg.Error) as caught:
+            analyst.execute("select '" + "x" * length + "'", prepare=False)
+        assert caught.value.sqlstate == "54000"
+        assert "longer" in caught.value.diag.message_primary
+        assert caught.value.diag.severity == "ERROR"
+        with pytest.raises(psycopg.Error) as caught:
+            analyst.execute("select '" + "x" * length + "', %s", [1])
+        assert caught.value.sqlstate == "54000"
+        with pytest.raises(psycopg.Error) as caught:
+            analyst.execute("select length(%s)", ["y" * (length + 1_000_000)])
+        assert caught.value.sqlstate == "54000"
+        assert analyst.execute("select 1").fetchone() == (1,)
+
+
+def test_what_stands_behind_a_refusal_is_skipped_however_long(gateway):
+    long = b"select '" + b"x" * 3_000_000 + b"'\0"
     with gateway.login(HOME) as wire:
-        wire.send("Q", b"select '" + b"x" * 100_000 + b"'\0")
-        kind, body = wire.receive_answer()
-        assert kind == "E" and error_fields(body)["C"] == "54000"
+        for query in (b"select 1 frm x\0", long):
+            wire.send("P", b"\0" + query + b"\0\0")
+            wire.send("P", b"\0" + long + b"\0\0")
+            wire.send("B", b"\0\0" + b"\0\0" + b"\0\1" + b"\0\x2d\xc6\xc0" + b"z" * 3_000_000 + b"\0\0")
+            wire.send("E", b"\0\0\0\0\0")
+            wire.send("S")
+            answers = wire.until_ready()
+            assert [kind for kind, _ in answers] == ["E", "Z"]
+            wire.send("Q", b"select 1\0")
+            assert [kind for kind, _ in wire.until_ready()] == ["T", "D", "C", "Z"]
+        wire.send("Q", long)
+        wire.send("Q", b"select 2\0")
+        answers = wire.until_ready()
+        assert [kind for kind, _ in answers] == ["E", "Z"]
+        assert error_fields(answers[0][1])["C"] == "54000"
+        assert [kind for kind, _ in wire.until_ready()] == ["T", "D", "C", "Z"]
 
 
 def test_a_deeply_nested_statement_harms_nobody(analyst):
