@@ -91,9 +91,9 @@ static void add_managed(struct reader *r)
     char name[ROLE_NAME_SIZE];
     sql_add(&r->sql,
             "managed AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname IN"
-            " (%L, %L, %L, %L, %L, %L, %L",
-            ROLE_NAME_OWNER, ROLE_NAME_VIEW, ROLE_NAME_MASKED, ROLE_NAME_STATS, ROLE_NAME_PERSON,
-            ROLE_NAME_SERVICE, ROLE_NAME_CONTROL);
+            " (%L, %L, %L, %L, %L, %L, %L, %L, %L",
+            ROLE_NAME_OWNER, ROLE_NAME_VIEW, ROLE_NAME_ADMIN, ROLE_NAME_MASKED, ROLE_NAME_STATS,
+            ROLE_NAME_GRANTED, ROLE_NAME_PERSON, ROLE_NAME_SERVICE, ROLE_NAME_CONTROL);
     for (size_t i = 0; i < r->policy->actor_count; i++) {
         const struct policy_actor *actor = &r->policy->actors[i];
         if (actor->kind == ACTOR_SERVICE)
@@ -113,10 +113,7 @@ static int read_database(struct reader *r)
     begin(r);
     sql_add(&r->sql, "SELECT current_database(), current_setting('server_version_num'),"
                      " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),"
-                     " pg_is_in_recovery(), current_setting('server_encoding') = 'UTF8',"
-                     " to_regclass('ringfence.object') IS NOT NULL,"
-                     " to_regclass('ringfence.pseudonym_key') IS NOT NULL,"
-                     " to_regclass('ringfence.applied') IS NOT NULL");
+                     " pg_is_in_recovery(), current_setting('server_encoding') = 'UTF8'");
     int rc = ask(r, &count);
     if (rc < 0)
         return rc;
@@ -125,16 +122,28 @@ static int read_database(struct reader *r)
     r->to->is_super = true_at(r, 0, 2);
     r->to->is_standby = true_at(r, 0, 3);
     r->to->is_utf8 = true_at(r, 0, 4);
-    r->to->has_objects = true_at(r, 0, 5);
-    r->to->has_key = true_at(r, 0, 6);
-    r->to->has_applied = true_at(r, 0, 7);
     return finish(r);
+}
+
+static int read_own_tables(struct reader *r)
+{
+    begin(r);
+    sql_add(&r->sql,
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %L AND c.relkind = 'r'",
+            SCHEMA_OWN);
+    int rc = ask(r, &r->to->own_table_count);
+    if (rc == 0)
+        r->to->own_tables = rows_for(r, r->to->own_table_count, sizeof(*r->to->own_tables));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->own_table_count; row++)
+        r->to->own_tables[row] = text_at(r, row, 0);
+    return rc == 0 ? finish(r) : rc;
 }
 
 static int read_applied(struct reader *r)
 {
     size_t count;
-    if (!r->to->has_applied)
+    if (!catalog_has_own_table(r->to, "applied"))
         return 0;
     begin(r);
     sql_add(&r->sql, "SELECT policy_digest, region FROM ringfence.applied");
@@ -162,10 +171,11 @@ static int read_tables(struct reader *r)
             " k.convalidated AND %S"
             " FROM found f LEFT JOIN pg_constraint k"
             "  ON k.conrelid = f.oid AND k.conname = 'ringfence_residency' AND k.contype = 'c'",
-            r->to->has_objects ? "EXISTS (SELECT FROM ringfence.object o"
-                                 " WHERE o.name = 'residency of ' || f.s || '.' || f.t"
-                                 " AND o.definition = pg_get_constraintdef(k.oid))"
-                               : "false");
+            catalog_has_own_table(r->to, "object")
+                ? "EXISTS (SELECT FROM ringfence.object o"
+                  " WHERE o.name = 'residency of ' || f.s || '.' || f.t"
+                  " AND o.definition = pg_get_constraintdef(k.oid))"
+                : "false");
     int rc = ask(r, &count);
     for (size_t row = 0; rc == 0 && row < count; row++) {
         struct catalog_table *t = &r->to->tables[number_at(r, row, 0)];
@@ -303,8 +313,8 @@ static int read_schemas(struct reader *r)
     begin(r);
     sql_add(&r->sql,
             "SELECT n.nspname, pg_get_userbyid(n.nspowner) FROM pg_namespace n"
-            " WHERE n.nspname IN (%L, %L, %L)",
-            SCHEMA_OWN, SCHEMA_MASKED, SCHEMA_STATS);
+            " WHERE n.nspname IN (%L, %L, %L, %L)",
+            SCHEMA_OWN, SCHEMA_MASKED, SCHEMA_STATS, SCHEMA_GRANTED);
     int rc = ask(r, &r->to->schema_count);
     if (rc == 0)
         r->to->schemas = rows_for(r, r->to->schema_count, sizeof(*r->to->schemas));
@@ -399,7 +409,7 @@ static int read_members(struct reader *r)
 static const char rights_query[] =
     ", closed AS (SELECT oid FROM found UNION SELECT c.oid FROM pg_class c"
     "  JOIN pg_namespace n ON n.oid = c.relnamespace"
-    "  WHERE n.nspname IN ('ringfence', 'masked', 'stats') OR (n.nspname IN (SELECT s FROM wanted)"
+    "  WHERE n.nspname IN ('ringfence', 'masked', 'granted', 'stats') OR (n.nspname IN (SELECT s FROM wanted)"
     "   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass"
     "    AND d.objid = c.oid AND d.deptype = 'e')))"
     ", functions AS (SELECT p.oid, p.proowner, p.proacl,"
@@ -421,7 +431,7 @@ static const char rights_query[] =
     "  x.is_grantable FROM pg_namespace n,"
     "  aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) x"
     " WHERE x.grantee <> n.nspowner AND (x.grantee <> 0 OR n.nspname IN"
-    "  ('public', 'ringfence', 'masked', 'stats') OR n.nspname IN (SELECT s FROM wanted))"
+    "  ('public', 'ringfence', 'masked', 'granted', 'stats') OR n.nspname IN (SELECT s FROM wanted))"
     " UNION ALL SELECT x.grantee, 'DATABASE ' || " QUOTED("d.datname") ", x.privilege_type,"
     "  x.is_grantable FROM pg_database d,"
     "  aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x"
@@ -448,12 +458,12 @@ static const char objects_query[] =
     "  CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) || coalesce(c.reloptions::text, '')"
     "  END AS definition"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE n.nspname IN ('masked', 'stats') AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')"
-    " UNION ALL SELECT n.nspname || '.' || p.proname || '()',"
+    " WHERE n.nspname IN ('masked', 'granted', 'stats') AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')"
+    " UNION ALL SELECT n.nspname || '.' || p.proname || '(' || oidvectortypes(p.proargtypes) || ')',"
     "  'FUNCTION ' || p.oid::regprocedure::text, pg_get_userbyid(p.proowner),"
     "  pg_get_functiondef(p.oid)"
     " FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
-    " WHERE n.nspname IN ('ringfence', 'masked', 'stats') AND p.prokind = 'f')";
+    " WHERE n.nspname IN ('ringfence', 'masked', 'granted', 'stats') AND p.prokind = 'f')";
 /* clang-format on */
 
 /* "listed": the functions of tbl/function.def. */
@@ -516,11 +526,11 @@ static int read_functions(struct reader *r)
 
 static int read_objects(struct reader *r)
 {
+    bool has_objects = catalog_has_own_table(r->to, "object");
     begin(r);
     sql_add(&r->sql, "%S SELECT h.name, h.quoted, h.owner, %S FROM here h %S ORDER BY 1",
-            objects_query,
-            r->to->has_objects ? "o.source, o.definition = h.definition" : "NULL, false",
-            r->to->has_objects ? "LEFT JOIN ringfence.object o ON o.name = h.name" : "");
+            objects_query, has_objects ? "o.source, o.definition = h.definition" : "NULL, false",
+            has_objects ? "LEFT JOIN ringfence.object o ON o.name = h.name" : "");
     int rc = ask(r, &r->to->object_count);
     if (rc == 0)
         r->to->objects = rows_for(r, r->to->object_count, sizeof(*r->to->objects));
@@ -537,8 +547,9 @@ int catalog_read(struct database *db, const struct policy *policy, struct catalo
                  struct err *err)
 {
     static int (*const parts[])(struct reader *) = {
-        read_database, read_applied,  read_tables,  read_columns, read_sequences, read_schemas,
-        read_roles,    read_settings, read_members, read_rights,  read_functions, read_objects,
+        read_database,  read_own_tables, read_applied, read_tables,   read_columns,
+        read_sequences, read_schemas,    read_roles,   read_settings, read_members,
+        read_rights,    read_functions,  read_objects,
     };
     struct reader r = { .db = db, .policy = policy, .err = err };
     r.to = mem_zalloc(1, sizeof(*r.to));
@@ -565,6 +576,14 @@ void catalog_free(struct catalog *c)
         return;
     arena_done(&c->arena);
     mem_free(c);
+}
+
+bool catalog_has_own_table(const struct catalog *c, const char *name)
+{
+    for (size_t i = 0; i < c->own_table_count; i++)
+        if (strcmp(c->own_tables[i], name) == 0)
+            return true;
+    return false;
 }
 
 const struct catalog_role *catalog_role_find(const struct catalog *c, const char *name)

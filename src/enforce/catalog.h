@@ -94,7 +94,7 @@ struct catalog_schema {
 
 /* What is in our schemas: views, functions, and what does not belong there. */
 struct catalog_object {
-    const char *name;   /* "masked.users", "ringfence.sessions()" */
+    const char *name;   /* "masked.users", "ringfence.grant_close(bigint)" */
     const char *quoted; /* VIEW "masked"."users" */
     const char *owner;
     const char *source; /* what it was last made from; NULL: not by us */
@@ -113,7 +113,8 @@ struct catalog {
     bool is_super;      /* the reading role */
     bool is_standby;
     bool is_utf8;
-    bool has_objects, has_key, has_applied;      /* tables of schema ringfence */
+    const char **own_tables; /* names of the tables in schema ringfence */
+    size_t own_table_count;
     const char *applied_digest, *applied_region; /* NULL: never applied */
     struct catalog_table *tables;
     struct catalog_schema *schemas;
@@ -138,6 +139,7 @@ RF_CHECK int catalog_read(struct database *db, const struct policy *policy, stru
                           struct err *err);
 void catalog_free(struct catalog *c); /* NULL is welcome */
 
+bool catalog_has_own_table(const struct catalog *c, const char *name);
 const struct catalog_role *catalog_role_find(const struct catalog *c, const char *name);
 const struct catalog_column *catalog_column_find(const struct catalog_table *t, const char *name);
 

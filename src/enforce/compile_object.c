@@ -10,15 +10,6 @@
 #include "enforce/compiler.h"
 #include "enforce/view.h"
 
-/* How one object is made: SOURCE is the text that makes it. */
-struct wanted_object {
-    char name[256];   /* "masked.users" */
-    const char *kind; /* VIEW, FUNCTION */
-    const char *schema, *object;
-    const char *owner;
-    const char *source;
-};
-
 static const struct catalog_object *object_find(const struct catalog *c, const char *name)
 {
     for (size_t i = 0; i < c->object_count; i++)
@@ -29,7 +20,7 @@ static const struct catalog_object *object_find(const struct catalog *c, const c
 
 static int compile_schemas(struct compiler *k)
 {
-    static const char *const names[] = { SCHEMA_OWN, SCHEMA_MASKED, SCHEMA_STATS };
+    static const char *const names[] = { SCHEMA_OWN, SCHEMA_MASKED, SCHEMA_STATS, SCHEMA_GRANTED };
     int rc = 0;
     for (size_t i = 0; i < RF_COUNT(names) && rc == 0; i++) {
         const struct catalog_schema *there = NULL;
@@ -43,17 +34,29 @@ static int compile_schemas(struct compiler *k)
             rc = err_set(k->err, RF_EDATABASE,
                          "schema \"%s\" is already there and belongs to \"%s\"", names[i],
                          there->owner);
-            err_hint(k->err, "ringfence needs the schemas ringfence, masked and stats for itself");
+            err_hint(k->err,
+                     "ringfence needs the schemas ringfence, masked, granted and stats for itself");
         }
     }
     return rc;
 }
 
-/* SQL without names of others; WHAT is the step's name. */
-static int add_plain(struct compiler *k, const char *text, const char *what)
+int compile_plain(struct compiler *k, const char *text, const char *what)
 {
     sql_add(&k->sql, "%S", text);
     return script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s", what);
+}
+
+int compile_own_table(struct compiler *k, const char *name, const char *create)
+{
+    if (catalog_has_own_table(k->catalog, name))
+        return 0;
+    int rc = compile_plain(k, create, name);
+    if (rc == 0) {
+        sql_add(&k->sql, "ALTER TABLE %N OWNER TO %I", SCHEMA_OWN, name, ROLE_NAME_OWNER);
+        rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "owner of \"%s\"", name);
+    }
+    return rc;
 }
 
 static int compile_own_tables(struct compiler *k)
@@ -73,29 +76,14 @@ static int compile_own_tables(struct compiler *k)
         " only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),"
         " policy_digest text NOT NULL, region text NOT NULL, version text NOT NULL,"
         " at timestamptz NOT NULL)";
-    static const struct {
-        size_t offset; /* of the bool in struct catalog that says it is there */
-        const char *create, *name;
-    } tables[] = {
-        { offsetof(struct catalog, has_key), key, "pseudonym_key" },
-        { offsetof(struct catalog, has_objects), object, "object" },
-        { offsetof(struct catalog, has_applied), applied, "applied" },
-    };
-    int rc = 0;
-    for (size_t i = 0; i < RF_COUNT(tables) && rc == 0; i++) {
-        bool there = *(const bool *)((const char *)k->catalog + tables[i].offset);
-        if (there)
-            continue;
-        rc = add_plain(k, tables[i].create, tables[i].name);
-        if (rc == 0) {
-            sql_add(&k->sql, "ALTER TABLE %N OWNER TO %I", SCHEMA_OWN, tables[i].name,
-                    ROLE_NAME_OWNER);
-            rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "owner of \"%s\"",
-                            tables[i].name);
-        }
-        if (rc == 0 && tables[i].create == key)
-            rc = add_plain(k, key_row, "a random key for pseudonyms");
-    }
+    bool has_key = catalog_has_own_table(k->catalog, "pseudonym_key");
+    int rc = compile_own_table(k, "pseudonym_key", key);
+    if (rc == 0 && !has_key)
+        rc = compile_plain(k, key_row, "a random key for pseudonyms");
+    if (rc == 0)
+        rc = compile_own_table(k, "object", object);
+    if (rc == 0)
+        rc = compile_own_table(k, "applied", applied);
     return rc;
 }
 
@@ -137,14 +125,15 @@ static int record(struct compiler *k, const struct wanted_object *o)
     else
         sql_add(&k->sql,
                 "pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n"
-                " ON n.oid = p.pronamespace WHERE n.nspname = %L AND p.proname = %L",
-                o->schema, o->object);
+                " ON n.oid = p.pronamespace WHERE n.nspname = %L AND p.proname = %L"
+                " AND oidvectortypes(p.proargtypes) = %L",
+                o->schema, o->object, o->arguments);
     sql_add(&k->sql, " ON CONFLICT (name) DO UPDATE SET source = excluded.source,"
                      " definition = excluded.definition");
     return script_add(k->script, STEP_RECORD, &k->sql, k->err, "record of %s", o->name);
 }
 
-static int compile_object(struct compiler *k, const struct wanted_object *o)
+int compile_object(struct compiler *k, const struct wanted_object *o)
 {
     const struct catalog_object *there = object_find(k->catalog, o->name);
     bool is_function = strcmp(o->kind, "FUNCTION") == 0;
@@ -160,14 +149,17 @@ static int compile_object(struct compiler *k, const struct wanted_object *o)
     if (there != NULL)
         rc = drop(k, there, "to be made anew");
     if (rc == 0)
-        rc = add_plain(k, o->source, o->name);
+        rc = compile_plain(k, o->source, o->name);
     if (rc == 0) {
-        sql_add(&k->sql, "ALTER %S %N%S OWNER TO %I", o->kind, o->schema, o->object,
-                is_function ? "()" : "", o->owner);
+        sql_add(&k->sql, "ALTER %S %N", o->kind, o->schema, o->object);
+        if (is_function)
+            sql_add(&k->sql, "(%S)", o->arguments);
+        sql_add(&k->sql, " OWNER TO %I", o->owner);
         rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "owner of %s", o->name);
     }
     if (rc == 0 && is_function) { /* the only kind of object that starts open to everybody */
-        sql_add(&k->sql, "REVOKE ALL ON FUNCTION %N() FROM PUBLIC", o->schema, o->object);
+        sql_add(&k->sql, "REVOKE ALL ON FUNCTION %N(%S) FROM PUBLIC", o->schema, o->object,
+                o->arguments);
         rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "rights on %s", o->name);
     }
     return rc == 0 ? record(k, o) : rc;
@@ -194,29 +186,37 @@ static const char standby_source[] =
     " ELSE (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())"
     " * 1000)::bigint END'";
 
+int compile_function(struct compiler *k, const char *object, const char *arguments,
+                     const char *owner, const char *who, const char *source)
+{
+    struct wanted_object o = { .kind = "FUNCTION",
+                               .schema = SCHEMA_OWN,
+                               .object = object,
+                               .arguments = arguments,
+                               .owner = owner,
+                               .source = source };
+    char quoted[sizeof(o.name) + 16];
+    (void)snprintf(o.name, sizeof(o.name), "%s.%s(%s)", SCHEMA_OWN, object, arguments);
+    (void)snprintf(quoted, sizeof(quoted), "FUNCTION %s.%s(", SCHEMA_OWN, object);
+    int rc = compile_object(k, &o);
+    for (const char *at = arguments; *at != '\0'; at++) { /* regprocedure writes "bigint,text" */
+        size_t len = strlen(quoted);
+        if (*at != ' ' || at == arguments || at[-1] != ',')
+            (void)snprintf(quoted + len, sizeof(quoted) - len, "%c", *at);
+    }
+    size_t len = strlen(quoted);
+    (void)snprintf(quoted + len, sizeof(quoted) - len, ")");
+    if (who != NULL)
+        right_set_add_quoted(&k->rights, who, "EXECUTE", quoted);
+    return rc;
+}
+
 static int compile_functions(struct compiler *k)
 {
-    static const struct wanted_object functions[] = {
-        { .name = "ringfence.sessions()",
-          .kind = "FUNCTION",
-          .schema = SCHEMA_OWN,
-          .object = "sessions",
-          .owner = ROLE_NAME_OWNER,
-          .source = sessions_source },
-        { .name = "ringfence.standby()",
-          .kind = "FUNCTION",
-          .schema = SCHEMA_OWN,
-          .object = "standby",
-          .owner = ROLE_NAME_OWNER,
-          .source = standby_source },
-    };
-    int rc = 0;
-    for (size_t i = 0; i < RF_COUNT(functions) && rc == 0; i++) {
-        char object[300];
-        rc = compile_object(k, &functions[i]);
-        (void)snprintf(object, sizeof(object), "FUNCTION %.255s", functions[i].name);
-        right_set_add_quoted(&k->rights, ROLE_NAME_CONTROL, "EXECUTE", object);
-    }
+    int rc =
+        compile_function(k, "sessions", "", ROLE_NAME_OWNER, ROLE_NAME_CONTROL, sessions_source);
+    if (rc == 0)
+        rc = compile_function(k, "standby", "", ROLE_NAME_OWNER, ROLE_NAME_CONTROL, standby_source);
     return rc;
 }
 
@@ -281,6 +281,9 @@ static int compile_strangers(struct compiler *k)
             wanted = o->source != NULL;
         for (size_t t = 0; t < k->policy->table_count && !wanted; t++)
             wanted = strncmp(o->name, "masked.", 7) == 0 && has_view(&k->policy->tables[t]) &&
+                     strcmp(k->policy->tables[t].name, name) == 0;
+        for (size_t t = 0; t < k->policy->table_count && !wanted; t++)
+            wanted = strncmp(o->name, "granted.", 8) == 0 &&
                      strcmp(k->policy->tables[t].name, name) == 0;
         for (size_t s = 0; s < k->policy->statistic_count && !wanted; s++)
             wanted = strncmp(o->name, "stats.", 6) == 0 &&

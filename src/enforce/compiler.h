@@ -30,6 +30,30 @@ struct wanted_role {
     const char *path_stored; /* the same as the server keeps it */
 };
 
+/* A view or function of ours: SOURCE is the text that makes it. */
+struct wanted_object {
+    char name[256];   /* "masked.users", "ringfence.grant_close(bigint)" */
+    const char *kind; /* VIEW, FUNCTION */
+    const char *schema, *object;
+    const char *arguments; /* of a function: types as PostgreSQL writes them, "bigint, text" */
+    const char *owner;
+    const char *source;
+};
+
+/* Make it, or make it anew when it is not what SOURCE made. Whoever may use it is wanted with
+   right_set_add() on k->rights. */
+RF_CHECK int compile_object(struct compiler *k, const struct wanted_object *o);
+
+/* For functions: fills in the name. WHO: role that may execute it, NULL: its owner alone. */
+RF_CHECK int compile_function(struct compiler *k, const char *object, const char *arguments,
+                              const char *owner, const char *who, const char *source);
+
+/* A table of schema ringfence, made once by CREATE and never altered. */
+RF_CHECK int compile_own_table(struct compiler *k, const char *name, const char *create);
+
+/* SQL as it is; WHAT is the step's name. */
+RF_CHECK int compile_plain(struct compiler *k, const char *text, const char *what);
+
 /* Parts, in this order; each appends to the script, to the wanted rights, or both. */
 RF_CHECK int compile_role_list(struct compiler *k); /* who is wanted; refuses names in the way */
 RF_CHECK int compile_roles(struct compiler *k);     /* create, set right, memberships, settings */

@@ -6,15 +6,19 @@
 
 #define ROLE_NAME_OWNER   "rf_owner"   /* owns schema ringfence and what is in it */
 #define ROLE_NAME_VIEW    "rf_view"    /* owns the views, reads the listed tables */
+#define ROLE_NAME_ADMIN   "rf_admin"   /* owns the functions that open and end grants; no login */
 #define ROLE_NAME_MASKED  "rf_masked"  /* may read the views of room masked (and the statistics) */
 #define ROLE_NAME_STATS   "rf_stats"   /* may read the views of room stats */
+#define ROLE_NAME_GRANTED "rf_granted" /* may read the views of room granted: the roles of grants \
+                                        */
 #define ROLE_NAME_PERSON  "rf_person"  /* every login of a person */
 #define ROLE_NAME_SERVICE "rf_service" /* every login of a service */
 #define ROLE_NAME_CONTROL "rf_control" /* the control process */
 
-#define SCHEMA_OWN    "ringfence"
-#define SCHEMA_MASKED "masked"
-#define SCHEMA_STATS  "stats"
+#define SCHEMA_OWN     "ringfence"
+#define SCHEMA_MASKED  "masked"
+#define SCHEMA_STATS   "stats"
+#define SCHEMA_GRANTED "granted"
 
 enum { ROLE_NAME_SIZE = 256 };
 

@@ -77,7 +77,7 @@ const struct policy_network *policy_network_of(const struct policy_network *list
 
 const char *policy_room_name(enum room room)
 {
-    static const char *const names[ROOM_COUNT] = { "none", "stats", "masked", "clear" };
+    static const char *const names[ROOM_COUNT] = { "none", "stats", "masked", "granted", "clear" };
     return (unsigned)room < ROOM_COUNT ? names[room] : "none";
 }
 

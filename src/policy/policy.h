@@ -53,8 +53,9 @@ struct policy_network {
 
 enum actor_kind { ACTOR_NONE, ACTOR_PERSON, ACTOR_SERVICE };
 
-/* In which rows a session moves (DESIGN 4). CLEAR is for services alone. */
-enum room { ROOM_NONE, ROOM_STATS, ROOM_MASKED, ROOM_CLEAR, ROOM_COUNT };
+/* In which rows a session moves (DESIGN 4). GRANTED is entered by a grant and never by the policy
+   alone; CLEAR is for services. */
+enum room { ROOM_NONE, ROOM_STATS, ROOM_MASKED, ROOM_GRANTED, ROOM_CLEAR, ROOM_COUNT };
 
 enum table_access { TABLE_NONE, TABLE_READ, TABLE_WRITE };
 
@@ -199,7 +200,7 @@ bool policy_is_home(const struct policy_region *region, struct place place);
 const struct policy_network *policy_network_of(const struct policy_network *list, size_t count,
                                                const struct in6_addr *address);
 
-const char *policy_room_name(enum room room); /* "none", "stats", "masked", "clear" */
+const char *policy_room_name(enum room room); /* "none", "stats", "masked", "granted", "clear" */
 const char *policy_class_name(enum class_id class_id);
 const char *policy_mask_name(enum mask_id mask);
 
