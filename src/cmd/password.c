@@ -1,7 +1,7 @@
 /* password.c - a line for the credentials file, so that nobody has to ask a database for one. */
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "auth/credentials.h"
@@ -11,29 +11,21 @@
 
 enum { PASSWORD_MAX = 1024 };
 
-/* Turn the terminal's echo off (ON false) or on; nothing happens where there is no terminal. */
-static void set_echo(bool on)
+/* From a terminal, twice and unseen. OpenSSL's prompt gives the terminal back as it was, also when
+   it is interrupted; its buffer is wiped by the caller. */
+static int ask_password(char out[PASSWORD_MAX], struct err *err)
 {
-    struct termios t;
-    if (tcgetattr(STDIN_FILENO, &t) < 0)
-        return;
-    t.c_lflag = on ? t.c_lflag | ECHO : t.c_lflag & ~(tcflag_t)ECHO;
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &t); /* worst case: it shows */
+    if (EVP_read_pw_string_min(out, 1, PASSWORD_MAX - 1, "password: ", 1) != 0)
+        return err_set(err, RF_EUSAGE, "no password was given, or not twice the same");
+    return 0;
 }
 
 /* One line of standard input without its end. */
 static int read_password(char out[PASSWORD_MAX], struct err *err)
 {
-    bool ask = isatty(STDIN_FILENO) != 0;
-    if (ask) {
-        (void)fprintf(stderr, "password: ");
-        set_echo(false);
-    }
+    if (isatty(STDIN_FILENO) != 0)
+        return ask_password(out, err);
     char *got = fgets(out, PASSWORD_MAX, stdin);
-    if (ask) {
-        set_echo(true);
-        (void)fputc('\n', stderr);
-    }
     size_t len = got != NULL ? strcspn(out, "\r\n") : 0;
     if (len == 0)
         return err_set(err, RF_EUSAGE, "no password on standard input");

@@ -1,9 +1,11 @@
 """The way in: TLS, passwords, certificates, versions, limits, and what a stranger learns."""
 
 import os
+import pty
 import ssl
 import struct
 import subprocess
+import termios
 import time
 
 import psycopg
@@ -310,6 +312,40 @@ def test_a_password_line_of_the_command_lets_its_owner_in(new_gateway):
     wait_until(lambda: enters(gateway, "us_analyst", password="quite another one"),
                "the new password does not count")
     assert not enters(gateway, "us_analyst")
+
+
+def at_a_terminal(program, typed):
+    """Runs it with a terminal of its own, and gives its exit status, what the terminal showed, and
+    whether the terminal echoes at the end."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(program, [program, "password", "us_analyst"])
+    shown = b""
+    for line in typed:
+        while not shown.endswith(b": "):
+            shown += os.read(terminal, 1000)
+        wait_until(lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO, "it echoes")
+        os.write(terminal, line)
+        shown += b"|"
+    try:
+        while chunk := os.read(terminal, 1000):
+            shown += chunk
+    except OSError:
+        pass  # the other end is closed
+    echoes = bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown, echoes
+
+
+def test_a_password_from_a_terminal_is_asked_twice_and_not_shown(build):
+    program = os.path.join(build, "src/cmd/ringfence")
+    status, shown, echoes = at_a_terminal(program, [b"one secret\n", b"one secret\n"])
+    assert status == 0 and b"us_analyst:SCRAM-SHA-256$" in shown and b"one secret" not in shown
+    assert echoes
+    status, shown, echoes = at_a_terminal(program, [b"one secret\n", b"another\n"])
+    assert status == 2 and b"twice" in shown and b"SCRAM" not in shown
+    status, shown, echoes = at_a_terminal(program, [b"one sec\x03"])
+    assert status != 0 and b"SCRAM" not in shown and echoes
 
 
 @pytest.mark.parametrize("name", ["", "a:b", " a", "#a", "x" * 64])
