@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "enforce/compiler.h"
+#include "enforce/exposure.h"
 
 #ifndef RF_VERSION
 #    error "the build gives RF_VERSION"
@@ -231,6 +232,24 @@ int compile_residency(struct compiler *k)
     return rc;
 }
 
+/* What the policy shows to whom, for the next plan to compare with. */
+static int record_exposures(struct compiler *k)
+{
+    struct exposures e;
+    exposures_init(&e);
+    int rc = exposures_of_policy(&e, k->policy, k->region, k->err);
+    if (rc == 0) {
+        exposures_add_delete(&k->sql);
+        rc = script_add(k->script, STEP_RECORD, &k->sql, k->err, "record of what was shown before");
+    }
+    if (rc == 0) {
+        exposures_add_insert(&k->sql, &e);
+        rc = script_add(k->script, STEP_RECORD, &k->sql, k->err, "record of what is shown");
+    }
+    exposures_done(&e);
+    return rc;
+}
+
 static int compile_applied(struct compiler *k)
 {
     char digest[2 * sizeof(k->policy->digest) + 1];
@@ -245,7 +264,8 @@ static int compile_applied(struct compiler *k)
             " policy_digest = excluded.policy_digest, region = excluded.region,"
             " version = excluded.version, at = excluded.at",
             digest, k->region->name, RF_VERSION);
-    return script_add(k->script, STEP_RECORD, &k->sql, k->err, "record of the policy applied");
+    int rc = script_add(k->script, STEP_RECORD, &k->sql, k->err, "record of the policy applied");
+    return rc == 0 ? record_exposures(k) : rc;
 }
 
 int compile_region(const struct policy *p, const struct policy_region *region,

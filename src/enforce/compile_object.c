@@ -76,6 +76,9 @@ static int compile_own_tables(struct compiler *k)
         " only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),"
         " policy_digest text NOT NULL, region text NOT NULL, version text NOT NULL,"
         " at timestamptz NOT NULL)";
+    static const char exposure[] =
+        "CREATE TABLE ringfence.exposure (kind text, who text, object text, class text NOT NULL,"
+        " shown text NOT NULL, level bigint NOT NULL, PRIMARY KEY (kind, who, object))";
     bool has_key = catalog_has_own_table(k->catalog, "pseudonym_key");
     int rc = compile_own_table(k, "pseudonym_key", key);
     if (rc == 0 && !has_key)
@@ -84,6 +87,8 @@ static int compile_own_tables(struct compiler *k)
         rc = compile_own_table(k, "object", object);
     if (rc == 0)
         rc = compile_own_table(k, "applied", applied);
+    if (rc == 0)
+        rc = compile_own_table(k, "exposure", exposure);
     return rc;
 }
 
