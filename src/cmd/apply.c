@@ -7,6 +7,7 @@
 #include "cmd/command.h"
 #include "enforce/apply.h"
 #include "enforce/exposure.h"
+#include "enforce/selfcheck.h"
 
 enum { TARGETS_MAX = 64 };
 
@@ -53,9 +54,8 @@ static int read_arguments(int argc, char **argv, struct apply_options *ret)
     return ret->count > 0 && clear && region == NULL ? 0 : -RF_EUSAGE;
 }
 
-/* The region that was named, or the only one that this gateway serves. */
-static int find_region(const struct command_context *context, const char *name,
-                       const struct policy_region **ret, struct err *err)
+int command_region(const struct command_context *context, const char *name,
+                   const struct policy_region **ret, struct err *err)
 {
     const struct config *config = context->config;
     for (size_t i = 0; name == NULL && i < config->database_count; i++)
@@ -79,7 +79,7 @@ static int find_regions(const struct command_context *context, struct apply_opti
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < options->count; i++) {
         struct target *t = &options->targets[i];
-        rc = find_region(context, t->region_name, &t->region, err);
+        rc = command_region(context, t->region_name, &t->region, err);
         for (size_t k = 0; rc == 0 && k < i; k++)
             if (options->targets[k].region == t->region)
                 rc = err_set(err, RF_EUSAGE, "region \"%s\" is named twice", t->region->name);
@@ -164,6 +164,40 @@ static int print_changes(const struct command_context *context, struct target *t
     return rc;
 }
 
+static void print_fault(void *context, const char *check, const char *object)
+{
+    const struct target *t = context;
+    (void)fprintf(stderr, "%s: fault: %s: %s\n", t->region->name, check, object);
+}
+
+static void print_warning(void *context, const char *check, const char *object)
+{
+    const struct target *t = context;
+    (void)fprintf(stderr, "%s: warning: %s: %s\n", t->region->name, check, object);
+}
+
+/* Ways round the policy, on stderr: no reason to stop, and somebody should know. */
+static int print_warnings(struct target *t, struct err *err)
+{
+    size_t count;
+    return selfcheck_warn(&t->db, print_warning, t, &count, err);
+}
+
+/* Where the policy was applied once: what would undo it and is not of its making. */
+static int print_faults(struct target *t, bool *ret_differs, struct err *err)
+{
+    PGresult *r = NULL;
+    size_t count = 0;
+    int rc =
+        database_query(&t->db, "SELECT to_regprocedure('ringfence.grant_faults()') IS NOT NULL", &r,
+                       err);
+    if (rc == 0 && database_true(r, 0, 0))
+        rc = selfcheck_run(&t->db, print_fault, t, &count, err);
+    PQclear(r);
+    *ret_differs |= count > 0;
+    return rc;
+}
+
 static int plan_one(const struct command_context *context, struct target *t,
                     const struct apply_options *options, bool *ret_differs, struct err *err)
 {
@@ -174,6 +208,10 @@ static int plan_one(const struct command_context *context, struct target *t,
         script_print(&script, stdout);
     else if (rc == 0)
         rc = print_changes(context, t, &script, err);
+    if (rc == 0 && options->check)
+        rc = print_faults(t, ret_differs, err);
+    if (rc == 0 && !options->print)
+        rc = print_warnings(t, err);
     *ret_differs |= script.count > 0;
     script_done(&script);
     return rc;
@@ -212,7 +250,7 @@ static int apply_one(const struct command_context *context, struct target *t, st
         (void)printf("%s: applied, %zu changes\n", t->region->name, steps);
     }
     (void)fflush(stdout); /* an interrupted run has said how far it came */
-    return 0;
+    return print_warnings(t, err);
 }
 
 /* Each region in a transaction of its own. What no region can hold is found before anything is
@@ -233,6 +271,21 @@ static int apply(const struct command_context *context, struct apply_options *op
     return rc < 0 ? rc : COMMAND_DONE;
 }
 
+/* Every mistake that a database shows in the policy, behind the error that told of the first. */
+static void tell_mistakes(const struct command_context *context, struct apply_options *options)
+{
+    for (size_t i = 0; i < options->count; i++) {
+        struct target *t = &options->targets[i];
+        struct script script;
+        if (t->region == NULL || t->db.conn == NULL)
+            continue;
+        script_init(&script);
+        if (apply_look(&t->db, context->policy, t->region, &script, NULL) == -RF_ECONFIG)
+            mistakes_print(&script.mistakes, stderr);
+        script_done(&script);
+    }
+}
+
 /* Both commands: ARGV[0] tells which. */
 int command_apply(const struct command_context *context, int argc, char **argv)
 {
@@ -247,7 +300,13 @@ int command_apply(const struct command_context *context, int argc, char **argv)
     if (rc == 0)
         rc = is_plan || options.print ? plan(context, &options, &err)
                                       : apply(context, &options, &err);
+    if (rc < 0) {
+        bool is_the_policys = rc == -RF_ECONFIG;
+        rc = command_fail(context, argv[0], &err);
+        if (is_the_policys)
+            tell_mistakes(context, &options);
+    }
     for (size_t i = 0; i < options.count; i++)
         database_close(&options.targets[i].db);
-    return rc < 0 ? command_fail(context, argv[0], &err) : rc;
+    return rc;
 }

@@ -60,6 +60,11 @@ int command_usage(const char *name);
 /* S as a JSON string, with its quotes, on standard output. */
 void command_print_json(const char *s);
 
+/* The region that was named, or with NULL the only one that this gateway serves. */
+struct policy_region;
+int command_region(const struct command_context *context, const char *name,
+                   const struct policy_region **ret, struct err *err);
+
 #define COMMAND(name, function, needs, authority, arguments, help) \
     int function(const struct command_context *context, int argc, char **argv);
 #include "cmd/tbl/command.def"

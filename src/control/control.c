@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "control/grants.h"
+#include "control/retention.h"
 #include "control/watch.h"
 #include "policy/arena.h"
 #include "priv/child.h"
@@ -17,15 +19,19 @@ struct control {
     struct child child;
     struct lease *lease;
     struct watch watches[LEASE_SLOTS];
-    size_t watch_count;
+    struct grant_table *table;
+    struct grants grants[LEASE_SLOTS];
+    struct retention retention[LEASE_SLOTS];
+    size_t watch_count; /* and of grants */
     bool is_stopping;
 };
 
 /* One poll for everything there is; FD (or -1) is somebody else's, with EVENTS and a time limit.
-   Turns every watch but those that are being checked. Returns true when FD is ready. */
+   Turns every watch but those that are being checked, and all grants. Returns true when FD is
+   ready. */
 static bool wait_once(struct control *c, int fd, short events, int timeout_ms)
 {
-    struct pollfd polled[LEASE_SLOTS + 1];
+    struct pollfd polled[LEASE_SLOTS * (2 + GRANTS_LINES) + 1];
     int64_t now = clock_mono_ms(), until = now + timeout_ms;
     for (size_t i = 0; i < c->watch_count; i++) {
         const struct watch *w = &c->watches[i];
@@ -34,12 +40,28 @@ static bool wait_once(struct control *c, int fd, short events, int timeout_ms)
         if (is_ours && w->due_ms < until)
             until = w->due_ms;
     }
-    polled[c->watch_count] = (struct pollfd){ .fd = fd, .events = events };
+    struct pollfd *other = &polled[c->watch_count], *lines = other + 1;
+    *other = (struct pollfd){ .fd = fd, .events = events };
+    for (size_t i = 0; i < c->watch_count; i++) {
+        int64_t due = grants_due_ms(&c->grants[i]);
+        until = due < until ? due : until;
+        grants_poll(&c->grants[i], lines + i * GRANTS_LINES);
+    }
+    struct pollfd *old = lines + c->watch_count * GRANTS_LINES;
+    for (size_t i = 0; i < c->watch_count; i++) {
+        const struct retention *r = &c->retention[i];
+        int64_t due = retention_due_ms(r);
+        until = due < until ? due : until;
+        old[i] = (struct pollfd){ .fd = retention_fd(r), .events = r->events };
+    }
     int left = until > now ? (int)(until - now) : 0;
-    int n = poll(polled, (nfds_t)c->watch_count + 1, left);
-    for (size_t i = 0; i < c->watch_count; i++)
+    int n = poll(polled, (nfds_t)(c->watch_count * (2 + GRANTS_LINES) + 1), left);
+    for (size_t i = 0; i < c->watch_count; i++) {
         watch_turn(&c->watches[i], n > 0 && polled[i].revents != 0);
-    return n > 0 && polled[c->watch_count].revents != 0;
+        grants_turn(&c->grants[i], lines + i * GRANTS_LINES, n > 0);
+        retention_turn(&c->retention[i], n > 0 && old[i].revents != 0);
+    }
+    return n > 0 && other->revents != 0;
 }
 
 /* database.h: lent waiting of a self-check. */
@@ -55,14 +77,25 @@ static void watch_all(struct control *c)
     for (unsigned i = 0; i < LEASE_SLOTS; i++)
         lease_publish(c->lease, i, 0, LEASE_UNKNOWN);
     c->watch_count = config->database_count < LEASE_SLOTS ? config->database_count : LEASE_SLOTS;
+    const char *aliases[LEASE_SLOTS];
     for (size_t i = 0; i < c->watch_count; i++)
-        watch_init(&c->watches[i], (unsigned)i, &config->databases[i], c->child.policy, c->lease);
+        aliases[i] = config->databases[i].alias;
+    grant_table_retain(c->table, aliases, c->watch_count);
+    for (size_t i = 0; i < c->watch_count; i++) {
+        const struct config_database *d = &config->databases[i];
+        watch_init(&c->watches[i], (unsigned)i, d, c->child.policy, c->lease);
+        grants_init(&c->grants[i], d, policy_region_find(c->child.policy, d->region), c->table);
+        retention_init(&c->retention[i], d, c->child.policy);
+    }
 }
 
 static void forget_all(struct control *c)
 {
-    for (size_t i = 0; i < c->watch_count; i++)
+    for (size_t i = 0; i < c->watch_count; i++) {
         watch_done(&c->watches[i]);
+        grants_done(&c->grants[i]);
+        retention_done(&c->retention[i]);
+    }
     c->watch_count = 0;
 }
 
@@ -137,8 +170,12 @@ static int start(struct control *c, struct err *err)
 {
     char report[200] = "";
     int rc = lease_map(c->child.lease_fd, LEASE_WRITE, &c->lease, err);
+    if (rc == 0)
+        rc = grant_table_map(c->child.grants_fd, LEASE_WRITE, &c->table, err);
     if (rc == 0) {
+        grant_table_adopt(c->table);
         fd_close(&c->child.lease_fd);
+        fd_close(&c->child.grants_fd);
         fd_close(&c->child.meter_fd); /* not its business */
         watch_all(c);
         rc = enter_sandbox(c, report, sizeof(report), err);
@@ -172,6 +209,7 @@ int control_main(int imsg_fd)
     }
     forget_all(&c);
     lease_unmap(c.lease);
+    grant_table_unmap(c.table);
     child_done(&c.child);
     return status;
 }

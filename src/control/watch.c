@@ -7,11 +7,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/server.h"
 #include "enforce/apply.h"
-#include "enforce/role.h"
 #include "enforce/selfcheck.h"
 
-enum { PORT_SIZE = 8, LINE_SIZE = 300, LOGGED_FAULTS = 20 };
+enum { LINE_SIZE = 300, LOGGED_FAULTS = 20 };
 
 /* -- what it says -- */
 
@@ -94,21 +94,8 @@ static void give_up(struct watch *w, const char *why)
     no_answer(w);
 }
 
-static void drop_notice(void *context RF_UNUSED, const char *message RF_UNUSED)
-{
-}
-
-static const char *or_empty(const char *s)
-{
-    return s != NULL ? s : "";
-}
-
 static void start(struct watch *w)
 {
-    static const char *const modes[] = { [SERVER_TLS_OFF] = "disable",
-                                         [SERVER_TLS_REQUIRE] = "require",
-                                         [SERVER_TLS_VERIFY_FULL] = "verify-full" };
-    const struct config_database *d = w->database;
     size_t count;
     const struct config_host *list = hosts(w, &count);
     if (count == 0) {
@@ -116,43 +103,11 @@ static void start(struct watch *w)
         w->due_ms = clock_mono_ms() + WATCH_PERIOD_MS;
         return;
     }
-    const struct config_host *host = &list[w->host % count];
-    char port[PORT_SIZE];
-    (void)snprintf(port, sizeof(port), "%u", (unsigned)host->port);
-    const char *const keys[] = { "host",
-                                 "port",
-                                 "dbname",
-                                 "user",
-                                 "sslmode",
-                                 "sslrootcert",
-                                 "sslcert",
-                                 "sslkey",
-                                 "passfile",
-                                 "gssencmode",
-                                 "tcp_user_timeout",
-                                 "application_name",
-                                 "client_encoding",
-                                 NULL };
-    const char *const values[] = { host->host,
-                                   port,
-                                   d->dbname,
-                                   ROLE_NAME_CONTROL,
-                                   modes[d->tls],
-                                   or_empty(d->tls_ca),
-                                   or_empty(d->tls_certificate),
-                                   or_empty(d->tls_key),
-                                   or_empty(d->passfile),
-                                   "disable",
-                                   "3000",
-                                   "ringfence control",
-                                   "UTF8",
-                                   NULL };
-    w->conn = PQconnectStartParams(keys, values, 0);
+    w->conn = server_connect(w->database, &list[w->host % count], SERVER_ANY);
     if (w->conn == NULL || PQstatus(w->conn) == CONNECTION_BAD) {
         give_up(w, "refused");
         return;
     }
-    (void)PQsetNoticeProcessor(w->conn, drop_notice, NULL);
     w->events = POLLOUT;
     enter(w, WATCH_CONNECTING, WATCH_LIMIT_MS);
 }
@@ -327,7 +282,7 @@ bool watch_wants_check(const struct watch *w)
 
 struct findings {
     const struct watch *watch;
-    size_t faults, logged;
+    size_t faults, logged, warned;
 };
 
 static void log_fault(struct findings *f, const char *check, const char *object)
@@ -343,6 +298,16 @@ static void log_fault(struct findings *f, const char *check, const char *object)
 static void on_fault(void *context, const char *check, const char *object)
 {
     log_fault(context, check, object);
+}
+
+static void on_warning(void *context, const char *check, const char *object)
+{
+    struct findings *f = context;
+    char quoted[LINE_SIZE];
+    if (f->warned++ < LOGGED_FAULTS)
+        log_warn("self-check-warning", "database=%s check=\"%s\" object=%s",
+                 f->watch->database->alias, check,
+                 log_quote(quoted, sizeof(quoted), object, strlen(object)));
 }
 
 /* A role too few or a record that names an older policy shows nobody anything; everything else that
@@ -390,6 +355,8 @@ void watch_check(struct watch *w, database_wait_fn *wait, void *context)
     int rc = compare(w, &db, &f, &err);
     if (rc == 0)
         rc = selfcheck_run(&db, on_fault, &f, &rows, &err);
+    if (rc == 0)
+        rc = selfcheck_warn(&db, on_warning, &f, &rows, &err);
     if (rc == 0)
         rc = count_sessions(&db, sessions, sizeof(sessions), &err);
     w->conn = db.conn; /* closed when a query ran out of time */

@@ -11,6 +11,13 @@
 
 enum { APPLY_TIMEOUT_MS = 10 * 60 * 1000 };
 
+/* The advisory lock of every apply and migrate: "ringfenc" as a number; the second key leaves room
+   for other locks of ours. */
+#define APPLY_LOCK "1919510113, 1"
+
+/* Is DB a superuser's connection to a primary? -RF_EPRIV, -RF_EDATABASE. */
+RF_CHECK int apply_check_rights(struct database *db, struct err *err);
+
 /* What would have to change now, appended to SCRIPT. Changes nothing. Call it inside a transaction
    that sees one state. */
 RF_CHECK int apply_plan(struct database *db, const struct policy *p,

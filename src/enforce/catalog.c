@@ -11,6 +11,7 @@
 struct reader {
     struct database *db;
     const struct policy *policy;
+    const struct policy_region *region;
     struct catalog *to;
     struct sql sql;
     PGresult *answer;
@@ -85,15 +86,18 @@ static void add_wanted(struct reader *r)
                      " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.t)");
 }
 
-/* "managed": roles that are ours, bear a name of the policy, or are in one of our groups. */
+/* "managed": roles that are ours, bear a name of the policy, or are in one of our groups. Not those
+   of grants: control makes and ends them, there may be very many, and the self-check looks at them.
+   */
 static void add_managed(struct reader *r)
 {
     char name[ROLE_NAME_SIZE];
     sql_add(&r->sql,
             "managed AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname IN"
-            " (%L, %L, %L, %L, %L, %L, %L, %L, %L",
+            " (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L",
             ROLE_NAME_OWNER, ROLE_NAME_VIEW, ROLE_NAME_ADMIN, ROLE_NAME_MASKED, ROLE_NAME_STATS,
-            ROLE_NAME_GRANTED, ROLE_NAME_PERSON, ROLE_NAME_SERVICE, ROLE_NAME_CONTROL);
+            ROLE_NAME_GRANTED, ROLE_NAME_PERSON, ROLE_NAME_SERVICE, ROLE_NAME_CONTROL,
+            ROLE_NAME_FUNCTION, ROLE_NAME_EVERYBODY);
     for (size_t i = 0; i < r->policy->actor_count; i++) {
         const struct policy_actor *actor = &r->policy->actors[i];
         if (actor->kind == ACTOR_SERVICE)
@@ -102,9 +106,10 @@ static void add_managed(struct reader *r)
             sql_add(&r->sql, ", %L", role_of_person(name, actor->name, (enum room)room));
     }
     sql_add(&r->sql,
-            ") OR EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
-            " WHERE m.member = r.oid AND g.rolname IN (%L, %L)))",
-            ROLE_NAME_PERSON, ROLE_NAME_SERVICE);
+            ") OR (r.rolname !~ %L AND EXISTS (SELECT FROM pg_auth_members m"
+            " JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid"
+            " AND g.rolname IN (%L, %L))))",
+            ROLE_PATTERN_GRANT, ROLE_NAME_PERSON, ROLE_NAME_SERVICE);
 }
 
 static int read_database(struct reader *r)
@@ -113,7 +118,10 @@ static int read_database(struct reader *r)
     begin(r);
     sql_add(&r->sql, "SELECT current_database(), current_setting('server_version_num'),"
                      " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),"
-                     " pg_is_in_recovery(), current_setting('server_encoding') = 'UTF8'");
+                     " pg_is_in_recovery(), current_setting('server_encoding') = 'UTF8',"
+                     " EXISTS (SELECT FROM pg_extension e JOIN pg_namespace n ON"
+                     " n.oid = e.extnamespace WHERE e.extname = 'ringfence' AND n.nspname = %L)",
+            SCHEMA_NATIVE);
     int rc = ask(r, &count);
     if (rc < 0)
         return rc;
@@ -122,6 +130,7 @@ static int read_database(struct reader *r)
     r->to->is_super = true_at(r, 0, 2);
     r->to->is_standby = true_at(r, 0, 3);
     r->to->is_utf8 = true_at(r, 0, 4);
+    r->to->has_native = true_at(r, 0, 5);
     return finish(r);
 }
 
@@ -168,7 +177,7 @@ static int read_tables(struct reader *r)
             " SELECT f.i, f.relkind IN ('r', 'p'), quote_ident(f.s),"
             " CASE WHEN k.oid IS NOT NULL THEN"
             "  coalesce(obj_description(k.oid, 'pg_constraint'), '') END,"
-            " k.convalidated AND %S"
+            " k.convalidated AND %S, f.relkind IN ('v', 'm')"
             " FROM found f LEFT JOIN pg_constraint k"
             "  ON k.conrelid = f.oid AND k.conname = 'ringfence_residency' AND k.contype = 'c'",
             catalog_has_own_table(r->to, "object")
@@ -184,6 +193,7 @@ static int read_tables(struct reader *r)
         t->schema_quoted = text_at(r, row, 2);
         t->residency_rule = text_at(r, row, 3);
         t->residency_valid = true_at(r, row, 4);
+        t->is_view = true_at(r, row, 5);
     }
     return rc == 0 ? finish(r) : rc;
 }
@@ -244,15 +254,19 @@ static const char columns_query[] =
     " EXISTS (SELECT FROM subjects s JOIN pg_constraint k ON k.conrelid = f.oid"
     "   AND k.contype = 'f' AND k.convalidated AND k.confrelid = s.attrelid,"
     "   unnest(k.conkey, k.confkey) AS u(mine, theirs)"
-    "  WHERE u.mine = a.attnum AND u.theirs = s.attnum)"
+    "  WHERE u.mine = a.attnum AND u.theirs = s.attnum),"
+    " EXISTS (SELECT FROM pg_index x WHERE x.indrelid = f.oid AND x.indisunique AND x.indisvalid"
+    "  AND x.indimmediate AND x.indpred IS NULL AND x.indnkeyatts = 1 AND x.indkey[0] = a.attnum),"
+    " b.checked"
     " FROM found f JOIN pg_attribute a ON a.attrelid = f.oid AND a.attnum > 0"
     "  AND NOT a.attisdropped"
     " JOIN pg_type t ON t.oid = a.atttypid"
-    " CROSS JOIN LATERAL (WITH RECURSIVE d(oid, typmod, refuses, depth) AS ("
-    "   SELECT a.atttypid, a.atttypmod, false, 0"
-    "   UNION ALL SELECT x.typbasetype, x.typtypmod, d.refuses OR x.typnotnull, d.depth + 1"
+    " CROSS JOIN LATERAL (WITH RECURSIVE d(oid, typmod, refuses, checked, depth) AS ("
+    "   SELECT a.atttypid, a.atttypmod, false, false, 0"
+    "   UNION ALL SELECT x.typbasetype, x.typtypmod, d.refuses OR x.typnotnull, d.checked OR"
+    "    EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = x.oid), d.depth + 1"
     "   FROM d JOIN pg_type x ON x.oid = d.oid AND x.typtype = 'd')"
-    "  SELECT oid, typmod, refuses FROM d ORDER BY depth DESC LIMIT 1) b"
+    "  SELECT oid, typmod, refuses, checked FROM d ORDER BY depth DESC LIMIT 1) b"
     " JOIN pg_type bt ON bt.oid = b.oid"
     " ORDER BY f.i, a.attnum";
 
@@ -280,7 +294,98 @@ static int read_columns(struct reader *r)
             .not_null = true_at(r, row, 6),
             .refuses_null = true_at(r, row, 7),
             .is_subject_key = true_at(r, row, 8),
+            .has_native = r->to->has_native,
+            .is_unique = true_at(r, row, 9),
+            .is_checked = true_at(r, row, 10),
+            .table = t,
         };
+    }
+    return rc == 0 ? finish(r) : rc;
+}
+
+/* What the rules of a view, and of the views that it reads, call and cast. A rule's tree is kept as
+   text, in which functions are named by number; only a cast through text has a result type followed
+   by a collation and a format. */
+static const char obstacles_query[] =
+    ", rule(i, oid, tree) AS (SELECT DISTINCT x.i, x.oid, w.ev_action::text FROM ("
+    "  WITH RECURSIVE v(i, oid) AS (SELECT f.i, f.oid FROM found f WHERE f.relkind = 'v'"
+    "   UNION SELECT v.i, c.oid FROM v JOIN pg_rewrite w ON w.ev_class = v.oid"
+    "   JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid"
+    "    AND d.refclassid = 'pg_class'::regclass"
+    "   JOIN pg_class c ON c.oid = d.refobjid AND c.relkind = 'v') SELECT i, oid FROM v) x"
+    "  JOIN pg_rewrite w ON w.ev_class = x.oid AND w.ev_type = '1')"
+    ", harmless(oid) AS (SELECT p.oid FROM pg_proc p JOIN quiet q ON q.name = p.proname"
+    "   WHERE p.pronamespace = 'pg_catalog'::regnamespace"
+    "  UNION SELECT o.oprcode FROM pg_amop a JOIN pg_operator o ON o.oid = a.amopopr"
+    "   JOIN pg_proc p ON p.oid = o.oprcode AND p.pronamespace = 'pg_catalog'::regnamespace"
+    "   JOIN pg_am m ON m.oid = a.amopmethod AND m.amname IN ('btree', 'hash')"
+    "  UNION SELECT n.oprcode FROM pg_amop a JOIN pg_operator o ON o.oid = a.amopopr"
+    "   JOIN pg_operator n ON n.oid = o.oprnegate"
+    "   JOIN pg_proc p ON p.oid = n.oprcode AND p.pronamespace = 'pg_catalog'::regnamespace"
+    "   JOIN pg_am m ON m.oid = a.amopmethod AND m.amname IN ('btree', 'hash'))"
+    " SELECT DISTINCT ON (i) i, says FROM ("
+    "  SELECT f.i, 'has security_invoker, so it would be read with the rights of the person' AS says"
+    "   FROM rule f JOIN pg_class c ON c.oid = f.oid"
+    "   WHERE array_to_string(c.reloptions, ' ') ~ 'security_invoker=(t|on|1|y)'"
+    "  UNION ALL SELECT f.i, 'calls ' || m[1]::oid::regprocedure ||"
+    "   ', whose errors could print what it read' FROM rule f,"
+    "   regexp_matches(f.tree, ':(?:opfuncid|funcid|aggfnoid|winfnoid) ([1-9][0-9]*)', 'g') AS m"
+    "   WHERE m[1]::oid NOT IN (SELECT oid FROM harmless)"
+    "  UNION ALL SELECT f.i, 'casts a text to ' || format_type(m[1]::oid, NULL) ||"
+    "   ', and the error would print it' FROM rule f, regexp_matches(f.tree,"
+    "   ':resulttype ([0-9]+) :resultcollid [0-9]+ :coerceformat', 'g') AS m"
+    "   WHERE m[1]::oid NOT IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)"
+    "  UNION ALL SELECT f.i, 'has an XML expression, whose errors could print what it read'"
+    "   FROM rule f WHERE f.tree ~ '{(XMLEXPR|TABLEFUNC) ') x ORDER BY i, says";
+
+static int read_obstacles(struct reader *r)
+{
+    static const char *const quiet[] = {
+#define VIEW_FUNCTION(name) name,
+#include "enforce/tbl/view_function.def"
+#undef VIEW_FUNCTION
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < r->policy->table_count; i++)
+        count += r->to->tables[i].is_view;
+    if (count == 0)
+        return 0;
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_wanted(r);
+    sql_add(&r->sql, ", quiet(name) AS (VALUES ");
+    for (size_t i = 0; i < RF_COUNT(quiet); i++)
+        sql_add(&r->sql, "%S(%L)", i == 0 ? "" : ", ", quiet[i]);
+    sql_add(&r->sql, ")%S", obstacles_query);
+    int rc = ask(r, &count);
+    for (size_t row = 0; rc == 0 && row < count; row++)
+        r->to->tables[number_at(r, row, 0)].obstacle = text_at(r, row, 1);
+    return rc == 0 ? finish(r) : rc;
+}
+
+static int read_references(struct reader *r)
+{
+    size_t count;
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_wanted(r);
+    sql_add(&r->sql,
+            " SELECT f.i, a.attname, o.i, b.attname FROM found f"
+            " JOIN pg_constraint k ON k.conrelid = f.oid AND k.contype = 'f' AND k.convalidated"
+            "  AND cardinality(k.conkey) = 1"
+            " JOIN found o ON o.oid = k.confrelid"
+            " JOIN pg_attribute a ON a.attrelid = f.oid AND a.attnum = k.conkey[1]"
+            " JOIN pg_attribute b ON b.attrelid = o.oid AND b.attnum = k.confkey[1]"
+            " ORDER BY f.i, a.attnum, o.i, b.attnum");
+    int rc = ask(r, &count);
+    struct catalog_reference *all = rc == 0 ? rows_for(r, count, sizeof(*all)) : NULL;
+    for (size_t row = 0; all != NULL && row < count; row++) {
+        struct catalog_table *t = &r->to->tables[number_at(r, row, 0)];
+        if (t->reference_count++ == 0)
+            t->references = &all[row];
+        all[row] = (struct catalog_reference){ .column = text_at(r, row, 1),
+                                               .table = (size_t)number_at(r, row, 2),
+                                               .key = text_at(r, row, 3) };
     }
     return rc == 0 ? finish(r) : rc;
 }
@@ -329,15 +434,17 @@ static int read_roles(struct reader *r)
     begin(r);
     sql_add(&r->sql, "WITH ");
     add_managed(r);
-    /* pg_shdepend 'o': every owned object of the cluster, named where it is a relation of here */
+    /* pg_shdepend 'o': every owned object of the cluster, named where it is a relation of here; but
+       for default privileges, which every role may set for what it makes, and ours make nothing */
     sql_add(&r->sql,
             " SELECT a.rolname, a.rolcanlogin, a.rolinherit, a.rolsuper OR a.rolcreatedb OR"
-            "  a.rolcreaterole OR a.rolreplication OR a.rolbypassrls, a.rolsuper, %S,"
+            "  a.rolreplication OR a.rolbypassrls, a.rolsuper, %S, a.rolcreaterole,"
             "  a.rolconnlimit, (SELECT coalesce(max(CASE WHEN d.classid = 'pg_class'::regclass"
             "    AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
             "    THEN d.objid::regclass::text END), 'an object')"
             "   FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass"
-            "    AND d.refobjid = a.oid AND d.deptype = 'o' HAVING count(*) > 0)"
+            "    AND d.refobjid = a.oid AND d.deptype = 'o'"
+            "    AND d.classid <> 'pg_default_acl'::regclass HAVING count(*) > 0)"
             " FROM managed m JOIN %S a ON a.oid = m.oid",
             r->to->is_super ? "a.rolpassword IS NOT NULL" : "false",
             r->to->is_super ? "pg_authid" : "pg_roles");
@@ -352,8 +459,9 @@ static int read_roles(struct reader *r)
             .has_power = true_at(r, row, 3),
             .is_super = true_at(r, row, 4),
             .has_password = true_at(r, row, 5),
-            .connection_limit = number_at(r, row, 6),
-            .owns = text_at(r, row, 7),
+            .makes_roles = true_at(r, row, 6),
+            .connection_limit = number_at(r, row, 7),
+            .owns = text_at(r, row, 8),
         };
     return rc == 0 ? finish(r) : rc;
 }
@@ -386,7 +494,9 @@ static int read_members(struct reader *r)
         &r->sql,
         " SELECT u.rolname, g.rolname FROM pg_auth_members x"
         " JOIN pg_roles u ON u.oid = x.member JOIN pg_roles g ON g.oid = x.roleid"
-        " WHERE x.member IN (SELECT oid FROM managed) OR x.roleid IN (SELECT oid FROM managed)");
+        " WHERE (x.member IN (SELECT oid FROM managed) OR x.roleid IN (SELECT oid FROM managed))"
+        " AND u.rolname !~ %L AND g.rolname !~ %L",
+        ROLE_PATTERN_GRANT, ROLE_PATTERN_GRANT);
     int rc = ask(r, &r->to->member_count);
     if (rc == 0)
         r->to->members = rows_for(r, r->to->member_count, sizeof(*r->to->members));
@@ -407,15 +517,18 @@ static int read_members(struct reader *r)
    formatter takes the macros for something else.) */
 /* clang-format off */
 static const char rights_query[] =
-    ", closed AS (SELECT oid FROM found UNION SELECT c.oid FROM pg_class c"
+    ", closed AS (SELECT x.oid FROM (WITH RECURSIVE part(oid) AS (SELECT oid FROM found"
+    "   UNION SELECT i.inhrelid FROM pg_inherits i JOIN part ON part.oid = i.inhparent)"
+    "  SELECT oid FROM part) x UNION SELECT c.oid FROM pg_class c"
     "  JOIN pg_namespace n ON n.oid = c.relnamespace"
     "  WHERE n.nspname IN ('ringfence', 'masked', 'granted', 'stats') OR (n.nspname IN (SELECT s FROM wanted)"
     "   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass"
     "    AND d.objid = c.oid AND d.deptype = 'e')))"
     ", functions AS (SELECT p.oid, p.proowner, p.proacl,"
     "   CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END ||"
-    "   p.oid::regprocedure::text AS object, p.oid IN (SELECT oid FROM listed)"
-    "    OR p.pronamespace = to_regnamespace('ringfence') AS is_listed"
+    "   p.oid::regprocedure::text AS object,"
+    "   p.pronamespace = to_regnamespace('ringfence') AS is_ours,"
+    "   p.pronamespace = 'pg_catalog'::regnamespace OR p.proname LIKE 'dblink%' AS is_builtin"
     "  FROM pg_proc p)"
     ", acl(grantee, object, privilege, grantable) AS ("
     " SELECT x.grantee, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || "
@@ -438,7 +551,9 @@ static const char rights_query[] =
     " WHERE x.grantee <> d.datdba AND d.datname <> 'template0'"
     " UNION ALL SELECT x.grantee, f.object, x.privilege_type, x.is_grantable"
     " FROM functions f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) x"
-    " WHERE x.grantee <> f.proowner AND (x.grantee <> 0 OR f.is_listed)"
+    " WHERE x.grantee <> f.proowner AND (f.is_ours OR x.grantee <> 0"
+    "  AND NOT (f.is_builtin AND x.grantee IN (SELECT oid FROM pg_roles WHERE rolname IN ('"
+    ROLE_NAME_FUNCTION "', '" ROLE_NAME_EVERYBODY "', '" ROLE_NAME_PERSON "'))))" /* builtin.h */
     " UNION ALL SELECT x.grantee, 'LANGUAGE ' || " QUOTED("l.lanname") ", x.privilege_type,"
     "  x.is_grantable FROM pg_language l,"
     "  aclexplode(coalesce(l.lanacl, acldefault('l', l.lanowner))) x"
@@ -466,26 +581,6 @@ static const char objects_query[] =
     " WHERE n.nspname IN ('ringfence', 'masked', 'granted', 'stats') AND p.prokind = 'f')";
 /* clang-format on */
 
-/* "listed": the functions of tbl/function.def. */
-static void add_listed(struct reader *r)
-{
-    static const struct {
-        const char *pattern;
-        const char *who;
-    } list[] = {
-#define FUNCTION(pattern, who, why) { pattern, #who },
-#include "enforce/tbl/function.def"
-#undef FUNCTION
-    };
-    sql_add(&r->sql, "listed AS (SELECT p.oid, bool_or(v.who = 'SERVICE') AS for_services"
-                     " FROM pg_proc p JOIN (VALUES ");
-    for (size_t i = 0; i < RF_COUNT(list); i++)
-        sql_add(&r->sql, "%S(%L, %L)", i == 0 ? "" : ", ", list[i].pattern, list[i].who);
-    sql_add(&r->sql, ") v(pattern, who) ON p.proname LIKE v.pattern"
-                     " WHERE p.pronamespace = 'pg_catalog'::regnamespace"
-                     "  OR p.proname LIKE 'dblink%%' GROUP BY p.oid)");
-}
-
 static int read_rights(struct reader *r)
 {
     begin(r);
@@ -493,8 +588,6 @@ static int read_rights(struct reader *r)
     add_wanted(r);
     sql_add(&r->sql, ", ");
     add_managed(r);
-    sql_add(&r->sql, ", ");
-    add_listed(r);
     sql_add(&r->sql, "%S", rights_query);
     int rc = ask(r, &r->to->right_count);
     if (rc == 0)
@@ -507,20 +600,29 @@ static int read_rights(struct reader *r)
     return rc == 0 ? finish(r) : rc;
 }
 
-static int read_functions(struct reader *r)
+static int read_builtins(struct reader *r)
+{
+    return builtin_read(r->db, r->region->functions_listed ? BUILTIN_LISTED : BUILTIN_ALLOWED,
+                        &r->to->arena, &r->to->builtins, &r->to->builtin_count, r->err);
+}
+
+/* PostgreSQL's own roles have no login, and are given to roles that are looked at here. */
+static int read_other_roles(struct reader *r)
 {
     begin(r);
     sql_add(&r->sql, "WITH ");
-    add_listed(r);
-    sql_add(&r->sql, " SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END ||"
-                     "  l.oid::regprocedure::text, l.for_services"
-                     " FROM listed l JOIN pg_proc p ON p.oid = l.oid ORDER BY 1");
-    int rc = ask(r, &r->to->function_count);
+    add_managed(r);
+    sql_add(&r->sql,
+            " SELECT r.rolname FROM pg_roles r WHERE NOT r.rolsuper AND r.rolname !~ '^pg_'"
+            " AND r.rolname !~ %L AND r.oid NOT IN (SELECT oid FROM managed)"
+            " AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid"
+            "  AND m.roleid = to_regrole(%L)) ORDER BY 1",
+            ROLE_PATTERN_GRANT, ROLE_NAME_EVERYBODY);
+    int rc = ask(r, &r->to->other_role_count);
     if (rc == 0)
-        r->to->functions = rows_for(r, r->to->function_count, sizeof(*r->to->functions));
-    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->function_count; row++)
-        r->to->functions[row] = (struct catalog_function){ .object = text_at(r, row, 0),
-                                                           .for_services = true_at(r, row, 1) };
+        r->to->other_roles = rows_for(r, r->to->other_role_count, sizeof(*r->to->other_roles));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->other_role_count; row++)
+        r->to->other_roles[row] = text_at(r, row, 0);
     return rc == 0 ? finish(r) : rc;
 }
 
@@ -543,22 +645,82 @@ static int read_objects(struct reader *r)
     return rc == 0 ? finish(r) : rc;
 }
 
-int catalog_read(struct database *db, const struct policy *policy, struct catalog **ret,
-                 struct err *err)
+static int read_triggers(struct reader *r)
+{
+    bool has_objects = catalog_has_own_table(r->to, "object");
+    begin(r);
+    sql_add(&r->sql,
+            "WITH RECURSIVE ours AS (SELECT t.oid, t.tgrelid, t.tgname, t.tgenabled,"
+            "  pg_get_triggerdef(t.oid) AS definition FROM pg_trigger t"
+            "  WHERE t.tgname ~ '^~ringfence' AND t.tgparentid = 0 AND NOT t.tgisinternal),"
+            " clone(root, oid, tgenabled) AS (SELECT oid, oid, tgenabled FROM ours"
+            "  UNION ALL SELECT c.root, t.oid, t.tgenabled FROM clone c"
+            "  JOIN pg_trigger t ON t.tgparentid = c.oid)"
+            " SELECT n.nspname, c.relname, t.tgname, %S FROM ours t"
+            " JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " %S ORDER BY 1, 2, 3",
+            has_objects ? "o.source, o.definition = t.definition AND NOT EXISTS"
+                          " (SELECT FROM clone x WHERE x.root = t.oid AND x.tgenabled <> 'A')"
+                        : "NULL, false",
+            has_objects ? "LEFT JOIN ringfence.object o ON o.name ="
+                          " 'trigger ' || t.tgname || ' on ' || n.nspname || '.' || c.relname"
+                        : "");
+    int rc = ask(r, &r->to->trigger_count);
+    if (rc == 0)
+        r->to->triggers = rows_for(r, r->to->trigger_count, sizeof(*r->to->triggers));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->trigger_count; row++)
+        r->to->triggers[row] = (struct catalog_trigger){ .schema = text_at(r, row, 0),
+                                                         .table = text_at(r, row, 1),
+                                                         .name = text_at(r, row, 2),
+                                                         .source = text_at(r, row, 3),
+                                                         .unchanged = true_at(r, row, 4) };
+    return rc == 0 ? finish(r) : rc;
+}
+
+static int read_child_key(struct reader *r)
+{
+    size_t count;
+    begin(r);
+    sql_add(&r->sql, "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid ="
+                     " to_regclass('ringfence.child') AND attname = 'subject'");
+    int rc = ask(r, &count);
+    if (rc == 0 && count > 0)
+        r->to->child_key = text_at(r, 0, 0);
+    return rc == 0 ? finish(r) : rc;
+}
+
+static int read_own_sequences(struct reader *r)
+{
+    begin(r);
+    sql_add(&r->sql,
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %L AND c.relkind = 'S'",
+            SCHEMA_OWN);
+    int rc = ask(r, &r->to->sequence_count);
+    if (rc == 0)
+        r->to->sequences = rows_for(r, r->to->sequence_count, sizeof(*r->to->sequences));
+    for (size_t row = 0; rc == 0 && !r->no_memory && row < r->to->sequence_count; row++)
+        r->to->sequences[row] = text_at(r, row, 0);
+    return rc == 0 ? finish(r) : rc;
+}
+
+int catalog_read(struct database *db, const struct policy *policy,
+                 const struct policy_region *region, struct catalog **ret, struct err *err)
 {
     static int (*const parts[])(struct reader *) = {
         read_database,  read_own_tables, read_applied, read_tables,   read_columns,
-        read_sequences, read_schemas,    read_roles,   read_settings, read_members,
-        read_rights,    read_functions,  read_objects,
+        read_references, read_obstacles, read_sequences, read_schemas,    read_roles,   read_settings, read_members,
+        read_rights,    read_builtins, read_other_roles,  read_objects,  read_triggers, read_own_sequences, read_child_key,
     };
-    struct reader r = { .db = db, .policy = policy, .err = err };
+    struct reader r = { .db = db, .policy = policy, .region = region, .err = err };
     r.to = mem_zalloc(1, sizeof(*r.to));
     if (r.to == NULL)
         return err_set(err, RF_ENOMEM, "out of memory while reading the catalog");
     arena_init(&r.to->arena);
     sql_init(&r.sql);
     /* names that are not of pg_catalog come out with their schema */
-    int rc = database_run(db, "SET search_path = pg_catalog", err);
+    /* compiling these queries to machine code would take longer than running them */
+    int rc = database_run(db, "SET search_path = pg_catalog; SET jit = off", err);
     for (size_t i = 0; rc == 0 && i < RF_COUNT(parts); i++)
         rc = parts[i](&r);
     PQclear(r.answer);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "enforce/builtin.h"
 #include "enforce/database.h"
 #include "policy/arena.h"
 #include "policy/policy.h"
@@ -38,6 +39,8 @@ enum column_kind {
     KIND_ARRAY
 };
 
+struct catalog_table;
+
 struct catalog_column {
     const char *name;
     const char *type;      /* quoted, with its modifier: "character varying(20)" */
@@ -47,11 +50,25 @@ struct catalog_column {
     bool not_null;
     bool refuses_null;   /* a domain that does */
     bool is_subject_key; /* foreign key to the subjects' table, checked by the database */
+    bool has_native;     /* as struct catalog says, for who sees the column alone */
+    bool is_unique;      /* alone, in every row of the table, by an index */
+    bool is_checked;     /* a domain with a CHECK, which a made-up value may not pass */
+    const struct catalog_table *table; /* whose column it is */
+};
+
+/* A foreign key of one column to a table of the policy, checked by the database. */
+struct catalog_reference {
+    const char *column, *key;
+    size_t table; /* of the key, in the policy's list */
 };
 
 struct catalog_table { /* one per table of the policy, in its order */
     bool found;
-    bool is_table;              /* ordinary or partitioned */
+    bool is_table;        /* ordinary or partitioned */
+    bool is_view;         /* materialised or not */
+    const char *obstacle; /* of a view: why masks cannot stand in front of it; NULL: they can */
+    struct catalog_reference *references;
+    size_t reference_count;
     const char *schema_quoted;  /* quoted only where needed, as in a stored search_path */
     const char *residency_rule; /* comment of its ringfence_residency constraint, NULL: no such */
     bool residency_valid;       /* for all rows, and still the definition of its making */
@@ -64,7 +81,8 @@ struct catalog_table { /* one per table of the policy, in its order */
 struct catalog_role {
     const char *name;
     bool can_login, inherits;
-    bool has_power; /* superuser, createdb, createrole, replication or bypassrls */
+    bool has_power; /* superuser, createdb, replication or bypassrls */
+    bool makes_roles;
     bool is_super;
     bool has_password; /* only known to superusers; else false */
     int connection_limit;
@@ -101,9 +119,10 @@ struct catalog_object {
     bool unchanged;     /* its definition is the one of that making */
 };
 
-struct catalog_function { /* tbl/function.def, as this server knows them */
-    const char *object;   /* FUNCTION pg_notify(text,text) */
-    bool for_services;
+struct catalog_trigger { /* those named "~ringfence…", in whatever table; not clones in partitions */
+    const char *schema, *table, *name;
+    const char *source; /* what it was last made from; NULL: not by us */
+    bool unchanged;     /* still that, and fires always, in every partition too */
 };
 
 struct catalog {
@@ -113,9 +132,11 @@ struct catalog {
     bool is_super;      /* the reading role */
     bool is_standby;
     bool is_utf8;
+    bool has_native; /* extension ringfence is there: extension/ */
     const char **own_tables; /* names of the tables in schema ringfence */
     size_t own_table_count;
     const char *applied_digest, *applied_region; /* NULL: never applied */
+    const char *child_key; /* quoted type of ringfence.child.subject; NULL: no such table */
     struct catalog_table *tables;
     struct catalog_schema *schemas;
     size_t schema_count;
@@ -129,13 +150,20 @@ struct catalog {
     size_t right_count;
     struct catalog_object *objects;
     size_t object_count;
-    struct catalog_function *functions;
-    size_t function_count;
+    struct builtin_change *builtins; /* what PostgreSQL's own functions lack, against the policy */
+    size_t builtin_count;
+    const char **other_roles; /* nobody's in the policy, and not in rf_everybody yet */
+    size_t other_role_count;
+    struct catalog_trigger *triggers;
+    size_t trigger_count;
+    const char **sequences; /* names of the sequences in schema ringfence */
+    size_t sequence_count;
 };
 
 /* Read everything about POLICY's tables, and about roles that are ours or bear the policy's names.
    Use inside a transaction that sees one state. The caller owns *RET, also to catalog_free(). */
-RF_CHECK int catalog_read(struct database *db, const struct policy *policy, struct catalog **ret,
+RF_CHECK int catalog_read(struct database *db, const struct policy *policy,
+                          const struct policy_region *region, struct catalog **ret,
                           struct err *err);
 void catalog_free(struct catalog *c); /* NULL is welcome */
 

@@ -5,32 +5,25 @@
 
 #include "enforce/compiler.h"
 #include "enforce/exposure.h"
+#include "enforce/fit.h"
 
 #ifndef RF_VERSION
 #    error "the build gives RF_VERSION"
 #endif
 
+/* Every mistake is in the script; the error tells the first. */
 static int check_tables(struct compiler *k)
 {
-    for (size_t i = 0; i < k->policy->table_count; i++) {
-        const struct policy_table *t = &k->policy->tables[i];
-        const struct catalog_table *fact = &k->catalog->tables[i];
-        if (!fact->found)
-            return err_set(k->err, RF_ECONFIG,
-                           "table %s.%s of the policy is not in database \"%s\"", t->schema,
-                           t->name, k->catalog->database);
-        if (!fact->is_table)
-            return err_set(k->err, RF_ECONFIG, "%s.%s of the policy is not a table", t->schema,
-                           t->name);
-        if (strcmp(t->schema, SCHEMA_OWN) == 0 || strcmp(t->schema, SCHEMA_MASKED) == 0 ||
-            strcmp(t->schema, SCHEMA_STATS) == 0)
-            return err_set(k->err, RF_ECONFIG, "table %s.%s is in a schema of ringfence's",
-                           t->schema, t->name);
-        if (t->subject != NULL && catalog_column_find(fact, t->subject) == NULL)
-            return err_set(k->err, RF_ECONFIG, "table %s.%s has no subject column \"%s\"",
-                           t->schema, t->name, t->subject);
-    }
-    return 0;
+    struct mistakes *m = &k->script->mistakes;
+    int rc = fit_check(k->policy, k->catalog, m, k->err);
+    if (rc < 0 || !mistakes_any(m))
+        return rc;
+    if (m->count == 0)
+        return err_set(k->err, RF_ENOMEM, "out of memory while comparing policy and tables");
+    rc = err_set(k->err, RF_ECONFIG, "%.300s", m->list[0].text);
+    err_hint(k->err, "%s:%u%s", m->list[0].file, m->list[0].line,
+             m->count > 1 ? "; there are more mistakes than this one" : "");
+    return rc;
 }
 
 static int check_database(struct compiler *k)
@@ -59,6 +52,8 @@ static void want_table(struct compiler *k, const char *role, size_t table, enum 
     static const char *const write[] = { "SELECT", "INSERT", "UPDATE", "DELETE" };
     const struct policy_table *t = &k->policy->tables[table];
     const struct catalog_table *fact = &k->catalog->tables[table];
+    if (t->is_view && access == TABLE_WRITE) /* "write" for all tables writes no view */
+        access = TABLE_READ;
     const char *const *list = access == TABLE_WRITE ? write : read;
     size_t count = access == TABLE_WRITE ? RF_COUNT(write) : RF_COUNT(read);
     right_set_add(&k->rights, role, "USAGE", "SCHEMA", NULL, t->schema);
@@ -115,10 +110,19 @@ static void want_own_rights(struct compiler *k)
                       k->catalog->database);
     for (size_t i = 0; i < k->policy->table_count; i++)
         want_table(k, ROLE_NAME_VIEW, i, TABLE_READ);
-    for (size_t i = 0; i < k->catalog->function_count; i++)
-        if (k->catalog->functions[i].for_services)
-            right_set_add_quoted(&k->rights, ROLE_NAME_SERVICE, "EXECUTE",
-                                 k->catalog->functions[i].object);
+}
+
+/* Whoever reads a view must be allowed to execute what it calls. Persons cannot name these: they
+   have no USAGE on the schema. */
+static void want_native_rights(struct compiler *k)
+{
+    static const char *const functions[] = {
+#define NATIVE_FUNCTION(signature) "FUNCTION " SCHEMA_NATIVE "." signature,
+#include "enforce/tbl/native_function.def"
+#undef NATIVE_FUNCTION
+    };
+    for (size_t i = 0; k->catalog->has_native && i < RF_COUNT(functions); i++)
+        right_set_add_quoted(&k->rights, ROLE_NAME_PERSON, "EXECUTE", functions[i]);
 }
 
 /* Compare what stands after the kind: a view's rights are on TABLE "masked"."users". */
@@ -138,6 +142,7 @@ int compile_rights(struct compiler *k)
 {
     int rc = 0;
     want_own_rights(k);
+    want_native_rights(k);
     for (size_t i = 0; i < k->policy->actor_count && rc == 0; i++)
         rc = want_service_tables(k, &k->policy->actors[i]);
     if (rc == 0)
@@ -273,7 +278,8 @@ int compile_region(const struct policy *p, const struct policy_region *region,
 {
     static int (*const parts[])(struct compiler *) = {
         check_database, check_tables,    compile_role_list, compile_roles,   compile_objects,
-        compile_rights, compile_retired, compile_residency, compile_applied,
+        compile_grants,
+        compile_ingest, compile_expire, compile_rights, compile_builtins, compile_everybody, compile_retired, compile_residency, compile_applied,
     };
     struct compiler k = {
         .policy = p, .region = region, .catalog = c, .script = script, .err = err

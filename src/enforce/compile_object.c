@@ -8,6 +8,10 @@
 #include <string.h>
 
 #include "enforce/compiler.h"
+#include "enforce/granted.h"
+#include "enforce/mask.h"
+#include "enforce/pseudonym.h"
+#include "enforce/statistic.h"
 #include "enforce/view.h"
 
 static const struct catalog_object *object_find(const struct catalog *c, const char *name)
@@ -138,6 +142,35 @@ static int record(struct compiler *k, const struct wanted_object *o)
     return script_add(k->script, STEP_RECORD, &k->sql, k->err, "record of %s", o->name);
 }
 
+bool compile_is_same(const struct compiler *k, const char *name, const char *owner,
+                     const char *source)
+{
+    const struct catalog_object *there = object_find(k->catalog, name);
+    return there != NULL && there->source != NULL && there->unchanged &&
+           strcmp(there->source, source) == 0 && strcmp(there->owner, owner) == 0;
+}
+
+static bool is_dropped(const struct compiler *k, const struct catalog_object *there)
+{
+    for (size_t i = 0; i < k->remade_count; i++)
+        if (strcmp(k->remade[i], there->quoted) == 0)
+            return true;
+    return false;
+}
+
+int compile_drop_schema(struct compiler *k, const char *schema, const char *why)
+{
+    size_t len = strlen(schema);
+    int rc = 0;
+    for (size_t i = 0; i < k->catalog->object_count && rc == 0; i++) {
+        const struct catalog_object *o = &k->catalog->objects[i];
+        if (o->source != NULL && strncmp(o->name, schema, len) == 0 && o->name[len] == '.' &&
+            strncmp(o->quoted, "VIEW ", 5) == 0 && !is_dropped(k, o))
+            rc = drop(k, o, why);
+    }
+    return rc;
+}
+
 int compile_object(struct compiler *k, const struct wanted_object *o)
 {
     const struct catalog_object *there = object_find(k->catalog, o->name);
@@ -148,10 +181,10 @@ int compile_object(struct compiler *k, const struct wanted_object *o)
         (there->source == NULL || strncmp(there->quoted, o->kind, strlen(o->kind)) != 0))
         return err_set(k->err, RF_EDATABASE, "\"%s\" is already there and not ringfence's",
                        o->name);
-    if (there != NULL && there->unchanged && strcmp(there->source, o->source) == 0 &&
-        strcmp(there->owner, o->owner) == 0)
+    bool dropped = there != NULL && is_dropped(k, there);
+    if (!dropped && compile_is_same(k, o->name, o->owner, o->source))
         return 0;
-    if (there != NULL)
+    if (there != NULL && !dropped)
         rc = drop(k, there, "to be made anew");
     if (rc == 0)
         rc = compile_plain(k, o->source, o->name);
@@ -289,6 +322,7 @@ static int compile_strangers(struct compiler *k)
                      strcmp(k->policy->tables[t].name, name) == 0;
         for (size_t t = 0; t < k->policy->table_count && !wanted; t++)
             wanted = strncmp(o->name, "granted.", 8) == 0 &&
+                     granted_has_view(&k->policy->tables[t]) &&
                      strcmp(k->policy->tables[t].name, name) == 0;
         for (size_t s = 0; s < k->policy->statistic_count && !wanted; s++)
             wanted = strncmp(o->name, "stats.", 6) == 0 &&
@@ -306,9 +340,56 @@ static int compile_strangers(struct compiler *k)
     return rc;
 }
 
-int compile_objects(struct compiler *k)
+/* What the masks of a view that is being made put in place of all values of a domain with a CHECK
+   must pass it; else nobody could read the view. */
+static int try_masks(struct compiler *k, size_t table)
+{
+    const struct policy_table *t = &k->policy->tables[table];
+    int rc = 0;
+    for (size_t i = 0; i < t->column_count && rc == 0; i++) {
+        const struct policy_column *column = &t->columns[i];
+        const struct catalog_column *fact =
+            catalog_column_find(&k->catalog->tables[table], column->name);
+        bool is_made_up = column->mask == MASK_NULL || column->mask == MASK_REDACT ||
+                          column->mask == MASK_CONSTANT;
+        if (fact == NULL || !fact->is_checked || !is_made_up || column->class_id == CLASS_UNSET)
+            continue;
+        struct catalog_column full = *fact; /* as if no value were NULL: no look at a row */
+        full.not_null = true;
+        sql_add(&k->sql, "SELECT ");
+        rc = mask_add(&k->sql, column, &full, PSEUDONYM_DIGITS_MAX, column->name, k->err);
+        if (rc == 0)
+            rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "mask %s of column %s.%s.%s",
+                            policy_mask_name(column->mask), t->schema, t->name, column->name);
+    }
+    return rc;
+}
+
+static int compile_masked(struct compiler *k, size_t table)
 {
     bool is_empty;
+    size_t before = k->script->count;
+    int rc = view_add_masked(&k->sql, k->policy, k->catalog, table, &is_empty, k->err);
+    if (rc == 0 && !is_empty)
+        rc = compile_view(k, SCHEMA_MASKED, k->policy->tables[table].name);
+    return rc == 0 && k->script->count > before ? try_masks(k, table) : rc;
+}
+
+/* What every statistic calls, with the rights of who reads it. */
+static int compile_figure(struct compiler *k)
+{
+    static const char *const readers[] = { ROLE_NAME_STATS, ROLE_NAME_MASKED, ROLE_NAME_GRANTED };
+    bool made;
+    for (size_t i = 0; i < RF_COUNT(readers); i++)
+        right_set_add_quoted(&k->rights, readers[i], "EXECUTE",
+                             "FUNCTION ringfence.statistic_figure(bigint,text,double precision,"
+                             "double precision,double precision)");
+    return compile_kept_function(k, "statistic_figure", STATISTIC_FIGURE_ARGUMENTS,
+                                 statistic_figure_source, &made);
+}
+
+int compile_objects(struct compiler *k)
+{
     int rc = check_view_names(k);
     if (rc == 0)
         rc = view_check_domains(k->policy, k->catalog, k->err);
@@ -319,14 +400,15 @@ int compile_objects(struct compiler *k)
     if (rc == 0)
         rc = compile_functions(k);
     if (rc == 0)
+        rc = compile_child(k);
+    if (rc == 0)
+        rc = compile_figure(k);
+    if (rc == 0)
         rc = compile_strangers(k);
-    for (size_t i = 0; i < k->policy->table_count && rc == 0; i++) {
-        rc = view_add_masked(&k->sql, k->policy, k->catalog, i, &is_empty, k->err);
-        if (rc == 0 && !is_empty)
-            rc = compile_view(k, SCHEMA_MASKED, k->policy->tables[i].name);
-    }
+    for (size_t i = 0; i < k->policy->table_count && rc == 0; i++)
+        rc = compile_masked(k, i);
     for (size_t i = 0; i < k->policy->statistic_count && rc == 0; i++) {
-        rc = view_add_statistic(&k->sql, k->policy, k->catalog, i, k->err);
+        rc = statistic_add_view(&k->sql, k->policy, k->catalog, i, k->err);
         if (rc == 0)
             rc = compile_view(k, SCHEMA_STATS, k->policy->statistics[i].name);
     }

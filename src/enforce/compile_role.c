@@ -176,22 +176,34 @@ static int want_service(struct compiler *k, const struct policy_actor *actor)
 int compile_role_list(struct compiler *k)
 {
     static const struct wanted_role ours[] = {
+        { .name = ROLE_NAME_FUNCTION, .kind = WANTED_GROUP }, /* first: others are put into it */
         /* states of other sessions, for the functions that it owns */
-        { .name = ROLE_NAME_OWNER, .kind = WANTED_GROUP, .groups = { "pg_read_all_stats", NULL } },
-        { .name = ROLE_NAME_VIEW, .kind = WANTED_GROUP },
+        { .name = ROLE_NAME_OWNER,
+          .kind = WANTED_GROUP,
+          .groups = { "pg_read_all_stats", ROLE_NAME_FUNCTION } },
+        { .name = ROLE_NAME_VIEW, .kind = WANTED_GROUP, .groups = { ROLE_NAME_FUNCTION, NULL } },
+        /* makes the roles of grants and ends their sessions: by its functions alone */
+        { .name = ROLE_NAME_ADMIN,
+          .kind = WANTED_ADMIN,
+          .groups = { "pg_signal_backend", ROLE_NAME_FUNCTION } },
         { .name = ROLE_NAME_MASKED, .kind = WANTED_GROUP },
+        { .name = ROLE_NAME_GRANTED, .kind = WANTED_GROUP },
         { .name = ROLE_NAME_STATS, .kind = WANTED_GROUP },
         { .name = ROLE_NAME_PERSON, .kind = WANTED_GROUP },
-        { .name = ROLE_NAME_SERVICE, .kind = WANTED_GROUP },
+        { .name = ROLE_NAME_SERVICE, .kind = WANTED_GROUP, .groups = { ROLE_NAME_FUNCTION, NULL } },
+        { .name = ROLE_NAME_EVERYBODY,
+          .kind = WANTED_GROUP,
+          .groups = { ROLE_NAME_FUNCTION, NULL } },
         { .name = ROLE_NAME_CONTROL,
           .kind = WANTED_CONTROL,
+          .groups = { ROLE_NAME_FUNCTION, NULL },
           .path_sql = "pg_catalog",
           .path_stored = "pg_catalog" },
     };
     int rc = 0;
     for (size_t i = 0; i < RF_COUNT(ours) && rc == 0; i++) {
-        bool is_owner =
-            strcmp(ours[i].name, ROLE_NAME_OWNER) == 0 || strcmp(ours[i].name, ROLE_NAME_VIEW) == 0;
+        bool is_owner = strcmp(ours[i].name, ROLE_NAME_OWNER) == 0 ||
+                        strcmp(ours[i].name, ROLE_NAME_VIEW) == 0 || ours[i].kind == WANTED_ADMIN;
         rc = is_owner ? 0 : check_owns_nothing(k, ours[i].name);
         if (rc == 0)
             rc = want(k, ours[i]);
@@ -210,10 +222,15 @@ static int64_t connection_limit(const struct wanted_role *role)
                                           : -1;
 }
 
+static bool is_login(const struct wanted_role *role)
+{
+    return role->kind != WANTED_GROUP && role->kind != WANTED_ADMIN;
+}
+
 static bool is_right(const struct wanted_role *wanted, const struct catalog_role *there)
 {
-    bool is_login = wanted->kind != WANTED_GROUP;
-    if (there->can_login != is_login || !there->inherits || there->has_power)
+    if (there->can_login != is_login(wanted) || !there->inherits || there->has_power ||
+        there->makes_roles != (wanted->kind == WANTED_ADMIN))
         return false;
     if (wanted->kind == WANTED_SERVICE) /* its password and number of connections are the DBA's */
         return true;
@@ -226,10 +243,10 @@ static int compile_role(struct compiler *k, const struct wanted_role *wanted)
     if (there != NULL && is_right(wanted, there))
         return 0;
     sql_add(&k->sql,
-            "%S ROLE %I WITH %S INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
-            " NOBYPASSRLS",
+            "%S ROLE %I WITH %S INHERIT NOSUPERUSER NOCREATEDB %S NOREPLICATION NOBYPASSRLS",
             there != NULL ? "ALTER" : "CREATE", wanted->name,
-            wanted->kind == WANTED_GROUP ? "NOLOGIN" : "LOGIN");
+            is_login(wanted) ? "LOGIN" : "NOLOGIN",
+            wanted->kind == WANTED_ADMIN ? "CREATEROLE" : "NOCREATEROLE");
     if (wanted->kind != WANTED_SERVICE)
         sql_add(&k->sql, " CONNECTION LIMIT %D PASSWORD NULL", connection_limit(wanted));
     return script_add(k->script, there != NULL ? STEP_GUARD : STEP_ROLE, &k->sql, k->err,
@@ -266,12 +283,20 @@ static bool is_leftover(const struct compiler *k, const struct catalog_member *m
             strcmp(m->group, ROLE_NAME_STATS) == 0);
 }
 
+/* A role that the policy does not know, in the group of all such roles. */
+static bool is_somebody_else(const struct compiler *k, const struct catalog_member *m)
+{
+    return strcmp(m->group, ROLE_NAME_EVERYBODY) == 0 && wanted_find(k, m->member) == NULL &&
+           !is_member(k->catalog, m->member, ROLE_NAME_PERSON) &&
+           !is_member(k->catalog, m->member, ROLE_NAME_SERVICE);
+}
+
 static int compile_members(struct compiler *k)
 {
     int rc = 0;
     for (size_t i = 0; i < k->catalog->member_count && rc == 0; i++) {
         const struct catalog_member *m = &k->catalog->members[i];
-        if (is_wanted_member(k, m))
+        if (is_wanted_member(k, m) || is_somebody_else(k, m))
             continue;
         sql_add(&k->sql, "REVOKE %I FROM %I", m->group, m->member);
         rc = script_add(k->script, is_leftover(k, m) ? STEP_ROLE : STEP_GUARD, &k->sql, k->err,
@@ -337,8 +362,9 @@ static int reset_settings(struct compiler *k)
         if (there->in_database)
             sql_add(&k->sql, " IN DATABASE %I", k->catalog->database);
         sql_add(&k->sql, " RESET %I", name);
-        rc = script_add(k->script, STEP_GUARD, &k->sql, k->err,
-                        "setting %s of role \"%s\": too much", name, role->name);
+        /* a service may set its own at any time: that must not shut persons out */
+        rc = script_add(k->script, role->kind == WANTED_SERVICE ? STEP_ROLE : STEP_GUARD, &k->sql,
+                        k->err, "setting %s of role \"%s\": too much", name, role->name);
     }
     return rc;
 }

@@ -17,10 +17,11 @@ struct compiler {
     size_t role_count, role_cap;
     const char **remade; /* objects without rights from here on: "masked"."users" */
     size_t remade_count, remade_cap;
+    bool *trigger_wanted; /* by its number in the catalog; NULL: none yet */
     struct err *err;
 };
 
-enum wanted_kind { WANTED_GROUP, WANTED_PERSON, WANTED_SERVICE, WANTED_CONTROL };
+enum wanted_kind { WANTED_GROUP, WANTED_PERSON, WANTED_SERVICE, WANTED_CONTROL, WANTED_ADMIN };
 
 struct wanted_role {
     const char *name;
@@ -48,8 +49,28 @@ RF_CHECK int compile_object(struct compiler *k, const struct wanted_object *o);
 RF_CHECK int compile_function(struct compiler *k, const char *object, const char *arguments,
                               const char *owner, const char *who, const char *source);
 
+/* Is view or function NAME there as SOURCE makes it, and OWNER's? */
+bool compile_is_same(const struct compiler *k, const char *name, const char *owner,
+                     const char *source);
+
+/* Drop all views of ours in SCHEMA, to be made anew by compile_object(). */
+RF_CHECK int compile_drop_schema(struct compiler *k, const char *schema, const char *why);
+
 /* A table of schema ringfence, made once by CREATE and never altered. */
 RF_CHECK int compile_own_table(struct compiler *k, const char *name, const char *create);
+
+/* A function of rf_owner's that triggers or views depend on: SOURCE is CREATE OR REPLACE, so that it
+   is replaced in place, with whoever may execute it. *RET_MADE: it was not as SOURCE makes it. */
+RF_CHECK int compile_kept_function(struct compiler *k, const char *object, const char *arguments,
+                                   const char *source, bool *ret_made);
+
+/* A trigger "~ringfence…" of a table of the policy, which fires always, also for replicated rows and
+   whatever session_replication_role says. SOURCE: the text from CREATE TRIGGER on. */
+RF_CHECK int compile_trigger(struct compiler *k, const struct policy_table *t, const char *name,
+                             const char *source, bool *ret_made);
+
+/* Drop those that no part has wanted. */
+RF_CHECK int compile_triggers_left(struct compiler *k);
 
 /* SQL as it is; WHAT is the step's name. */
 RF_CHECK int compile_plain(struct compiler *k, const char *text, const char *what);
@@ -58,7 +79,13 @@ RF_CHECK int compile_plain(struct compiler *k, const char *text, const char *wha
 RF_CHECK int compile_role_list(struct compiler *k); /* who is wanted; refuses names in the way */
 RF_CHECK int compile_roles(struct compiler *k);     /* create, set right, memberships, settings */
 RF_CHECK int compile_objects(struct compiler *k);   /* schemas, our tables, functions, views */
+RF_CHECK int compile_child(struct compiler *k);     /* ringfence.child: part of compile_objects() */
+RF_CHECK int compile_grants(struct compiler *k);    /* room granted and the functions of grants */
+RF_CHECK int compile_ingest(struct compiler *k);    /* rules for what comes in; triggers left over */
+RF_CHECK int compile_expire(struct compiler *k);    /* deletion of what is kept no longer */
 RF_CHECK int compile_rights(struct compiler *k);    /* all wanted rights against those there */
+RF_CHECK int compile_builtins(struct compiler *k);  /* who may call PostgreSQL's own functions */
+RF_CHECK int compile_everybody(struct compiler *k); /* the group of all other roles */
 RF_CHECK int compile_retired(struct compiler *k);   /* roles that the policy no longer names */
 RF_CHECK int compile_residency(struct compiler *k);
 

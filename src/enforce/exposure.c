@@ -13,7 +13,8 @@ enum { LIST_MAX = 12 }; /* objects named in one sentence; the others are counted
 /* How much of a value a mask shows, for "more" and "less". */
 static const int64_t levels[MASK_COUNT] = {
     [MASK_NULL] = 10, [MASK_REDACT] = 20, [MASK_PSEUDONYM] = 30, [MASK_COARSE] = 50,
-    [MASK_YEAR] = 40, [MASK_DAY] = 60,    [MASK_CLEAR] = 100,
+    [MASK_YEAR] = 40, [MASK_DAY] = 60,    [MASK_CLEAR] = 100,    [MASK_CONSTANT] = 20,
+    [MASK_MONTH] = 50, [MASK_PARTIAL] = 60, [MASK_NETWORK] = 60, [MASK_EXPRESSION] = 70,
 };
 
 void exposures_init(struct exposures *e)
@@ -151,6 +152,12 @@ static const char *shown_as(struct collector *c, const struct policy_column *col
         return arena_printf(&c->to->arena, "%s of domain %s", mask, column->domain);
     if (column->step != 0)
         return arena_printf(&c->to->arena, "%s by %" PRId64, mask, column->step);
+    if (column->keep == KEEP_DOMAIN)
+        return arena_printf(&c->to->arena, "%s: domain", mask);
+    if (column->keep != 0)
+        return arena_printf(&c->to->arena, "%s of %" PRId64, mask, column->keep);
+    if (column->sql != NULL)
+        return arena_printf(&c->to->arena, "%s %s", mask, column->sql);
     return mask;
 }
 

@@ -1,14 +1,4 @@
-/* Pseudonyms are SHA-256(domain key ‖ value), cut. The domain key is
- *
- *     SHA-256(master ‖ "ringfence pseudonym 1 " ‖ year-month ‖ " " ‖ domain)
- *
- * with the region's random master key, which only the views' owner can read. It stands in the view
- * as a subselect without outer references: PostgreSQL evaluates it once a query, nothing has to be
- * written when the month turns, and it works on a standby. A key in front of the value is enough
- * where a hash is cut: to lengthen a message one would need all 256 bits of its hash, and at most
- * 128 are shown. Two domains never compare equal, nor do two months or two regions.
- *
- * Masks of numbers use integer or floating arithmetic, never numeric: round(x::numeric) costs
+/* Masks of numbers use integer or floating arithmetic, never numeric: round(x::numeric) costs
  * twelve times the query around it. Times are cut in UTC whatever the session's time zone: the cut
  * must not move with a setting of the person who asks. */
 #include "enforce/mask.h"
@@ -17,6 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "enforce/expression.h"
+#include "enforce/literal.h"
+#include "enforce/pseudonym.h"
+
 static int unfit(struct err *err, const char *where_name, const char *mask,
                  const struct catalog_column *fact)
 {
@@ -24,74 +18,6 @@ static int unfit(struct err *err, const char *where_name, const char *mask,
                      fact->type, mask);
     err_hint(err, "use mask null or absent");
     return rc;
-}
-
-const char *mask_pseudonym_family(enum column_kind kind)
-{
-    switch (kind) {
-    case KIND_INT8:
-        return "bigint";
-    case KIND_INT4:
-        return "integer";
-    case KIND_TEXT:
-        return "text";
-    case KIND_UUID:
-        return "uuid";
-    default:
-        return NULL;
-    }
-}
-
-int mask_pseudonym_digits(const struct catalog_column *fact)
-{
-    if (fact->kind != KIND_TEXT || fact->width == 0)
-        return PSEUDONYM_DIGITS_MAX;
-    /* "p_" in front where at least five digits are left beside it: see add_pseudonym() */
-    int digits = fact->width >= 7 ? fact->width - 2 : fact->width < 4 ? fact->width : 4;
-    return digits < PSEUDONYM_DIGITS_MAX ? digits : PSEUDONYM_DIGITS_MAX;
-}
-
-static void add_hash(struct sql *s, const char *domain, const char *as_bytes, const char *name)
-{
-    sql_add(s,
-            "sha256((SELECT sha256(k.key || convert_to('ringfence pseudonym 1 ' ||"
-            " to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM') || ' ' || %L, 'UTF8'))"
-            " FROM ringfence.pseudonym_key k) || ",
-            domain);
-    sql_add(s, as_bytes, name);
-    sql_add(s, ")");
-}
-
-static int add_pseudonym(struct sql *s, const struct policy_column *column,
-                         const struct catalog_column *fact, int digits, const char *where_name,
-                         struct err *err)
-{
-    const char *domain = column->domain != NULL ? column->domain : where_name;
-    switch (fact->kind) {
-    case KIND_INT8: /* 63 bits: never negative */
-        sql_add(s, "('x' || encode(substr(");
-        add_hash(s, domain, "int8send(t.%I::bigint)", column->name);
-        sql_add(s, ", 1, 8), 'hex'))::bit(64)::bigint & 9223372036854775807");
-        return 0;
-    case KIND_INT4: /* 31 bits: two of many values may meet, as the type leaves no more room */
-        sql_add(s, "('x' || encode(substr(");
-        add_hash(s, domain, "int4send(t.%I::integer)", column->name);
-        sql_add(s, ", 1, 4), 'hex'))::bit(32)::integer & 2147483647");
-        return 0;
-    case KIND_UUID:
-        sql_add(s, "encode(substr(");
-        add_hash(s, domain, "uuid_send(t.%I::uuid)", column->name);
-        sql_add(s, ", 1, 16), 'hex')::uuid");
-        return 0;
-    case KIND_TEXT:
-        /* through text, so that the padding of char(n) does not count */
-        sql_add(s, "%Sleft(encode(substr(", digits > 4 ? "'p_' || " : "");
-        add_hash(s, domain, "convert_to(t.%I::text, 'UTF8')", column->name);
-        sql_add(s, ", 1, 16), 'hex'), %D)", (int64_t)digits);
-        return 0;
-    default:
-        return unfit(err, where_name, "pseudonym", fact);
-    }
 }
 
 /* A constant that every value of the kind could be. NULL: none. */
@@ -208,7 +134,8 @@ static const struct {
 
 /* Rounded down to a multiple of STEP, for numerics towards zero (a longer number might not fit the
    column). What lies so near the end of a type's range that the result would be an error becomes
-   one value near that end; x - x keeps NULL. */
+   one value near that end; x - x keeps NULL. What is next to nothing is nothing: dividing it, or
+   reading it as a float, would be an underflow, whose message prints the value. */
 static int add_coarse(struct sql *s, const char *name, int64_t step,
                       const struct catalog_column *fact, const char *where_name, struct err *err)
 {
@@ -228,15 +155,15 @@ static int add_coarse(struct sql *s, const char *name, int64_t step,
     case KIND_FLOAT4:
     case KIND_FLOAT8:
         sql_add(s,
-                "CASE WHEN abs(t.%I) < 1e30 THEN floor(t.%I / float8 '%D') * float8 '%D'"
-                " ELSE t.%I - t.%I END",
-                name, name, step, step, name, name);
+                "CASE WHEN abs(t.%I) < 1e-30 THEN 0 WHEN abs(t.%I) < 1e30"
+                " THEN floor(t.%I / float8 '%D') * float8 '%D' ELSE t.%I - t.%I END",
+                name, name, name, step, step, name, name);
         return 0;
     case KIND_NUMERIC:
         sql_add(s,
-                "CASE WHEN abs(t.%I) < 1e15 THEN (trunc(t.%I::float8 / %D) * %D)::numeric"
-                " ELSE t.%I - t.%I END",
-                name, name, step, step, name, name);
+                "CASE WHEN abs(t.%I) < %D THEN 0 WHEN abs(t.%I) < 1e15"
+                " THEN (trunc(t.%I::float8 / %D) * %D)::numeric ELSE t.%I - t.%I END",
+                name, step, name, name, step, step, name, name);
         return 0;
     case KIND_INT2:
     case KIND_INT4:
@@ -251,19 +178,144 @@ static int add_coarse(struct sql *s, const char *name, int64_t step,
     }
 }
 
+/* Mail domains that say nothing of a person; the rest of a mail address, or of the world's domains,
+   is somebody's own. */
+static const char mail_providers[] =
+    "'gmail.com', 'googlemail.com', 'outlook.com', 'hotmail.com', 'live.com', 'msn.com',"
+    " 'yahoo.com', 'yahoo.co.uk', 'yahoo.co.jp', 'yahoo.de', 'yahoo.fr', 'icloud.com', 'me.com',"
+    " 'aol.com', 'proton.me', 'protonmail.com', 'gmx.de', 'gmx.net', 'gmx.com', 'web.de',"
+    " 't-online.de', 'orange.fr', 'free.fr', 'laposte.net', 'libero.it', 'wp.pl', 'o2.pl',"
+    " 'seznam.cz', 'mail.ru', 'yandex.ru', 'qq.com', '163.com', '126.com', 'naver.com',"
+    " 'comcast.net', 'verizon.net', 'att.net'";
+
+/* The first characters, where they are of those that every second address begins with, and enough
+   is left to guess; or the domain of a large provider. Collation "C": lower() and split_part() must
+   mean the same for every column, and must not meet a collation in which nothing can be found. */
+static int add_partial(struct sql *s, const struct policy_column *column,
+                       const struct catalog_column *fact, const char *where_name, struct err *err)
+{
+    static const char text[] = "(CAST(t.%I AS text) COLLATE pg_catalog.\"C\")";
+    const char *name = column->name;
+    if (fact->kind != KIND_TEXT || (fact->width > 0 && fact->width < 8))
+        return unfit(err, where_name, "partial", fact);
+    sql_add(s, "(CASE WHEN t.%I IS NULL THEN NULL WHEN ", name);
+    if (column->keep == KEEP_DOMAIN) {
+        sql_add(s, "lower(split_part(");
+        sql_add(s, text, name);
+        sql_add(s, ", '@', 2)) IN (%S) THEN '***@' || lower(split_part(", mail_providers);
+        sql_add(s, text, name);
+        sql_add(s, ", '@', 2))");
+    } else {
+        sql_add(s, "length(");
+        sql_add(s, text, name);
+        sql_add(s, ") >= 6 AND translate(lower(\"left\"(");
+        sql_add(s, text, name);
+        sql_add(s, ", %D)), 'abcdefghijklmnopqrstuvwxyz0123456789+', '') = '' THEN \"left\"(",
+                column->keep);
+        sql_add(s, text, name);
+        sql_add(s, ", %D) || '***'", column->keep);
+    }
+    sql_add(s, " ELSE '***' END COLLATE pg_catalog.\"default\")");
+    return 0;
+}
+
+/* "a.b.0.0/16" of a text "a.b.c.d"; everything else that a text may hold, IPv6 too, is blank. */
+static int add_network_of_text(struct sql *s, const char *name, int64_t keep)
+{
+    static const char text[] = "(CAST(t.%I AS text) COLLATE pg_catalog.\"C\")";
+    sql_add(s, "(CASE WHEN t.%I IS NULL THEN NULL WHEN translate(", name);
+    sql_add(s, text, name);
+    sql_add(s, ", '0123456789', '') = '...'");
+    for (int64_t part = 1; part <= 4; part++) {
+        sql_add(s, " AND length(split_part(");
+        sql_add(s, text, name);
+        sql_add(s, ", '.', %D)) BETWEEN 1 AND 3", part);
+    }
+    sql_add(s, " THEN ");
+    for (int64_t part = 1; part <= keep / 8; part++) {
+        sql_add(s, "split_part(");
+        sql_add(s, text, name);
+        sql_add(s, ", '.', %D) || '.' || ", part);
+    }
+    sql_add(s, "'%S/%D' ELSE '***' END COLLATE pg_catalog.\"default\")",
+            keep == 8    ? "0.0.0"
+            : keep == 16 ? "0.0"
+                         : "0",
+            keep);
+    return 0;
+}
+
+static int add_network(struct sql *s, const struct policy_column *column,
+                       const struct catalog_column *fact, const char *where_name, struct err *err)
+{
+    const char *name = column->name;
+    int64_t keep = column->keep;
+    if (fact->kind == KIND_TEXT && (fact->width == 0 || fact->width >= 18)) {
+        if (keep == 8 || keep == 16 || keep == 24)
+            return add_network_of_text(s, name, keep);
+        return err_set(err, RF_ECONFIG,
+                       "column %s of type %s: mask network of a text keeps 8, 16 or 24 bits",
+                       where_name, fact->type);
+    }
+    if (fact->kind != KIND_INET && fact->kind != KIND_CIDR)
+        return unfit(err, where_name, "network", fact);
+    /* a network that is wider already stays as it is */
+    sql_add(s,
+            "network(set_masklen(CAST(t.%I AS inet), LEAST(masklen(CAST(t.%I AS inet)),"
+            " CASE WHEN family(CAST(t.%I AS inet)) = 4 THEN %D ELSE %D END)))",
+            name, name, name, keep, keep * 2);
+    return 0;
+}
+
+static int add_constant(struct sql *s, const struct policy_column *column,
+                        const struct catalog_column *fact, const char *where_name, struct err *err)
+{
+    if (fact->not_null)
+        return literal_add(s, column->value != NULL ? column->value : "", fact, where_name, err);
+    sql_add(s, "CASE WHEN t.%I IS NOT NULL THEN CAST(", column->name);
+    int rc = literal_add(s, column->value != NULL ? column->value : "", fact, where_name, err);
+    sql_add(s, " AS %S) END", fact->type);
+    return rc;
+}
+
+static int add_expression(struct sql *s, const struct policy_column *column,
+                          const struct catalog_column *fact, const char *where_name,
+                          struct err *err)
+{
+    const struct catalog_table *facts = fact->table;
+    if (facts == NULL || column->table == NULL)
+        return err_set(err, RF_ECONFIG, "column %s: an expression needs its table", where_name);
+    if (fact->refuses_null)
+        return unfit(err, where_name, "expression", fact);
+    sql_add(s, "(CASE WHEN t.%I IS NOT NULL THEN ", column->name);
+    int rc = expression_add(s, column, facts, fact, where_name, err);
+    sql_add(s, " END%S)", fact->kind == KIND_TEXT ? " COLLATE pg_catalog.\"default\"" : "");
+    return rc;
+}
+
 static int add_masked(struct sql *s, const struct policy_column *column,
                       const struct catalog_column *fact, int digits, const char *where_name,
                       struct err *err)
 {
     switch (column->mask) {
     case MASK_PSEUDONYM:
-        return add_pseudonym(s, column, fact, digits, where_name, err);
+        return pseudonym_add(s, column, fact, digits, where_name, err);
     case MASK_REDACT:
         return add_redacted(s, column, fact, where_name, err);
     case MASK_DAY:
         return add_cut(s, column->name, "day", fact, where_name, err);
+    case MASK_MONTH:
+        return add_cut(s, column->name, "month", fact, where_name, err);
     case MASK_YEAR:
         return add_cut(s, column->name, "year", fact, where_name, err);
+    case MASK_PARTIAL:
+        return add_partial(s, column, fact, where_name, err);
+    case MASK_NETWORK:
+        return add_network(s, column, fact, where_name, err);
+    case MASK_CONSTANT:
+        return add_constant(s, column, fact, where_name, err);
+    case MASK_EXPRESSION:
+        return add_expression(s, column, fact, where_name, err);
     case MASK_COARSE:
         return add_coarse(s, column->name, column->step, fact, where_name, err);
     case MASK_NULL:

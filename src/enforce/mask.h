@@ -21,12 +21,4 @@ RF_CHECK int mask_add_dimension(struct sql *s, const struct policy_dimension *di
                                 const struct catalog_column *fact, const char *where_name,
                                 struct err *err);
 
-/* How pseudonyms of these columns compare: columns of one domain must agree. NULL: a type that has
-   no pseudonyms. */
-const char *mask_pseudonym_family(enum column_kind kind);
-
-/* The digits that fit the column: at most PSEUDONYM_DIGITS_MAX. */
-enum { PSEUDONYM_DIGITS_MAX = 20 };
-int mask_pseudonym_digits(const struct catalog_column *fact);
-
 #endif

@@ -4,18 +4,24 @@
 
 #include "policy/policy.h"
 
-#define ROLE_NAME_OWNER   "rf_owner"   /* owns schema ringfence and what is in it */
-#define ROLE_NAME_VIEW    "rf_view"    /* owns the views, reads the listed tables */
-#define ROLE_NAME_ADMIN   "rf_admin"   /* owns the functions that open and end grants; no login */
-#define ROLE_NAME_MASKED  "rf_masked"  /* may read the views of room masked (and the statistics) */
-#define ROLE_NAME_STATS   "rf_stats"   /* may read the views of room stats */
-#define ROLE_NAME_GRANTED "rf_granted" /* may read the views of room granted: the roles of grants \
-                                        */
-#define ROLE_NAME_PERSON  "rf_person"  /* every login of a person */
-#define ROLE_NAME_SERVICE "rf_service" /* every login of a service */
-#define ROLE_NAME_CONTROL "rf_control" /* the control process */
+#define ROLE_NAME_OWNER  "rf_owner"  /* owns schema ringfence and what is in it */
+#define ROLE_NAME_VIEW   "rf_view"   /* owns the views, reads the listed tables */
+#define ROLE_NAME_ADMIN  "rf_admin"  /* owns the functions that open and end grants; no login */
+#define ROLE_NAME_MASKED "rf_masked" /* may read the views of room masked (and the statistics) */
+#define ROLE_NAME_STATS  "rf_stats"  /* may read the views of room stats */
+#define ROLE_NAME_GRANTED                                                                          \
+    "rf_granted"                        /* may read the views of room granted: the roles of grants \
+                                         */
+#define ROLE_NAME_PERSON    "rf_person" /* every login of a person */
+#define ROLE_NAME_SERVICE   "rf_service"   /* every login of a service */
+#define ROLE_NAME_FUNCTION  "rf_function"  /* may call what PostgreSQL lets everybody call */
+#define ROLE_NAME_EVERYBODY "rf_everybody" /* every role that is nobody's in the policy */
+#define ROLE_NAME_CONTROL   "rf_control"   /* the control process */
+
+#define ROLE_PATTERN_GRANT "^rf_g_[0-9a-f]{16}$" /* the role of one grant: a regular expression */
 
 #define SCHEMA_OWN     "ringfence"
+#define SCHEMA_NATIVE  "ringfence_native" /* of the extension, where it is installed */
 #define SCHEMA_MASKED  "masked"
 #define SCHEMA_STATS   "stats"
 #define SCHEMA_GRANTED "granted"

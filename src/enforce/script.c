@@ -9,11 +9,13 @@ void script_init(struct script *s)
 {
     *s = (struct script){ 0 };
     arena_init(&s->arena);
+    mistakes_init(&s->mistakes);
 }
 
 void script_done(struct script *s)
 {
     arena_done(&s->arena);
+    mistakes_done(&s->mistakes);
     *s = (struct script){ 0 };
 }
 

@@ -7,6 +7,7 @@
 
 #include "enforce/sql.h"
 #include "policy/arena.h"
+#include "policy/mistakes.h"
 
 enum step_kind {
     STEP_ROLE,      /* a role that is missing or too many: nobody sees more meanwhile */
@@ -25,6 +26,7 @@ struct script {
     struct arena arena;
     struct step *steps;
     size_t count, cap;
+    struct mistakes mistakes; /* of the policy, when compiling it failed with -RF_ECONFIG */
 };
 
 void script_init(struct script *s);

@@ -7,23 +7,20 @@
  * parallel plans away: on the sample data statements cost 1 to 7 times as much, which is the price
  * of this wall.
  *
- * The statistics are walls for rows (small groups are left out), so they do have security_barrier:
- * without it a condition on a dimension is pushed below the grouping, where a division by zero
- * tells of a group that was to stay unseen. They aggregate everything anyway, so it costs nothing.
- *
- * Children. The subjects' own table shows a row only when its birth date says "adult" now; unknown
- * is not adult. Every other table drops rows of which any subject (its subject column, columns of
- * domain "subject", foreign keys to the subjects) is not an adult: an anti join over the few
- * children where a foreign key proves that the subject exists, else a semi join over the adults.
- * The limit is an expression the planner can estimate, not a subselect: with one it would believe
- * that a third of all people are children. */
+ * Rows of the persons' own table come in the order of their pseudonyms. In the order in which they
+ * lie, which is that of joining, whoever knows somebody's real key would find his row by its rank.
+ * Rows of other tables come as they lie, and never in the order of an index on the real keys: no
+ * index holds `tableoid`, so asking for it keeps the planner from reading an index alone.
+ */
 #include "enforce/view.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "enforce/mask.h"
+#include "enforce/pseudonym.h"
 #include "enforce/role.h"
+#include "enforce/subject.h"
 
 enum { WHERE_NAME_SIZE = 256 };
 
@@ -76,112 +73,52 @@ static int digits_of_domain(const struct policy *p, const struct catalog *c, con
             if (fact == NULL || t->columns[k].mask != MASK_PSEUDONYM ||
                 strcmp(domain_of(t, &t->columns[k], name), domain) != 0)
                 continue;
-            int fits = mask_pseudonym_digits(fact);
+            int fits = pseudonym_digits(fact);
             digits = fits < digits ? fits : digits;
         }
     }
     return digits;
 }
 
-/* Is this column a subject's key? */
-static bool leads_to_subject(const struct policy_table *t, const struct catalog_column *fact)
+int view_add_mask(struct sql *s, const struct policy *p, const struct catalog *c, size_t table,
+                  const struct policy_column *column, const struct catalog_column *fact,
+                  const char *secret, struct err *err)
 {
-    const struct policy_column *column = column_of(t, fact->name);
-    if (t->subject != NULL && strcmp(t->subject, fact->name) == 0)
-        return true;
-    if (column != NULL && column->domain != NULL && strcmp(column->domain, "subject") == 0)
-        return true;
-    return fact->is_subject_key;
-}
-
-static const struct policy_table *subjects_table(const struct policy *p, size_t *ret_index)
-{
-    for (size_t i = 0; i < p->table_count; i++)
-        if (p->tables[i].birthdate != NULL && p->tables[i].subject != NULL) {
-            *ret_index = i;
-            return &p->tables[i];
-        }
-    return NULL;
-}
-
-/* "ALIAS.birthdate is at most the day on which today's new adults were born". */
-static void add_adult(struct sql *s, const struct policy *p, const char *alias,
-                      const char *birthdate)
-{
-    sql_add(s,
-            "%S.%I <= CAST((statement_timestamp() AT TIME ZONE 'UTC') - interval '%D years' AS"
-            " date)",
-            alias, birthdate, (int64_t)p->adult_age);
-}
-
-static int check_birthdate(const struct policy_table *t, const struct catalog_table *fact,
-                           struct err *err)
-{
-    const struct catalog_column *birthdate;
-    int rc = find_fact(t, fact, t->birthdate, &birthdate, err);
-    if (rc == 0 && birthdate->kind != KIND_DATE && birthdate->kind != KIND_TIMESTAMP)
-        rc = err_set(err, RF_ECONFIG, "birth date %s.%s.%s is of type %s, not date", t->schema,
-                     t->name, t->birthdate, birthdate->type);
+    const struct policy_table *t = &p->tables[table];
+    char name[WHERE_NAME_SIZE], domain[WHERE_NAME_SIZE];
+    int digits = digits_of_domain(p, c, domain_of(t, column, domain));
+    (void)where_name(name, t, column->name);
+    if (secret == NULL || column->mask != MASK_PSEUDONYM)
+        return mask_add(s, column, fact, digits, name, err);
+    sql_add(s, "CAST(");
+    int rc = pseudonym_add_secret(s, column, fact, digits, name, secret, err);
+    sql_add(s, " AS %S)", fact->type);
+    if (fact->collation != NULL)
+        sql_add(s, " COLLATE %S", fact->collation);
     return rc;
 }
 
-/* One subject of rows `t`: no child, and where nothing proves that the subject exists, an adult. */
-static void add_subject_condition(struct sql *s, const struct policy *p,
-                                  const struct policy_table *subjects,
-                                  const struct catalog_column *key)
-{
-    if (key->is_subject_key) {
-        sql_add(s, "NOT EXISTS (SELECT FROM %N s WHERE s.%I = t.%I AND (", subjects->schema,
-                subjects->name, subjects->subject, key->name);
-        add_adult(s, p, "s", subjects->birthdate);
-        sql_add(s, ") IS NOT TRUE)");
-        return;
-    }
-    sql_add(s, "EXISTS (SELECT FROM %N s WHERE s.%I = t.%I AND ", subjects->schema, subjects->name,
-            subjects->subject, key->name);
-    add_adult(s, p, "s", subjects->birthdate);
-    sql_add(s, ")");
-}
-
-/* Whether the masked view of a table leaves out rows: does it lead to subjects with a birth date?
- */
-static bool leaves_rows_out(const struct policy *p, const struct catalog *c, size_t table)
-{
-    size_t at;
-    const struct policy_table *subjects = subjects_table(p, &at);
-    bool leads = subjects == &p->tables[table];
-    for (size_t i = 0; i < c->tables[table].column_count && !leads; i++)
-        leads = leads_to_subject(&p->tables[table], &c->tables[table].columns[i]);
-    return subjects != NULL && leads;
-}
-
-/* " WHERE …" that leaves children's rows out, or nothing where there are none. */
-static int add_adults_only(struct sql *s, const struct policy *p, const struct catalog *c,
-                           size_t table, struct err *err)
+/* " ORDER BY …" where rows would else tell who joined when. VISIBLE_KEY: the place of the key among
+   the view's columns, 0 when it is not there. */
+static int add_order(struct sql *s, const struct policy *p, const struct catalog *c, size_t table,
+                     size_t visible_key, struct err *err)
 {
     const struct policy_table *t = &p->tables[table];
-    const char *before = " WHERE ";
-    size_t at;
-    const struct policy_table *subjects = subjects_table(p, &at);
-    if (subjects == NULL)
+    const struct policy_column *key = t->subject != NULL ? column_of(t, t->subject) : NULL;
+    if (t->birthdate == NULL || key == NULL)
         return 0;
-    int rc = check_birthdate(subjects, &c->tables[at], err);
-    if (rc < 0)
-        return rc;
-    if (t == subjects) {
-        sql_add(s, "%S", before);
-        add_adult(s, p, "t", t->birthdate);
+    if (visible_key > 0 && key->mask == MASK_PSEUDONYM) {
+        sql_add(s, " ORDER BY %D", (int64_t)visible_key);
         return 0;
     }
-    for (size_t i = 0; i < c->tables[table].column_count; i++) {
-        const struct catalog_column *key = &c->tables[table].columns[i];
-        if (!leads_to_subject(t, key))
-            continue;
-        sql_add(s, "%S", before);
-        add_subject_condition(s, p, subjects, key);
-        before = " AND ";
-    }
-    return 0;
+    struct policy_column shuffled = *key;
+    shuffled.mask = MASK_PSEUDONYM;
+    shuffled.domain = NULL;
+    const struct catalog_column *fact = catalog_column_find(&c->tables[table], key->name);
+    if (fact == NULL || pseudonym_family(fact->kind) == NULL)
+        return 0; /* a key without pseudonyms: of no type that counts upwards */
+    sql_add(s, " ORDER BY ");
+    return view_add_mask(s, p, c, table, &shuffled, fact, NULL, err);
 }
 
 int view_add_masked(struct sql *s, const struct policy *p, const struct catalog *c, size_t table,
@@ -189,8 +126,8 @@ int view_add_masked(struct sql *s, const struct policy *p, const struct catalog 
 {
     const struct policy_table *t = &p->tables[table];
     const struct catalog_table *fact = &c->tables[table];
-    char name[WHERE_NAME_SIZE], domain[WHERE_NAME_SIZE];
     bool any = false;
+    size_t columns = 0, visible_key = 0;
     int rc = 0;
     for (size_t i = 0; i < t->column_count && rc == 0; i++) {
         const struct catalog_column *unused;
@@ -202,79 +139,25 @@ int view_add_masked(struct sql *s, const struct policy *p, const struct catalog 
             continue;
         if (!any)
             sql_add(s, "CREATE VIEW %N%S AS SELECT ", SCHEMA_MASKED, t->name,
-                    leaves_rows_out(p, c, table) ? " WITH (security_barrier)" : "");
+                    subject_leaves_rows_out(p, c, table) ? " WITH (security_barrier)" : "");
         else
             sql_add(s, ", ");
         any = true;
-        int digits = digits_of_domain(p, c, domain_of(t, column, domain));
-        rc = mask_add(s, column, &fact->columns[i], digits, where_name(name, t, column->name), err);
+        columns++;
+        if (t->subject != NULL && strcmp(t->subject, column->name) == 0)
+            visible_key = columns;
+        rc = view_add_mask(s, p, c, table, column, &fact->columns[i], NULL, err);
         sql_add(s, " AS %I", column->name);
     }
     *ret_empty = !any;
     if (rc < 0 || !any)
         return rc;
     sql_add(s, " FROM %N t", t->schema, t->name);
-    return add_adults_only(s, p, c, table, err);
-}
-
-static int add_measure(struct sql *s, const struct policy_table *t,
-                       const struct catalog_table *fact, const struct policy_measure *m,
-                       struct err *err)
-{
-    const struct catalog_column *column;
-    int rc = 0;
-    switch (m->what) {
-    case MEASURE_COUNT_ROWS:
-        sql_add(s, "count(*)");
-        break;
-    case MEASURE_COUNT_SUBJECTS:
-        if (t->subject == NULL)
-            return err_set(err, RF_ECONFIG, "table %s.%s has no subjects to count", t->schema,
-                           t->name);
-        sql_add(s, "count(DISTINCT t.%I)", t->subject);
-        break;
-    case MEASURE_SUM:
-    case MEASURE_AVG:
-        rc = find_fact(t, fact, m->column, &column, err);
-        sql_add(s, "%S(t.%I)", m->what == MEASURE_SUM ? "sum" : "avg", m->column);
-        break;
-    }
-    sql_add(s, " AS %I", m->name);
-    return rc;
-}
-
-int view_add_statistic(struct sql *s, const struct policy *p, const struct catalog *c,
-                       size_t statistic, struct err *err)
-{
-    const struct policy_statistic *st = &p->statistics[statistic];
-    const struct policy_table *t = st->table;
-    size_t table = (size_t)(t - p->tables);
-    const struct catalog_table *fact = &c->tables[table];
-    char name[WHERE_NAME_SIZE];
-    int rc = 0;
-    sql_add(s, "CREATE VIEW %N WITH (security_barrier) AS SELECT ", SCHEMA_STATS, st->name);
-    for (size_t i = 0; i < st->dimension_count && rc == 0; i++) {
-        const struct catalog_column *column;
-        rc = find_fact(t, fact, st->dimensions[i].column, &column, err);
-        if (rc == 0)
-            rc = mask_add_dimension(s, &st->dimensions[i], column,
-                                    where_name(name, t, column->name), err);
-        sql_add(s, " AS %I, ", st->dimensions[i].name);
-    }
-    for (size_t i = 0; i < st->measure_count && rc == 0; i++) {
-        sql_add(s, "%S", i == 0 ? "" : ", ");
-        rc = add_measure(s, t, fact, &st->measures[i], err);
-    }
-    sql_add(s, " FROM %N t", t->schema, t->name);
-    if (rc == 0)
-        rc = add_adults_only(s, p, c, table, err);
-    for (size_t i = 0; i < st->dimension_count; i++)
-        sql_add(s, "%S%D", i == 0 ? " GROUP BY " : ", ", (int64_t)i + 1);
-    if (t->subject != NULL)
-        sql_add(s, " HAVING count(DISTINCT t.%I) >= %D", t->subject, st->minimum);
-    else
-        sql_add(s, " HAVING count(*) >= %D", st->minimum);
-    return rc;
+    rc = subject_add_condition(s, p, c, table, err);
+    pseudonym_add_lookups(s, t, fact, subject_leaves_rows_out(p, c, table) ? " AND " : " WHERE ");
+    if (!t->is_view && subject_leaves_rows_out(p, c, table))
+        sql_add(s, " AND t.tableoid IS NOT NULL");
+    return rc == 0 ? add_order(s, p, c, table, visible_key, err) : rc;
 }
 
 /* The first pseudonym column of DOMAIN before column K of table I, as its family of types. */
@@ -292,7 +175,7 @@ static const char *family_before(const struct policy *p, const struct catalog *c
                 strcmp(domain_of(t, &t->columns[k], name), domain) != 0)
                 continue;
             (void)where_name(ret_where, t, fact->name);
-            return mask_pseudonym_family(fact->kind);
+            return pseudonym_family(fact->kind);
         }
     }
     return NULL;
@@ -308,7 +191,7 @@ int view_check_domains(const struct policy *p, const struct catalog *c, struct e
                 catalog_column_find(&c->tables[i], t->columns[k].name);
             if (fact == NULL || t->columns[k].mask != MASK_PSEUDONYM)
                 continue;
-            const char *mine = mask_pseudonym_family(fact->kind);
+            const char *mine = pseudonym_family(fact->kind);
             const char *domain = domain_of(t, &t->columns[k], name);
             const char *theirs = family_before(p, c, domain, i, k, other);
             if (mine != NULL && theirs != NULL && strcmp(mine, theirs) != 0)

@@ -1,10 +1,12 @@
 #include "gate/login.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "auth/scram.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gate/grant.h"
 #include "gate/person.h"
 #include "gate/service.h"
 #include "guard/guard.h"
@@ -54,6 +56,7 @@ static struct decide_facts facts_of(const struct session *s, const struct policy
         .region = region,
         .gateway_place = s->snapshot->config->place,
         .has_client_address = !s->is_unix,
+        .grant = grant_fact(s, s->grant_id, NULL),
     };
     if (!s->is_unix) {
         f.network = policy_network_of(p->networks, p->network_count, &s->address);
@@ -86,6 +89,8 @@ static bool parameters_allowed(struct session *s)
     struct err e;
     for (size_t i = 0; i < p->parameter_count; i++) {
         const char *name = p->parameters[i].name;
+        if (strcasecmp(name, GRANT_PARAMETER) == 0)
+            continue; /* ours, and read already */
         if (guard_parameter_allowed(name) &&
             guard_parameter_value_allowed(name, p->parameters[i].value))
             continue;
@@ -98,6 +103,36 @@ static bool parameters_allowed(struct session *s)
     return true;
 }
 
+/* A grant that was opened a moment ago may not have come to us yet; so may the answer of control.
+   Whoever names a grant that is not his waits as long. */
+static bool grant_may_come(const struct session *s, int64_t now)
+{
+    const struct login *l = s->login;
+    return (s->decision.rule == RULE_GRANT_MISSING && now < l->admission_until_ms) ||
+           (s->decision.rule == RULE_GRANT_UNKNOWN && now < l->grant_until_ms);
+}
+
+/* False: not now, or not at all; then it has been seen to. */
+static bool enter_grant(struct session *s, int64_t now)
+{
+    struct grant_entry entry;
+    struct err e;
+    s->decision = login_decide(s);
+    if (grant_may_come(s, now)) {
+        loop_timer(s->worker->loop, &s->timer, ADMISSION_TICK_MS);
+        return false;
+    }
+    if (s->decision.verdict != VERDICT_ALLOW) {
+        deny_decision(s);
+        return false;
+    }
+    if (grant_fact(s, s->grant_id, &entry) == DECIDE_GRANT_OPEN && grant_enter(s, &entry) == 0)
+        return true;
+    (void)err_set(&e, RF_EUNAVAIL, "the grant cannot be entered now");
+    deny(s, "grant-missing", &e);
+    return false;
+}
+
 static void begin_person(struct session *s)
 {
     struct err e;
@@ -106,6 +141,8 @@ static void begin_person(struct session *s)
     bool ledger = recorder_available(s->worker->recorder, &why);
     bool leased = lease_valid(s->worker->lease, s->database->index, now);
     if (ledger && leased) {
+        if (s->grant_id != 0 && !enter_grant(s, now))
+            return;
         int rc = parameters_allowed(s) ? person_begin(s, &e) : 0;
         if (rc < 0)
             refuse(s, &e);
@@ -127,6 +164,23 @@ void login_on_timer(struct session *s)
     begin_person(s);
 }
 
+/* The grant that the startup packet names. False: not a grant's number; refused. */
+static bool read_grant(struct session *s)
+{
+    const struct startup *p = &s->login->startup;
+    struct err e;
+    for (size_t i = 0; i < p->parameter_count; i++) {
+        if (strcasecmp(p->parameters[i].name, GRANT_PARAMETER) != 0 ||
+            grant_number_read(p->parameters[i].value, &s->grant_id))
+            continue;
+        (void)err_set(&e, RF_EINVAL, "parameter \"%s\" is the number of a grant", GRANT_PARAMETER);
+        err_sqlstate(&e, "22023");
+        deny(s, "startup-parameter", &e);
+        return false;
+    }
+    return true;
+}
+
 static void admit(struct session *s)
 {
     struct err e;
@@ -142,13 +196,17 @@ static void admit(struct session *s)
         deny(s, "database-known", &e);
         return;
     }
+    if (!read_grant(s))
+        return;
+    int64_t now = loop_now_ms(s->worker->loop);
+    l->admission_until_ms = now + s->snapshot->config->ledger_wait_ms;
+    l->grant_until_ms = now + GRANT_NEW_MS;
     s->decision = login_decide(s);
-    if (s->decision.verdict != VERDICT_ALLOW) {
+    if (s->decision.verdict != VERDICT_ALLOW && !grant_may_come(s, now)) {
         deny_decision(s);
         return;
     }
     if (s->actor->kind == ACTOR_PERSON) {
-        l->admission_until_ms = loop_now_ms(s->worker->loop) + s->snapshot->config->ledger_wait_ms;
         begin_person(s);
         return;
     }

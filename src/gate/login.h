@@ -16,6 +16,7 @@ struct login {
     bool has_startup; /* the session packet has been read */
     bool direct_tls;
     int64_t admission_until_ms;
+    int64_t grant_until_ms; /* how long an unknown grant may yet come */
 };
 
 /* S has been accepted. Where too many logins are unfinished, the oldest of them makes room: an

@@ -2,10 +2,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/cancel.h"
+#include "gate/grant.h"
 #include "gate/person_inside.h"
 
 void person_fail(struct person *p, enum err_code code, const char *line)
@@ -17,7 +19,7 @@ void person_fail(struct person *p, enum err_code code, const char *line)
 
 static void on_link_data(struct link *l, const uint8_t *bytes, size_t n)
 {
-    struct person *p = RF_OWNER(l, struct person, link);
+    struct person *p = person_of(l);
     struct session *s = p->session;
     if (!person_answer(p, bytes, n))
         person_fail(p, RF_ECONNECT, "the region's database broke the protocol");
@@ -25,7 +27,7 @@ static void on_link_data(struct link *l, const uint8_t *bytes, size_t n)
         return;
     release_kick(&p->release);
     if (buf_len(&p->release.held) > RELEASE_HELD_HIGH)
-        stream_pause(&p->link.stream);
+        stream_pause(&p->link->stream);
     person_ask(p); /* a refusal or a full pipeline may have been in the way */
     if (s->state == SESSION_PERSON && s->worker->stopping)
         session_stop(s, false);
@@ -35,6 +37,10 @@ static void on_link_data(struct link *l, const uint8_t *bytes, size_t n)
 static void finish(struct person *p)
 {
     struct err e;
+    if (grant_standing(p->session) == GRANT_OVER) {
+        grant_end(p->session);
+        return;
+    }
     if (p->said_fatal) {
         session_finish(p->session, "the server ended the session");
         return;
@@ -47,16 +53,17 @@ static void on_room(struct release *r)
 {
     struct person *p = RF_OWNER(r, struct person, release);
     if (buf_len(&r->held) <= RELEASE_HELD_HIGH)
-        stream_resume(&p->link.stream);
+        stream_resume(&p->link->stream);
     if (p->link_over && release_is_empty(r))
         finish(p);
 }
 
 static void on_link_end(struct link *l, const char *why)
 {
-    struct person *p = RF_OWNER(l, struct person, link);
+    struct person *p = person_of(l);
     log_debug("person_link_ended", "session=%u reason=\"%s\"", p->session->slot, why);
     p->link_over = true;
+    release_end_message(&p->release); /* what has come of the last one goes, too */
     if (p->session->state != SESSION_PERSON) {
         person_fail(p, RF_ECONNECT, "the region's database closed the connection");
         return;
@@ -68,7 +75,7 @@ static void on_link_end(struct link *l, const char *why)
 
 static void on_link_drained(struct link *l)
 {
-    person_ask(RF_OWNER(l, struct person, link));
+    person_ask(person_of(l));
 }
 
 void person_on_drained(struct session *s)
@@ -87,13 +94,13 @@ static void on_open_recorded(struct recorder_wait *w)
     loop_timer_stop(s->worker->loop, &p->timer);
     if (s->state != SESSION_ADMISSION)
         return;
-    session_greet(s, &p->link.parameters, NULL);
-    stream_resume(&p->link.stream);
+    session_greet(s, &p->link->parameters, NULL);
+    stream_resume(&p->link->stream);
 }
 
 static void on_link_ready(struct link *l)
 {
-    struct person *p = RF_OWNER(l, struct person, link);
+    struct person *p = person_of(l);
     struct record r;
     char address[64];
     stream_pause(&l->stream); /* nobody to hear it before the greeting */
@@ -108,10 +115,10 @@ static void on_link_ready(struct link *l)
 
 static void on_link_failed(struct link *l, const struct err *why)
 {
-    session_fatal(RF_OWNER(l, struct person, link)->session, why);
+    session_fatal(person_of(l)->session, why);
 }
 
-static const struct link_ops person_link_ops = {
+const struct link_ops person_link_ops = {
     .on_ready = on_link_ready,
     .on_failed = on_link_failed,
     .on_data = on_link_data,
@@ -121,19 +128,49 @@ static const struct link_ops person_link_ops = {
 
 /* The startup packet's parameters have passed the list (login.c); UTF-8 unless the client says
    otherwise, since text is judged as UTF-8. */
-static int take_parameters(struct person *p)
+static int take_parameters(const struct session *s, struct settings *to)
 {
-    const struct startup *startup = session_startup(p->session);
-    int rc = settings_put(&p->link.wanted, "client_encoding", "UTF8");
+    const struct startup *startup = session_startup(s);
+    int rc = settings_put(to, "client_encoding", "UTF8");
     for (size_t i = 0; rc == 0 && i < startup->parameter_count; i++)
-        rc = settings_put(&p->link.wanted, startup->parameters[i].name,
-                          startup->parameters[i].value);
+        if (strcasecmp(startup->parameters[i].name, GRANT_PARAMETER) != 0)
+            rc = settings_put(to, startup->parameters[i].name, startup->parameters[i].value);
     return rc;
+}
+
+struct link *person_line_new(struct person *p, const char *role, const struct link_ops *ops,
+                             const struct settings *wanted)
+{
+    struct session *s = p->session;
+    struct person_line *line = mem_zalloc(1, sizeof(*line));
+    enum link_use use = s->database->standby_count > 0 ? LINK_USE_STANDBY : LINK_USE_PRIMARY;
+    if (line == NULL)
+        return NULL;
+    line->person = p;
+    if (link_init(&line->link, s->worker->loop, s->snapshot, s->database, use, role, ops) < 0) {
+        mem_free(line);
+        return NULL;
+    }
+    for (size_t i = 0; i < wanted->count; i++)
+        if (settings_put(&line->link.wanted, wanted->list[i].name, wanted->list[i].value) < 0) {
+            person_line_free(&line->link);
+            return NULL;
+        }
+    return &line->link;
+}
+
+void person_line_free(struct link *l)
+{
+    if (l == NULL)
+        return;
+    link_close(l);
+    mem_free(RF_OWNER(l, struct person_line, link));
 }
 
 int person_begin(struct session *s, struct err *err)
 {
-    char role[160];
+    char role[PERSON_ROLE_SIZE];
+    struct settings wanted = { 0 };
     struct person *p = mem_zalloc(1, sizeof(*p));
     if (p == NULL)
         return err_set(err, RF_ENOMEM, "out of memory for a session");
@@ -146,23 +183,32 @@ int person_begin(struct session *s, struct err *err)
     buf_init(&p->body, PERSON_BODY_MAX);
     buf_init(&p->text, PERSON_BIND_MAX);
     release_init(&p->release, s, on_room);
-    (void)snprintf(role, sizeof(role), "%s.%s", s->actor->name, policy_room_name(s->decision.room));
     s->person = p;
-    enum link_use use = s->database->standby_count > 0 ? LINK_USE_STANDBY : LINK_USE_PRIMARY;
-    if (link_init(&p->link, s->worker->loop, s->snapshot, s->database, use, role,
-                  &person_link_ops) < 0 ||
-        take_parameters(p) < 0)
+    if (take_parameters(s, &wanted) == 0)
+        p->link = person_line_new(p, person_role(s, role), &person_link_ops, &wanted);
+    settings_done(&wanted);
+    if (p->link == NULL)
         return err_set(err, RF_ENOMEM, "out of memory for a session");
     loop_timer(s->worker->loop, &s->timer, s->snapshot->config->login_timeout_ms);
-    link_connect(&p->link);
+    link_connect(p->link);
     return 0;
 }
 
 void person_cancel(struct session *s)
 {
     struct person *p = s->person;
-    if (p->link.state == LINK_READY && p->expect.count > 0)
-        cancel_send(&p->link, NULL);
+    if (p->link->state == LINK_READY && p->expect.count > 0)
+        cancel_send(p->link, NULL);
+}
+
+const char *person_role(const struct session *s, char out[PERSON_ROLE_SIZE])
+{
+    if (s->grant != NULL)
+        (void)snprintf(out, PERSON_ROLE_SIZE, "%s", s->grant->entry.role);
+    else
+        (void)snprintf(out, PERSON_ROLE_SIZE, "%s.%s", s->actor->name,
+                       policy_room_name(s->decision.room));
+    return out;
 }
 
 bool person_is_mid_message(const struct session *s)
@@ -174,7 +220,7 @@ bool person_is_idle(const struct session *s)
 {
     const struct person *p = s->person;
     return p->expect.count == 0 && p->status == 'I' && release_is_empty(&p->release) &&
-           !p->inspection.waiting && buf_len(&s->in) == 0 && p->discard == 0;
+           !p->inspection.waiting && p->change == NULL && buf_len(&s->in) == 0 && p->discard == 0;
 }
 
 static void record_close(struct person *p)
@@ -183,7 +229,7 @@ static void record_close(struct person *p)
     char address[64];
     uint64_t seq = 0;
     session_record(p->session, &r, RECORD_SESSION_CLOSE, address);
-    r.role = p->link.role;
+    r.role = p->link != NULL ? p->link->role : "";
     r.rows = p->release.all_rows;
     r.bytes = p->release.all_bytes;
     r.statements = p->release.all_statements;
@@ -197,16 +243,17 @@ void person_end(struct session *s)
     if (p == NULL)
         return;
     s->person = NULL;
+    RF_NEGLECT(release_disclose(&p->release)); /* evaluated, though it never left */
     if (p->release.last_seq > 0)
         record_close(p);
-    if (p->link.state == LINK_READY && p->expect.count > 0)
-        cancel_send(&p->link, NULL); /* nobody waits for its answer any more */
+    if (p->link != NULL && p->link->state == LINK_READY && p->expect.count > 0)
+        cancel_send(p->link, NULL); /* nobody waits for its answer any more */
+    person_switch_end(p);
     loop_timer_stop(s->worker->loop, &p->timer);
     inspector_forget(s->worker->inspector, &p->inspection);
     recorder_forget(s->worker->recorder, &p->open_wait);
     release_done(&p->release);
-    if (p->link.snapshot != NULL)
-        link_close(&p->link);
+    person_line_free(p->link);
     expect_done(&p->expect);
     names_done(&p->prepared);
     names_done(&p->portals);

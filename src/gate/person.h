@@ -15,6 +15,11 @@
 #include "gate/session.h"
 
 RF_CHECK int person_begin(struct session *s, struct err *err);
+
+/* The database role that S runs as: its grant's, or NAME.ROOM. */
+enum { PERSON_ROLE_SIZE = 160 };
+const char *person_role(const struct session *s, char out[PERSON_ROLE_SIZE]);
+
 void person_on_data(struct session *s); /* bytes have been put into s->in */
 void person_on_drained(struct session *s);
 void person_cancel(struct session *s);

@@ -2,14 +2,17 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "gate/grant.h"
 #include "wire/backend.h"
 
 static uint8_t watched_of(enum message m, uint32_t body_len)
 {
     return body_len <= PERSON_BODY_MAX &&
                    (m == MESSAGE_READY_FOR_QUERY || m == MESSAGE_COMMAND_COMPLETE ||
-                    m == MESSAGE_ERROR_RESPONSE || m == MESSAGE_PARAMETER_STATUS)
+                    m == MESSAGE_ERROR_RESPONSE || m == MESSAGE_PARAMETER_STATUS ||
+                    m == MESSAGE_NOTICE_RESPONSE)
                ? (uint8_t)m
                : 0;
 }
@@ -60,6 +63,68 @@ static uint64_t running_statement(struct person *p)
     return front != NULL && front->reference != 0 ? front->reference : p->release.statement;
 }
 
+void person_alarm(struct person *p, const char *rule, const char *reason)
+{
+    struct session *s = p->session;
+    struct record r;
+    struct err e;
+    char address[64];
+    if (s->state != SESSION_PERSON)
+        return;
+    /* whatever the message holds: nothing of it is written here */
+    log_error("alert", "session=%u rule=%s room=%s reason=\"%s\"", s->slot, rule,
+              policy_room_name(s->decision.room), reason);
+    (void)err_set(&e, RF_EPRIV, "the session was ended: %s", reason);
+    session_record(s, &r, RECORD_DENIAL, address);
+    r.role = p->link->role;
+    r.rule = rule;
+    r.statement = p->release.statement;
+    r.outcome = err_state_of(&e);
+    r.detail = e.line;
+    if (release_record(&p->release, &r) == 0)
+        session_fatal(s, &e);
+}
+
+/* RF001: what the database shows next. False: the session has ended. */
+static bool on_reveal(struct person *p, const char *text)
+{
+    struct session *s = p->session;
+    struct reveal r;
+    const char *wrong = NULL;
+    bool readable = reveal_read(text, &r) == 0;
+    if (s->grant == NULL)
+        wrong = "a message about disclosures came without a grant";
+    else if (!readable)
+        wrong = "a message about disclosures is malformed";
+    else if (!grant_table_token_is(s->worker->grants, s->grant->database, r.token))
+        wrong = "a message about disclosures is a forgery";
+    else if ((s->grant->entry.classes & 1u << r.class_id) == 0)
+        wrong = "a class was disclosed that the grant does not name";
+    bool ok = wrong == NULL && release_reveal(&p->release, r.class_id, r.subject) == 0;
+    if (wrong != NULL)
+        person_alarm(p, "reveal-forged", wrong);
+    explicit_bzero(&r, sizeof(r));
+    return ok;
+}
+
+/* A whole notice, of which nothing is held yet. */
+static bool on_notice(struct person *p, const uint8_t *body, size_t n)
+{
+    struct backend_error e = { "", "", "", "" };
+    if (backend_read_error(rd_of(body, n), &e) < 0) {
+        person_alarm(p, "reveal-forged", "a notice of the database is malformed");
+        return false;
+    }
+    if (strcmp(e.sqlstate, REVEAL_SQLSTATE) == 0)
+        return on_reveal(p, e.message);
+    uint32_t length = (uint32_t)n + 4;
+    uint8_t header[MESSAGE_HEADER_LEN] = { message_byte(MESSAGE_NOTICE_RESPONSE),
+                                           (uint8_t)(length >> 24), (uint8_t)(length >> 16),
+                                           (uint8_t)(length >> 8), (uint8_t)length };
+    return release_hold(&p->release, header, sizeof(header), true) == 0 &&
+           release_hold(&p->release, body, n, true) == 0;
+}
+
 /* A message begins. False: the session has ended. */
 static bool on_header(struct person *p, enum message m, uint32_t body_len)
 {
@@ -69,8 +134,14 @@ static bool on_header(struct person *p, enum message m, uint32_t body_len)
     struct expect e = expect_answer(&p->expect, m, on_skipped, p);
     on_answered(p, m, &e);
     p->replacing = m == MESSAGE_ERROR_RESPONSE && e.action == EXPECT_REPLACE_ERROR;
-    p->swallowing = p->replacing || (e.action == EXPECT_SWALLOW && m != MESSAGE_ERROR_RESPONSE &&
-                                     m != MESSAGE_ROW_DESCRIPTION);
+    p->noticing = m == MESSAGE_NOTICE_RESPONSE;
+    if (p->noticing && body_len > PERSON_BODY_MAX) {
+        person_alarm(p, "reveal-forged", "a notice of the database is longer than any should be");
+        return false;
+    }
+    p->swallowing =
+        p->noticing || p->replacing ||
+        (e.action == EXPECT_SWALLOW && m != MESSAGE_ERROR_RESPONSE && m != MESSAGE_ROW_DESCRIPTION);
     p->watched = watched_of(m, body_len);
     p->news = is_news(m);
     buf_wipe_done(&p->body);
@@ -123,8 +194,10 @@ static bool on_watched(struct person *p, const uint8_t *body, size_t n)
     }
     case MESSAGE_ERROR_RESPONSE:
         return p->replacing ? hold_denial(p) : on_error(p, r);
+    case MESSAGE_NOTICE_RESPONSE:
+        return on_notice(p, body, n);
     case MESSAGE_PARAMETER_STATUS:
-        return link_note_parameter(&p->link, r) == 0;
+        return link_note_parameter(p->link, r) == 0;
     default:
         return true;
     }
@@ -163,6 +236,8 @@ bool person_answer(struct person *p, const uint8_t *bytes, size_t n)
             ok = on_body(p, piece, (size_t)(bytes - piece));
         else
             ok = false;
+        if (ok && p->server.left == 0)
+            release_end_message(&p->release);
     }
     return ok;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "gate/grant.h"
 #include "gate/parameters.h"
 #include "wire/frontend.h"
 
@@ -14,7 +15,7 @@ static const char refused_sql[] = "REFUSED BY RINGFENCE";
 
 static int to_server(struct person *p, const void *bytes, size_t n)
 {
-    return stream_write(&p->link.stream, bytes, n);
+    return stream_write(&p->link->stream, bytes, n);
 }
 
 static int expect(struct person *p, enum expect_kind kind, enum expect_action action,
@@ -57,7 +58,7 @@ static uint64_t record_statement(struct person *p, const struct person_statement
     struct record r;
     char address[64];
     session_record(p->session, &r, RECORD_STATEMENT, address);
-    r.role = p->link.role;
+    r.role = p->link->role;
     r.statement = p->statements + 1;
     r.sql = what->sql;
     r.sql_len = what->sql_len;
@@ -77,7 +78,7 @@ static int record_denial(struct person *p, const char *rule, const char *sql, si
     struct record r;
     char address[64];
     session_record(p->session, &r, RECORD_DENIAL, address);
-    r.role = p->link.role;
+    r.role = p->link->role;
     r.rule = rule;
     r.statement = ++p->statements;
     r.sql = sql;
@@ -484,9 +485,9 @@ static bool on_message(struct person *p, enum step step, const uint8_t *message,
 
 static bool must_wait(const struct person *p)
 {
-    return p->inspection.waiting || (p->denying && p->denial_synced) ||
+    return p->inspection.waiting || p->change != NULL || (p->denying && p->denial_synced) ||
            p->expect.count > PERSON_PIPELINE_MAX ||
-           stream_queued(&p->link.stream) > SESSION_QUEUE_HIGH;
+           stream_queued(&p->link->stream) > SESSION_QUEUE_HIGH;
 }
 
 /* Behind a refusal the server skips everything up to the next Sync; so do we. */
@@ -552,6 +553,43 @@ void person_ask(struct person *p)
         stream_resume(&s->stream);
 }
 
+/* SET ringfence.grant, by itself. */
+static bool is_switch(const struct guard_report *report)
+{
+    return report->status == GUARD_PARSED && report->count == 1 &&
+           report->statements[0].refusal == GUARD_GRANT;
+}
+
+/* False: refused, p->denial and *RET_RULE say why. */
+static bool begin_switch(struct person *p, const char *sql, size_t len,
+                         const struct guard_statement *s, const char **ret_rule)
+{
+    uint64_t id = 0;
+    struct person_statement what = {
+        .sql = sql, .sql_len = len, .kind = s->kind, .relations = "", .outcome = "grant"
+    };
+    p->denial_position = 0;
+    if (s->subject[0] != '\0' && !grant_number_read(s->subject, &id)) {
+        (void)err_set(&p->denial, RF_EINVAL,
+                      "parameter \"%s\" takes the number of a grant, for the whole session",
+                      GRANT_PARAMETER);
+        err_sqlstate(&p->denial, "22023");
+        *ret_rule = "statement-parameter";
+        return false;
+    }
+    if (p->status != 'I' || p->expect.count > 0) {
+        (void)err_set(&p->denial, RF_EINVAL, "%s can only be changed between transactions",
+                      GRANT_PARAMETER);
+        err_sqlstate(&p->denial, "25001");
+        *ret_rule = "grant-in-transaction";
+        return false;
+    }
+    if (!person_switch_begin(p, id, &p->denial, ret_rule))
+        return false;
+    (void)record_statement(p, &what); /* 0: the session has ended */
+    return true;
+}
+
 void person_on_report(struct inspection *q, const struct guard_report *report)
 {
     struct person *p = RF_OWNER(q, struct person, inspection);
@@ -572,7 +610,10 @@ void person_on_report(struct inspection *q, const struct guard_report *report)
         sql = parse.query;
         len = parse.query_len;
     }
-    if (!judge_report(p, report, &rule)) {
+    if (simple && is_switch(report)) {
+        if (!begin_switch(p, sql, len, &report->statements[0], &rule))
+            deny(p, rule, sql, len, true);
+    } else if (!judge_report(p, report, &rule)) {
         deny(p, rule, sql, len, simple);
     } else if (simple) {
         forward_query(p, sql, len, report);

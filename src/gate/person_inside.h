@@ -1,8 +1,9 @@
-/* person_inside.h - what the three files of a person's session share.
+/* person_inside.h - what the files of a person's session share.
  *
  *   person.c         beginning, end, the link, what has been released
  *   person_ask.c     from the client: judged, recorded, sent on
- *   person_answer.c  from the server: counted, held */
+ *   person_answer.c  from the server: counted, held
+ *   person_switch.c  SET ringfence.grant: another server connection under another role */
 #ifndef RF_GATE_PERSON_INSIDE_H
 #define RF_GATE_PERSON_INSIDE_H
 
@@ -21,9 +22,23 @@ enum {
     PERSON_PARAMETERS_MAX = 8 * 1024
 };
 
+/* A server connection and whose it is. */
+struct person_line {
+    struct link link;
+    struct person *person;
+};
+
+static inline struct person *person_of(struct link *l)
+{
+    return RF_OWNER(l, struct person_line, link)->person;
+}
+
+struct person_switch; /* one that is under way */
+
 struct person {
     struct session *session;
-    struct link link;
+    struct link *link; /* of a struct person_line; NULL before there is one */
+    struct person_switch *change;
     struct release release;
     struct recorder_wait open_wait;
     struct inspection inspection;
@@ -44,11 +59,28 @@ struct person {
     bool denying, denial_synced; /* `denial` is unanswered; a Sync has gone out behind it */
     bool news;                   /* the server message being walked needs a record */
     bool swallowing, replacing;  /* the server message being walked */
+    bool noticing;               /* it is a notice, held once it is known not to be for us */
     bool said_fatal, link_over;
 };
 
 /* End the session with this error. */
 void person_fail(struct person *p, enum err_code code, const char *line);
+
+/* A link of this person's, not connected: the startup packet will ask for WANTED. NULL: out of
+   memory. */
+struct link *person_line_new(struct person *p, const char *role, const struct link_ops *ops,
+                             const struct settings *wanted);
+void person_line_free(struct link *l); /* closes it; NULL is welcome */
+extern const struct link_ops person_link_ops;
+
+/* Record a SET of the grant, and begin to enter grant ID, or to leave the present one (0). False:
+   it is refused, and *RET_DENIAL and *RET_RULE say why. The answer follows. */
+RF_CHECK bool person_switch_begin(struct person *p, uint64_t id, struct err *ret_denial,
+                                  const char **ret_rule);
+void person_switch_end(struct person *p); /* the session ends; harmless without one */
+
+/* The session ends over something that only an attacker or a fault can be behind. */
+void person_alarm(struct person *p, const char *rule, const char *reason);
 
 /* Work through what the client has sent, as far as it goes. */
 void person_ask(struct person *p);

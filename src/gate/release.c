@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
+#include "gate/grant.h"
 
 static void on_timer(struct timer *t)
 {
@@ -27,6 +29,16 @@ static void let_go(struct release *r, size_t n)
     session_write(r->session, buf_at(&r->held), n);
     buf_consume(&r->held, n);
     r->mark = 0;
+    r->whole = r->whole > n ? r->whole - n : 0;
+}
+
+/* May bytes leave now? Under a grant it is asked each time, at the last moment. */
+static bool may_leave(struct release *r)
+{
+    enum grant_standing standing = grant_standing(r->session);
+    if (standing == GRANT_OVER)
+        grant_end(r->session);
+    return standing == GRANT_GOOD; /* WAITING: the worker's tick comes back here */
 }
 
 static void on_durable(struct recorder_wait *w)
@@ -36,7 +48,8 @@ static void on_durable(struct recorder_wait *w)
     loop_timer_stop(s->worker->loop, &r->timer);
     if (s->state != SESSION_PERSON)
         return;
-    let_go(r, r->mark);
+    if (may_leave(r))
+        let_go(r, r->mark);
     release_kick(r);
     if (s->state == SESSION_PERSON)
         r->on_room(r);
@@ -56,6 +69,7 @@ void release_done(struct release *r)
     recorder_forget(r->session->worker->recorder, &r->wait);
     loop_timer_stop(r->session->worker->loop, &r->timer);
     buf_wipe_done(&r->held);
+    reveal_set_done(&r->reveals);
 }
 
 int release_record(struct release *r, const struct record *record)
@@ -64,6 +78,47 @@ int release_record(struct release *r, const struct record *record)
     int rc = session_put_record(r->session, record, &r->last_seq, &e);
     if (rc < 0)
         session_fatal(r->session, &e);
+    return rc;
+}
+
+int release_disclose(struct release *r)
+{
+    struct record record;
+    char address[64], classes[REVEAL_CLASSES_SIZE];
+    if (!r->reveals.pending)
+        return 0;
+    char *text = mem_zalloc(1, REVEAL_TEXT_SIZE);
+    if (text == NULL) {
+        struct err e;
+        int rc = err_set(&e, RF_ENOMEM, "out of memory for the record of a disclosure");
+        session_fatal(r->session, &e);
+        return rc;
+    }
+    session_record(r->session, &record, RECORD_DISCLOSURE, address);
+    record.statement = r->statement;
+    record.subjects = reveal_set_take(&r->reveals, classes, text);
+    record.classes = classes;
+    record.revealed = text;
+    int rc = release_record(r, &record);
+    mem_free_secret(text, REVEAL_TEXT_SIZE);
+    return rc;
+}
+
+int release_reveal(struct release *r, enum class_id class_id, const char *subject)
+{
+    int rc = reveal_set_add(&r->reveals, class_id, subject);
+    if (rc == -RF_ETOOBIG) {
+        rc = release_disclose(r);
+        if (rc < 0)
+            return rc;
+        reveal_set_clear(&r->reveals);
+        rc = reveal_set_add(&r->reveals, class_id, subject);
+    }
+    if (rc < 0) {
+        struct err e;
+        (void)err_set(&e, RF_ENOMEM, "out of memory for the record of a disclosure");
+        session_fatal(r->session, &e);
+    }
     return rc;
 }
 
@@ -99,7 +154,12 @@ int release_hold(struct release *r, const void *bytes, size_t n, bool news)
 
 int release_enter(struct release *r, uint64_t statement)
 {
-    int rc = statement != r->statement && r->news ? record_result(r, "") : 0;
+    if (statement == r->statement)
+        return 0;
+    int rc = release_disclose(r);
+    if (rc == 0 && r->news)
+        rc = record_result(r, "");
+    reveal_set_clear(&r->reveals);
     r->statement = statement;
     return rc;
 }
@@ -110,9 +170,15 @@ void release_count_row(struct release *r)
     r->news = true;
 }
 
+void release_end_message(struct release *r)
+{
+    r->whole = buf_len(&r->held);
+}
+
 int release_outcome(struct release *r, const char *outcome)
 {
-    return record_result(r, outcome);
+    int rc = release_disclose(r);
+    return rc < 0 ? rc : record_result(r, outcome);
 }
 
 void release_kick(struct release *r)
@@ -121,14 +187,21 @@ void release_kick(struct release *r)
     while (!r->wait.waiting && buf_len(&r->held) > 0 && s->state == SESSION_PERSON) {
         if (stream_queued(&s->stream) > SESSION_QUEUE_HIGH)
             return; /* the client is slow; on_drained comes back here */
-        if (r->news && record_result(r, "") < 0)
+        if (release_disclose(r) < 0 || (r->news && record_result(r, "") < 0))
             return;
-        r->mark = buf_len(&r->held);
+        /* a message longer than all that may be held goes in parts */
+        r->mark = r->whole > 0                            ? r->whole
+                  : buf_len(&r->held) > RELEASE_HELD_HIGH ? buf_len(&r->held)
+                                                          : 0;
+        if (r->mark == 0)
+            return; /* the rest of the message comes back here */
         if (!recorder_is_durable(s->worker->recorder, r->last_seq)) {
             loop_timer(s->worker->loop, &r->timer, s->snapshot->config->ledger_wait_ms);
             recorder_await(s->worker->recorder, &r->wait, r->last_seq);
             return;
         }
+        if (!may_leave(r))
+            return;
         let_go(r, r->mark);
     }
 }

@@ -3,10 +3,14 @@
  * Bytes from the server are held in order; rows are counted when their header is seen, so that a
  * row is on record before its first byte leaves. What is held goes out in chunks: everything up to
  * a mark leaves when the records that cover it are durable. Nothing else writes database bytes to a
- * person's client. */
+ * person's client. Chunks end between messages where they can, so that last words can be said.
+ *
+ * Under a grant, what was revealed is put on record before anything that the server sent after it
+ * leaves, and nothing leaves while the grant is not known to be open (grant.h). */
 #ifndef RF_GATE_RELEASE_H
 #define RF_GATE_RELEASE_H
 
+#include "gate/reveal.h"
 #include "gate/session.h"
 #include "wire/message.h"
 
@@ -17,13 +21,15 @@ struct release {
     void (*on_room)(struct release *r); /* some of what was held has gone out */
     struct buf held;
     size_t mark;      /* bytes of `held` that the awaited record covers */
+    size_t whole;     /* bytes of `held` up to the end of its last whole message */
     struct walk sent; /* over what has gone out: in the middle of a message? */
     struct recorder_wait wait;
-    struct timer timer;   /* how long a record may take */
-    uint64_t last_seq;    /* of this session's newest record */
-    uint64_t statement;   /* that `rows` and `bytes` belong to */
-    uint64_t rows, bytes; /* held and not yet on record */
-    bool news;            /* something that needs a record before it leaves */
+    struct timer timer;        /* how long a record may take */
+    uint64_t last_seq;         /* of this session's newest record */
+    uint64_t statement;        /* that `rows` and `bytes` belong to */
+    uint64_t rows, bytes;      /* held and not yet on record */
+    struct reveal_set reveals; /* of that statement */
+    bool news;                 /* something that needs a record before it leaves */
     uint64_t all_rows, all_bytes, all_statements;
 };
 
@@ -40,6 +46,15 @@ RF_CHECK int release_enter(struct release *r, uint64_t statement);
    them; protocol bytes wait in line but need none of their own. Failure has ended the session. */
 RF_CHECK int release_hold(struct release *r, const void *bytes, size_t n, bool news);
 void release_count_row(struct release *r);
+
+/* What was held so far ends a message. */
+void release_end_message(struct release *r);
+
+/* Clear values of SUBJECT were evaluated. Failure has ended the session. */
+RF_CHECK int release_reveal(struct release *r, enum class_id class_id, const char *subject);
+
+/* Put what was revealed on record, if there is anything new. Failure has ended the session. */
+RF_CHECK int release_disclose(struct release *r);
 
 /* The statement is over: its record says how. */
 RF_CHECK int release_outcome(struct release *r, const char *outcome);

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gate/grant.h"
 #include "gate/login.h"
 #include "gate/person.h"
 #include "gate/service.h"
@@ -34,6 +35,7 @@ static void on_task(struct task *t)
         return;
     }
     person_end(s);
+    grant_leave(s);
     service_end(s);
     login_free(s);
     if (s->state != SESSION_CLOSED)
@@ -314,7 +316,10 @@ static bool is_still_allowed(const struct session *s, struct err *err)
                                    .database = database,
                                    .address = s->address,
                                    .local_address = s->local_address,
-                                   .is_unix = s->is_unix };
+                                   .is_unix = s->is_unix,
+                                   .worker = s->worker,
+                                   .grant_id = s->grant_id,
+                                   .grant = s->grant };
     if (actor != NULL && actor->kind == s->actor->kind && database != NULL) {
         struct decision d = login_decide(&probe);
         if (d.verdict == VERDICT_ALLOW && d.room == s->decision.room &&
@@ -345,6 +350,11 @@ void session_greet(struct session *s, const struct settings *parameters,
     backend_write_auth(&w, BACKEND_AUTH_OK, NULL, 0);
     write_parameters(&w, parameters, overlay);
     backend_write_key(&w, &key);
+    if (s->grant != NULL) {
+        char sentence[GRANT_SENTENCE_SIZE];
+        grant_describe(&s->grant->entry, sentence);
+        backend_write_notice(&w, sentence);
+    }
     backend_write_ready(&w, 'I');
     s->state = s->actor->kind == ACTOR_PERSON ? SESSION_PERSON : SESSION_SERVICE;
     s->active_ms = loop_now_ms(s->worker->loop);
@@ -382,6 +392,10 @@ void session_record(const struct session *s, struct record *ret, enum record_kin
     *ret = (struct record){ .kind = kind, .wall_ms = clock_wall_ms(), .client = text };
     memcpy(ret->session, s->id, sizeof(ret->session));
     ret->actor_kind = "unknown";
+    if (s->grant != NULL) {
+        ret->grant = s->grant->entry.id;
+        ret->purpose = s->grant->entry.purpose;
+    }
     if (s->database != NULL) {
         ret->region = s->database->config->region;
         ret->database = s->database->config->alias;

@@ -19,6 +19,7 @@
 #include "policy/decide.h"
 #include "wire/startup.h"
 
+struct grant;
 struct login;
 struct person;
 struct service;
@@ -41,6 +42,8 @@ struct session {
     const struct snapshot_database *database;
     const struct policy_actor *actor;
     struct decision decision;
+    uint64_t grant_id;   /* that it asks for, or runs under; 0: none */
+    struct grant *grant; /* NULL: it runs under none */
     uint8_t id[RECORD_SESSION_ID_LEN];
     uint32_t slot;
     uint16_t listen; /* index in config->listen, as of the accept */

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gate/grant.h"
 #include "gate/listener.h"
 #include "gate/pool.h"
 #include "gate/session.h"
@@ -301,6 +302,8 @@ static int open_worker(struct worker *w, struct err *err)
         rc = meter_map(w->child.meter_fd, &w->meter, err);
     if (rc == 0)
         rc = lease_map(w->child.lease_fd, LEASE_READ, &w->lease, err);
+    if (rc == 0)
+        rc = grant_table_map(w->child.grants_fd, LEASE_READ, &w->grants, err);
     if (rc == 0 && throttle_new((uint32_t)w->current->config->login_failures_per_minute,
                                 THROTTLE_ADDRESSES, &w->throttle) < 0)
         rc = err_set(err, RF_ENOMEM, "out of memory for the throttle");
@@ -383,11 +386,17 @@ static int serve(struct worker *w, struct err *err)
     return rc < 0 ? err_set(err, RF_ESYS, "could not tell the supervisor") : loop_run(w->loop, err);
 }
 
+static void on_grant_timer(struct timer *t)
+{
+    grant_on_tick(RF_OWNER(t, struct worker, grant_timer));
+}
+
 int worker_main(int imsg_fd, unsigned index)
 {
     static struct worker worker; /* 128 peers: too large for the stack */
     struct err e;
     worker.stop_timer.fn = on_stop_timer;
+    worker.grant_timer.fn = on_grant_timer;
     if (sodium_init() < 0) {
         log_error("worker_failed", "reason=\"no source of random numbers\"");
         return 1;

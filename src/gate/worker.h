@@ -8,6 +8,7 @@
 #include "gate/recorder.h"
 #include "gate/snapshot.h"
 #include "ledger/meter.h"
+#include "priv/grant_table.h"
 #include "priv/lease.h"
 
 struct session;
@@ -22,6 +23,9 @@ struct worker {
     struct inspector *inspector;
     struct meter *meter;
     struct lease *lease;
+    struct grant_table *grants;    /* NULL: no session runs under one */
+    struct session *first_granted; /* those that do (grant.h) */
+    struct timer grant_timer;
     struct throttle *throttle;
     struct prepared_table prepared;
     struct buf staged, front; /* scratch of service.c: one session's bytes on their way out */

@@ -2,8 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <pg_query/pg_query.pb-c.h>
+
+#include "guard/source.h"
 
 enum { CURSOR_WITH_HOLD = 0x20 }; /* CURSOR_OPT_HOLD of PostgreSQL's parsenodes.h */
 
@@ -112,6 +115,31 @@ static void on_transaction(struct walk *w, const PgQuery__TransactionStmt *trans
     }
 }
 
+/* SET ringfence.grant is the gateway's own and reaches no server: refused here with the value as
+   its subject ("" to leave the grant), for the gate to take up where it stands alone. */
+static void on_set_grant(struct walk *w, const PgQuery__VariableSetStmt *set)
+{
+    const char *value = set->n_args == 1 ? string_of(set->args[0]) : NULL;
+    char digits[16];
+    if (set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET ||
+        set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_DEFAULT) {
+        walk_refuse(w, GUARD_GRANT, "");
+        return;
+    }
+    const PgQuery__Node *arg = set->n_args == 1 ? set->args[0] : NULL;
+    if (arg != NULL && arg->node_case == PG_QUERY__NODE__NODE_A_CONST) {
+        if (arg->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL) {
+            (void)snprintf(digits, sizeof(digits), "%d", arg->a_const->ival->ival);
+            value = digits;
+        } else if (arg->a_const->val_case == PG_QUERY__A__CONST__VAL_FVAL) {
+            value = arg->a_const->fval->fval; /* an integer past 31 bits is one of these */
+        }
+    }
+    bool whole = !set->is_local && set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE;
+    /* "?" is no number; an empty value must not read as RESET */
+    walk_refuse(w, GUARD_GRANT, whole && value != NULL && value[0] != '\0' ? value : "?");
+}
+
 static void on_set_value(struct walk *w, const PgQuery__VariableSetStmt *set)
 {
     if (!guard_parameter_allowed(set->name)) {
@@ -126,6 +154,10 @@ static void on_set_value(struct walk *w, const PgQuery__VariableSetStmt *set)
 
 static void on_set(struct walk *w, const PgQuery__VariableSetStmt *set)
 {
+    if (strcasecmp(set->name, SOURCE_GRANT) == 0 || strcmp(set->name, SOURCE_GRANT_STAND_IN) == 0) {
+        on_set_grant(w, set);
+        return;
+    }
     switch (set->kind) {
     case PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE:
         on_set_value(w, set);

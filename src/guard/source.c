@@ -99,6 +99,14 @@ size_t source_bad_bytes(const char *sql, size_t len, size_t *ret_at)
     return 0;
 }
 
+size_t source_stand_in(char *text)
+{
+    size_t found = 0, n = sizeof(SOURCE_GRANT) - 1;
+    for (char *at = text; (at = strcasestr(at, SOURCE_GRANT)) != NULL; at += n, found++)
+        memcpy(at, SOURCE_GRANT_STAND_IN, n);
+    return found;
+}
+
 size_t source_operator_run(const char *sql, size_t len)
 {
     size_t run = 0, longest = 0;

@@ -19,4 +19,11 @@ size_t source_bad_bytes(const char *sql, size_t len, size_t *ret_at);
 enum { SOURCE_RUN_MAX = 1024 };
 size_t source_operator_run(const char *sql, size_t len);
 
+/* GRANT is a keyword that PostgreSQL's grammar takes for no parameter's name: a text that sets
+   ringfence.grant is a syntax error. Here each SOURCE_GRANT in TEXT, whatever its case, becomes the
+   stand-in, which is as long and a name like any other. Returns how many there were. */
+#define SOURCE_GRANT          "ringfence.grant"
+#define SOURCE_GRANT_STAND_IN "ringfence.gr$nt"
+size_t source_stand_in(char *text);
+
 #endif

@@ -143,6 +143,25 @@ static void on_func_call(struct walk *w, const PgQuery__FuncCall *call)
     }
 }
 
+/* What PostgreSQL asks no privilege for: expressions of XML, and text that is read as a type. */
+static void on_type_name(struct walk *w, const PgQuery__TypeName *type)
+{
+    static const char *const refused[] = {
+#define TYPE(name) name,
+#include "guard/tbl/type.def"
+#undef TYPE
+    };
+    const PgQuery__Node *last = type->n_names > 0 ? type->names[type->n_names - 1] : NULL;
+    const char *name =
+        last != NULL && last->node_case == PG_QUERY__NODE__NODE_STRING ? last->string->sval : "";
+    if (name[0] == '_') /* the array of a type, by its own name */
+        name++;
+    for (size_t i = 0; i < RF_COUNT(refused); i++) {
+        if (strcmp(name, refused[i]) == 0)
+            walk_refuse(w, GUARD_TYPE, refused[i]);
+    }
+}
+
 static void on_locking(struct walk *w, const PgQuery__LockingClause *locking)
 {
     static const char *const words[] = {
@@ -182,6 +201,12 @@ static void on_node(struct walk *w, const ProtobufCMessage *m)
         on_range_var(w, body);
     else if (strcmp(node, "FuncCall") == 0)
         on_func_call(w, body);
+    else if (strcmp(node, "TypeName") == 0)
+        on_type_name(w, body);
+    else if (strcmp(node, "XmlExpr") == 0 || strcmp(node, "XmlSerialize") == 0)
+        walk_refuse(w, GUARD_TYPE, "xml");
+    else if (strcmp(node, "RangeTableFunc") == 0)
+        walk_refuse(w, GUARD_TYPE, "XMLTABLE");
     else if (strcmp(node, "LockingClause") == 0)
         on_locking(w, body);
     else if (strcmp(node, "IntoClause") == 0)

@@ -176,6 +176,14 @@ int stream_connect(struct stream *s, int fd, const struct sockaddr *a, socklen_t
     return io_connect(&s->io, a, len);
 }
 
+void stream_abort(struct stream *s)
+{
+    const struct linger none = { .l_onoff = 1, .l_linger = 0 };
+    if (s->io.fd >= 0)
+        (void)setsockopt(s->io.fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    s->dead = true; /* no close_notify either */
+}
+
 void stream_close(struct stream *s)
 {
     loop_task_cancel(s->io.loop, &s->task);

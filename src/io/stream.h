@@ -53,6 +53,9 @@ void stream_finish(struct stream *s);
 /* The connection is of no use any more: on_end follows from a fresh stack. */
 void stream_break(struct stream *s);
 
+/* Closing will drop what the peer has not taken yet, in the kernel's buffers too: a reset. */
+void stream_abort(struct stream *s);
+
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 

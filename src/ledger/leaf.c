@@ -45,11 +45,26 @@ static bool is_actor_kind(const char *name)
            strcmp(name, "unknown") == 0;
 }
 
+/* Names of classes in the policy's order, commas between. */
+static bool is_class_list(const char *list)
+{
+    for (int i = CLASS_NOTHING + 1; i < CLASS_COUNT; i++) {
+        const char *name = policy_class_name((enum class_id)i);
+        size_t len = strlen(name);
+        if (strncmp(list, name, len) != 0 || (list[len] != ',' && list[len] != '\0'))
+            continue;
+        if (list[len] == '\0')
+            return true;
+        list += len + 1;
+    }
+    return false;
+}
+
 void leaf_publish(const struct policy *policy, const struct record *said, struct record *ret)
 {
     const char *region = or_empty(said->region), *entity = or_empty(said->entity);
     const char *room = or_empty(said->room), *purpose = or_empty(said->purpose);
-    const char *actor_kind = or_empty(said->actor_kind);
+    const char *actor_kind = or_empty(said->actor_kind), *classes = or_empty(said->classes);
     *ret = *said;
     ret->region =
         region[0] == '\0' || policy_region_find(policy, region) != NULL ? region : unlisted;
@@ -57,6 +72,7 @@ void leaf_publish(const struct policy *policy, const struct record *said, struct
     ret->room = room[0] == '\0' || is_room(room) ? room : unlisted;
     ret->purpose = purpose[0] == '\0' || has_purpose(policy, purpose) ? purpose : unlisted;
     ret->actor_kind = actor_kind[0] == '\0' || is_actor_kind(actor_kind) ? actor_kind : unlisted;
+    ret->classes = classes[0] == '\0' || is_class_list(classes) ? classes : unlisted;
 }
 
 uint64_t leaf_band(uint64_t n)
@@ -99,9 +115,12 @@ int leaf_write(struct buf *to, const struct record *published, uint32_t minute,
     put(&w, "purpose", published->purpose);
     put(&w, "rule", published->rule);
     put(&w, "actor_kind", published->actor_kind);
+    json_number(&w, "grant", published->grant);
+    put(&w, "classes", published->classes);
     json_number(&w, "rows", leaf_band(published->rows));
     json_number(&w, "bytes", leaf_band(published->bytes));
     json_number(&w, "statements", leaf_band(published->statements));
+    json_number(&w, "subjects", leaf_band(published->subjects));
     json_hex(&w, "d", commitment, DIGEST_LEN);
     return json_end(&w) ? 0 : -RF_ENOMEM;
 }
@@ -131,6 +150,8 @@ int leaf_detail_write(struct buf *to, const struct record *said, const struct re
     json_number(&w, "rows", said->rows);
     json_number(&w, "bytes", said->bytes);
     json_number(&w, "statements", said->statements);
+    json_number(&w, "subjects", said->subjects);
+    put(&w, "revealed", said->revealed);
     put(&w, "outcome", said->outcome);
     put(&w, "detail", said->detail);
     put(&w, "said_region", published->region == unlisted ? said->region : NULL);
@@ -138,11 +159,21 @@ int leaf_detail_write(struct buf *to, const struct record *said, const struct re
     put(&w, "said_room", published->room == unlisted ? said->room : NULL);
     put(&w, "said_purpose", published->purpose == unlisted ? said->purpose : NULL);
     put(&w, "said_actor_kind", published->actor_kind == unlisted ? said->actor_kind : NULL);
+    put(&w, "said_classes", published->classes == unlisted ? said->classes : NULL);
     return json_end(&w) ? 0 : -RF_ENOMEM;
 }
 
 /* Reading: every key in its place, with the form of its value. */
-enum form { FORM_ONE, FORM_KIND, FORM_MINUTE, FORM_ID, FORM_WORD, FORM_BAND, FORM_DIGEST };
+enum form {
+    FORM_ONE,
+    FORM_KIND,
+    FORM_MINUTE,
+    FORM_ID,
+    FORM_WORD,
+    FORM_NUMBER,
+    FORM_BAND,
+    FORM_DIGEST
+};
 
 static const struct {
     const char *key;
@@ -160,9 +191,12 @@ static const struct {
     { "purpose", FORM_WORD, false },
     { "rule", FORM_WORD, false },
     { "actor_kind", FORM_WORD, false },
+    { "grant", FORM_NUMBER, false },
+    { "classes", FORM_WORD, false },
     { "rows", FORM_BAND, false },
     { "bytes", FORM_BAND, false },
     { "statements", FORM_BAND, false },
+    { "subjects", FORM_BAND, false },
     { "d", FORM_DIGEST, true },
 };
 
@@ -235,6 +269,8 @@ static bool field_read(const struct json_field *f, enum form form, struct leaf *
         return hex_read(f, id, sizeof(id));
     case FORM_WORD:
         return is_public_word(f);
+    case FORM_NUMBER:
+        return !f->is_text;
     case FORM_BAND:
         return !f->is_text && f->number == leaf_band(f->number);
     case FORM_DIGEST:

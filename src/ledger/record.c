@@ -18,6 +18,7 @@ static const char *const kind_names[RECORD_KIND_COUNT] = {
     [RECORD_DENIAL] = "denial",
     [RECORD_SESSION_CLOSE] = "session_close",
     [RECORD_SERVICE] = "service",
+    [RECORD_DISCLOSURE] = "disclosure",
 };
 
 /* The public words in the order of the message. */
@@ -25,7 +26,14 @@ static const size_t public_words[] = {
     offsetof(struct record, region),     offsetof(struct record, entity),
     offsetof(struct record, place),      offsetof(struct record, room),
     offsetof(struct record, purpose),    offsetof(struct record, rule),
-    offsetof(struct record, actor_kind),
+    offsetof(struct record, actor_kind), offsetof(struct record, classes),
+};
+
+/* The numbers behind them, likewise. */
+static const size_t numbers[] = {
+    offsetof(struct record, grant),    offsetof(struct record, rows),
+    offsetof(struct record, bytes),    offsetof(struct record, statements),
+    offsetof(struct record, subjects),
 };
 
 static const size_t private_texts[] = {
@@ -36,6 +44,7 @@ static const size_t private_texts[] = {
 
 static const size_t last_texts[] = {
     offsetof(struct record, relations),
+    offsetof(struct record, revealed),
     offsetof(struct record, outcome),
     offsetof(struct record, detail),
 };
@@ -50,6 +59,13 @@ static const char *text_at(const struct record *r, size_t offset)
 static void set_text(struct record *r, size_t offset, const char *s)
 {
     memcpy((char *)r + offset, &s, sizeof(s));
+}
+
+static uint64_t number_at(const struct record *r, size_t offset)
+{
+    uint64_t n;
+    memcpy(&n, (const char *)r + offset, sizeof(n));
+    return n;
 }
 
 /* A word: short printable ASCII that needs no escape in JSON. */
@@ -74,17 +90,19 @@ static bool is_valid(const struct record *r)
     for (size_t i = 0; i < RF_COUNT(public_words); i++)
         if (!is_word(text_at(r, public_words[i])))
             return false;
+    for (size_t i = 0; i < RF_COUNT(numbers); i++)
+        if (number_at(r, numbers[i]) > (uint64_t)RECORD_NUMBER_MAX)
+            return false;
     return r->kind > RECORD_NONE && r->kind < RECORD_KIND_COUNT &&
            is_country(text_at(r, offsetof(struct record, place))) && r->wall_ms >= 0 &&
-           r->wall_ms <= RECORD_NUMBER_MAX && r->statement <= RECORD_NUMBER_MAX &&
-           r->rows <= RECORD_NUMBER_MAX && r->bytes <= RECORD_NUMBER_MAX &&
-           r->statements <= RECORD_NUMBER_MAX;
+           r->wall_ms <= RECORD_NUMBER_MAX && r->statement <= RECORD_NUMBER_MAX;
 }
 
 /* What record_write() will need after the length word. */
 static size_t message_size(const struct record *r)
 {
-    size_t n = 1 + 8 + 1 + 8 + RECORD_SESSION_ID_LEN + 8 + 3 * 8 + 4 + r->sql_len + 1 + 8;
+    size_t n =
+        1 + 8 + 1 + 8 + RECORD_SESSION_ID_LEN + 8 + RF_COUNT(numbers) * 8 + 4 + r->sql_len + 1 + 8;
     for (size_t i = 0; i < RF_COUNT(public_words); i++)
         n += strlen(text_at(r, public_words[i])) + 1;
     for (size_t i = 0; i < RF_COUNT(private_texts); i++)
@@ -120,9 +138,8 @@ int record_write(struct buf *to, uint64_t seq, const struct record *record)
     wr_bytes(&w, record->session, sizeof(record->session));
     wr_u64(&w, record->statement);
     write_texts(&w, record, public_words, RF_COUNT(public_words));
-    wr_u64(&w, record->rows);
-    wr_u64(&w, record->bytes);
-    wr_u64(&w, record->statements);
+    for (size_t i = 0; i < RF_COUNT(numbers); i++)
+        wr_u64(&w, number_at(record, numbers[i]));
     write_texts(&w, record, private_texts, RF_COUNT(private_texts));
     wr_str32(&w, record->sql != NULL ? record->sql : "", record->sql_len);
     wr_u8(&w, 0);
@@ -152,9 +169,10 @@ int record_read(const void *bytes, size_t n, uint64_t *ret_seq, struct record *r
         memcpy(m.session, session, sizeof(m.session));
     m.statement = rd_u64(&r);
     read_texts(&r, &m, public_words, RF_COUNT(public_words));
-    m.rows = rd_u64(&r);
-    m.bytes = rd_u64(&r);
-    m.statements = rd_u64(&r);
+    for (size_t i = 0; i < RF_COUNT(numbers); i++) {
+        uint64_t value = rd_u64(&r);
+        memcpy((char *)&m + numbers[i], &value, sizeof(value));
+    }
     read_texts(&r, &m, private_texts, RF_COUNT(private_texts));
     m.sql = rd_str32(&r, &m.sql_len);
     bool sql_ends = rd_u8(&r) == 0;

@@ -19,7 +19,8 @@ enum record_kind {
     RECORD_RESULT,       /* rows and bytes about to be released; several a statement */
     RECORD_DENIAL,       /* login, statement or parameter refused */
     RECORD_SESSION_CLOSE,
-    RECORD_SERVICE, /* roll-up of one service's counters */
+    RECORD_SERVICE,    /* roll-up of one service's counters */
+    RECORD_DISCLOSURE, /* clear values of subjects were evaluated under a grant */
     RECORD_KIND_COUNT
 };
 
@@ -45,8 +46,11 @@ struct record {
     const char *purpose;
     const char *rule;       /* that decided, denials */
     const char *actor_kind; /* "person", "service", "unknown" */
+    const char *classes;    /* DISCLOSURE: "identity,contact", in the policy's order */
+    uint64_t grant;         /* that the session runs under; 0: none */
     uint64_t rows, bytes;   /* RESULT: of this chunk; SESSION_CLOSE: in all; SERVICE: cumulative */
     uint64_t statements;    /* SESSION_CLOSE, SERVICE */
+    uint64_t subjects;      /* DISCLOSURE */
 
     /* private: sealed */
     const char *actor;
@@ -59,8 +63,9 @@ struct record {
     const char *statement_kind;
     uint64_t fingerprint;
     const char *relations;
-    const char *outcome; /* command tag, SQLSTATE, or "" while a result goes on */
-    const char *detail;  /* START: digests; DENIAL: what was refused */
+    const char *revealed; /* DISCLOSURE: "KEY CLASSES KEY CLASSES …" */
+    const char *outcome;  /* command tag, SQLSTATE, or "" while a result goes on */
+    const char *detail;   /* START: digests; DENIAL: what was refused */
 };
 
 /* Messages on the stream between a worker and the ledger, each u32 length (of what follows) and:

@@ -115,6 +115,30 @@ static enum rule denial(const struct decide_facts *f, const struct decision *d,
     return f->actor->kind == ACTOR_PERSON ? RULE_NONE : RULE_POLICY_BROKEN;
 }
 
+/* After all else: whoever is refused anyway does not hear about grants. */
+static enum rule grant_denial(const struct policy *policy, const struct decide_facts *f,
+                              const struct decision *d)
+{
+    if (f->grant == DECIDE_GRANT_NONE)
+        return RULE_NONE;
+    if (f->actor->kind != ACTOR_PERSON)
+        return RULE_GRANT_PERSONS_ONLY;
+    if (!d->at_home)
+        return RULE_GRANT_AT_HOME_ONLY;
+    if (policy->room_home != ROOM_MASKED)
+        return RULE_GRANT_ROOM;
+    switch (f->grant) {
+    case DECIDE_GRANT_OPEN:
+        return RULE_NONE;
+    case DECIDE_GRANT_ENDED:
+        return RULE_GRANT_ENDED;
+    case DECIDE_GRANT_MISSING:
+        return RULE_GRANT_MISSING;
+    default:
+        return RULE_GRANT_UNKNOWN;
+    }
+}
+
 static enum rule missing_fact(const struct decide_facts *f,
                               const struct source sources[SOURCE_COUNT])
 {
@@ -126,9 +150,14 @@ static enum rule missing_fact(const struct decide_facts *f,
     return RULE_NONE;
 }
 
-static void allow(struct decision *d, const struct policy *policy, enum actor_kind kind)
+static void allow(struct decision *d, const struct policy *policy, const struct decide_facts *f)
 {
-    if (kind == ACTOR_SERVICE) {
+    if (f->grant != DECIDE_GRANT_NONE) {
+        d->rule = RULE_PERSON_GRANTED;
+        d->room = ROOM_GRANTED;
+        return;
+    }
+    if (f->actor->kind == ACTOR_SERVICE) {
         d->rule = d->at_home ? RULE_SERVICE_AT_HOME : RULE_SERVICE_ABROAD;
         d->room = ROOM_CLEAR;
         return;
@@ -154,7 +183,9 @@ struct decision decide_session(const struct policy *policy, const struct decide_
     if (d.rule == RULE_NONE)
         d.rule = missing_fact(facts, sources);
     if (d.rule == RULE_NONE)
-        allow(&d, policy, facts->actor->kind);
+        d.rule = grant_denial(policy, facts, &d);
+    if (d.rule == RULE_NONE)
+        allow(&d, policy, facts);
     d.verdict = rules[d.rule].verdict;
     if (d.verdict != VERDICT_ALLOW)
         d.access = NULL;

@@ -5,7 +5,8 @@
  * evaluated for each and any denial denies; the recorded place is the first one not at home, in the
  * order network, listener, identity (identity's when all are at home). A unix socket is a network
  * and a listener at the gateway's own place. Several rules may say no at once: denials go before
- * missing facts, the actor's before the region's before the places'. */
+ * missing facts, the actor's before the region's before the places' before the grant's.
+ * A grant opens room `granted` to persons whose room is `masked`, with every place at home. */
 #ifndef RF_POLICY_DECIDE_H
 #define RF_POLICY_DECIDE_H
 
@@ -22,12 +23,22 @@ enum rule {
     RULE_COUNT
 };
 
+/* The grant that the session asks for, or runs under. A grant of somebody else is UNKNOWN. */
+enum decide_grant {
+    DECIDE_GRANT_NONE, /* it asks for none */
+    DECIDE_GRANT_UNKNOWN,
+    DECIDE_GRANT_ENDED,
+    DECIDE_GRANT_OPEN,
+    DECIDE_GRANT_MISSING /* nobody can say at the moment */
+};
+
 struct decide_facts {
     const struct policy_actor *actor;      /* NULL: unknown */
     const struct policy_region *region;    /* NULL: this gateway serves no such region */
     struct place gateway_place;            /* of this host: serves only regions that are at home */
     const struct policy_network *network;  /* NULL: address is in no listed network */
     const struct policy_network *listener; /* NULL: listener is not in the policy */
+    enum decide_grant grant;
     bool has_client_address; /* false: unix socket; network and listener may be NULL */
 };
 

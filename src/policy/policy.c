@@ -91,7 +91,9 @@ const char *policy_class_name(enum class_id class_id)
 
 const char *policy_mask_name(enum mask_id mask)
 {
-    static const char *const names[MASK_COUNT] = { "unset", "clear",  "pseudonym", "redact", "day",
-                                                   "year",  "coarse", "null",      "absent" };
+    static const char *const names[MASK_COUNT] = { "unset",    "clear",     "pseudonym", "redact",
+                                                   "day",      "year",      "coarse",    "null",
+                                                   "absent",   "month",     "partial",   "network",
+                                                   "constant", "expression" };
     return (unsigned)mask < MASK_COUNT ? names[mask] : "unset";
 }

@@ -30,6 +30,7 @@ struct policy_region {
     const struct policy_jurisdiction *home;
     struct place place;      /* where its servers stand */
     bool persons_on_primary; /* `persons_on_primary: accept`: no standby, residuals accepted */
+    bool functions_listed;   /* `functions: listed`: only the worst functions are taken away */
 };
 
 struct policy_entity {
@@ -109,7 +110,12 @@ enum mask_id {
     MASK_YEAR,      /* date or time cut to the year */
     MASK_COARSE,    /* number rounded down to a multiple of `step` */
     MASK_NULL,
-    MASK_ABSENT, /* the column is not in the masked view */
+    MASK_ABSENT,     /* the column is not in the masked view */
+    MASK_MONTH,      /* time cut to the month */
+    MASK_PARTIAL,    /* the first `keep` characters, or the domain of a public mail provider */
+    MASK_NETWORK,    /* an address cut to `keep` bits (IPv6: twice as many) */
+    MASK_CONSTANT,   /* `value` in place of every value; NULL stays NULL */
+    MASK_EXPRESSION, /* `sql`, over columns of the same row: enforce/expression.h */
     MASK_COUNT
 };
 
@@ -120,16 +126,43 @@ struct policy_column {
     char *domain;      /* pseudonym: columns that join share it (default: "subject" for subject
                           keys and foreign subjects, else SCHEMA.TABLE.COLUMN) */
     int64_t step;      /* coarse */
+    int64_t keep;      /* partial: characters, KEEP_DOMAIN; network: bits of IPv4 */
+    char *value;       /* constant, as the file has it */
+    char *sql;         /* expression */
+    const struct policy_table *table; /* whose column it is */
     unsigned line;
 };
 
+enum { KEEP_DOMAIN = -1 }; /* partial: what follows the @ of an e-mail address */
+
+/* One way from a row to the person whose data it is. */
+struct policy_subject {
+    char *column;                       /* of the row */
+    const struct policy_table *through; /* NULL: the column is the person's key; else it leads to a
+                                           row of this table, and that row's subjects are meant */
+    char *key; /* the column of `through` that it is equal to; NULL: as the foreign key says */
+    unsigned line;
+};
+
+struct policy_ingest; /* policy_ingest.h */
+
 struct policy_table {
     char *schema, *name;
-    char *subject;   /* column with the subject's key; NULL: no personal data */
-    char *residency; /* column with the country; NULL only without subject */
+    bool is_view;  /* `kind: view`: the application's own, materialised or not: read only, never
+                      deleted from, no residency */
+    char *subject; /* the first column that is itself a subject's key; NULL: there is none, but
+                      see subject_count */
+    struct policy_subject *subjects; /* all of them; a row is about each */
+    size_t subject_count;            /* 0: no personal data */
+    char *residency; /* column with the country; NULL without subject, in views, and where every
+                        subject is reached through another table */
     char *birthdate; /* column that tells children, on one table: the subjects' own */
+    char *retention_column; /* rows whose time is NULL or longer ago are absent; NULL: kept */
+    int64_t retention_days; /* of 24 hours each, counted in UTC; 0: kept */
     struct policy_column *columns;
     size_t column_count;
+    struct policy_ingest *ingest; /* what may come in, by column */
+    size_t ingest_count;
     unsigned line;
 };
 
@@ -158,6 +191,7 @@ struct policy_statistic {
 
 struct policy {
     char *company;
+    char *file;         /* its name, for messages about its lines */
     uint8_t digest[32]; /* SHA-256 of the file's bytes */
     unsigned adult_age; /* years; default 18 */
     struct policy_jurisdiction *jurisdictions;

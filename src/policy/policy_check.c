@@ -7,6 +7,7 @@
 #include "policy/arena.h"
 #include "policy/field.h"
 #include "policy/mistakes.h"
+#include "policy/policy_ingest.h"
 
 /* -- names -- */
 
@@ -258,4 +259,5 @@ void policy_check(struct field_reader *r, struct policy *p)
     check_purposes(r, p);
     check_actors(r, p);
     policy_check_tables(r, p);
+    policy_check_ingest(r, p);
 }

@@ -2,6 +2,7 @@
 #include "policy/policy.h"
 
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
@@ -10,8 +11,19 @@
 #include "policy/field.h"
 #include "policy/mistakes.h"
 #include "policy/policy_check.h"
+#include "policy/policy_ingest.h"
 
-enum { MANY = 20000, SOME = 2000, FEW = 300, COLUMNS_MAX = 1600, TEXT_MAX = 100 };
+enum {
+    MANY = 20000,
+    SOME = 2000,
+    FEW = 300,
+    COLUMNS_MAX = 1600,
+    TEXT_MAX = 100,
+    VALUE_MAX = 200,
+    EXPRESSION_MAX = 1000,
+    SUBJECTS_MAX = 8,
+    DAYS_MAX = 36500
+};
 
 /* The plain value and the memory behind it. */
 struct policy_owned {
@@ -31,6 +43,9 @@ static const struct field_word room_words[] = {
     { "masked", ROOM_MASKED }, { "stats", ROOM_STATS }, { "none", ROOM_NONE }, { NULL, 0 }
 };
 static const struct field_word truth_words[] = { { "true", 1 }, { "false", 0 }, { NULL, 0 } };
+static const struct field_word function_words[] = { { "allowed", 0 },
+                                                    { "listed", 1 },
+                                                    { NULL, 0 } };
 static const struct field_word accept_words[] = { { "accept", 1 }, { NULL, 0 } };
 static const struct field_word access_words[] = { { "read", TABLE_READ },
                                                   { "write", TABLE_WRITE },
@@ -43,11 +58,20 @@ static const struct field_word class_words[] = {
     { "content", CLASS_CONTENT },   { "payment", CLASS_PAYMENT },
     { "child", CLASS_CHILD },       { NULL, 0 }
 };
-static const struct field_word mask_words[] = {
-    { "clear", MASK_CLEAR }, { "pseudonym", MASK_PSEUDONYM }, { "redact", MASK_REDACT },
-    { "day", MASK_DAY },     { "year", MASK_YEAR },           { "coarse", MASK_COARSE },
-    { "null", MASK_NULL },   { "absent", MASK_ABSENT },       { NULL, 0 }
-};
+static const struct field_word mask_words[] = { { "clear", MASK_CLEAR },
+                                                { "pseudonym", MASK_PSEUDONYM },
+                                                { "redact", MASK_REDACT },
+                                                { "day", MASK_DAY },
+                                                { "year", MASK_YEAR },
+                                                { "coarse", MASK_COARSE },
+                                                { "null", MASK_NULL },
+                                                { "absent", MASK_ABSENT },
+                                                { "month", MASK_MONTH },
+                                                { "partial", MASK_PARTIAL },
+                                                { "network", MASK_NETWORK },
+                                                { "constant", MASK_CONSTANT },
+                                                { "expression", MASK_EXPRESSION },
+                                                { NULL, 0 } };
 enum { CUT_MONTH = MASK_COUNT };
 static const struct field_word cut_words[] = { { "day", MASK_DAY },
                                                { "month", CUT_MONTH },
@@ -94,6 +118,8 @@ static const struct field region_fields[] = {
     { "place", FIELD_PLACE, .required = true, FIELD_AT(struct policy_region, place) },
     { "persons_on_primary", FIELD_WORD, FIELD_AT(struct policy_region, persons_on_primary),
       .words = accept_words },
+    { "functions", FIELD_WORD, FIELD_AT(struct policy_region, functions_listed),
+      .words = function_words },
 };
 static const struct field_shape region_shape = {
     .what = "a region",
@@ -230,12 +256,32 @@ static const struct field_shape actor_shape = {
 
 /* -- tables -- */
 
+static const struct field keep_field = { "keep", FIELD_INTEGER,
+                                         FIELD_AT(struct policy_column, keep), .min = 1,
+                                         .max = 24 };
+static const struct field_word domain_words[] = { { "domain", KEEP_DOMAIN }, { NULL, 0 } };
+
+/* A number of characters or bits, or the word `domain`. */
+static void read_keep(struct field_reader *r, const struct field_at *at,
+                      const struct yaml_node *node, void *record)
+{
+    struct policy_column *c = record;
+    bool is_number = node->kind == YAML_TEXT && node->text[0] >= '0' && node->text[0] <= '9';
+    if (is_number)
+        field_read_value(r, at, &keep_field, node, record);
+    else
+        (void)field_read_word(r, at, domain_words, node, &c->keep);
+}
+
 static const struct field column_fields[] = {
     { "class", FIELD_WORD, .required = true, FIELD_AT(struct policy_column, class_id),
       .words = class_words },
     { "mask", FIELD_WORD, FIELD_AT(struct policy_column, mask), .words = mask_words },
     { "domain", FIELD_NAME, FIELD_AT(struct policy_column, domain) },
     { "step", FIELD_INTEGER, FIELD_AT(struct policy_column, step), .min = 2, .max = 1000000000 },
+    { "keep", FIELD_OTHER, .read = read_keep },
+    { "value", FIELD_TEXT, FIELD_AT(struct policy_column, value), .max = VALUE_MAX },
+    { "sql", FIELD_TEXT, FIELD_AT(struct policy_column, sql), .max = EXPRESSION_MAX },
 };
 static const struct field_shape column_shape = {
     .what = "a column",
@@ -247,12 +293,97 @@ static const struct field_shape column_shape = {
     .line_offset = offsetof(struct policy_column, line),
 };
 
+static const struct field subject_fields[] = {
+    { "column", FIELD_SQL_NAME, .required = true, FIELD_AT(struct policy_subject, column) },
+    { "through", FIELD_REFERENCE, FIELD_AT(struct policy_subject, through),
+      .target = TARGET_TABLE },
+    { "key", FIELD_SQL_NAME, FIELD_AT(struct policy_subject, key) },
+};
+static const struct field_shape subject_shape = {
+    .what = "a subject",
+    .size = sizeof(struct policy_subject),
+    FIELDS(subject_fields),
+    .short_form = "column",
+    .line_offset = offsetof(struct policy_subject, line),
+};
+static const struct field one_subject_field = { "subject", FIELD_SECTION, .shape = &subject_shape };
+static const struct field subjects_field = { "subjects", FIELD_LIST,
+                                             ARRAY_AT(struct policy_table, subjects, subject_count),
+                                             .max = SUBJECTS_MAX, .shape = &subject_shape };
+
+static bool is_second_subject(struct field_reader *r, const struct field_at *at,
+                              const struct yaml_node *node, const struct policy_table *t)
+{
+    if (t->subjects == NULL)
+        return false;
+    field_wrong(r, at, node->line,
+                "expected \"subject\" or \"subjects\", found both; list all in \"subjects\"");
+    return true;
+}
+
+static void read_subjects(struct field_reader *r, const struct field_at *at,
+                          const struct yaml_node *node, void *record)
+{
+    if (!is_second_subject(r, at, node, record))
+        field_read_value(r, at, &subjects_field, node, record);
+}
+
+/* The short form of a list of one. */
+static void read_subject(struct field_reader *r, const struct field_at *at,
+                         const struct yaml_node *node, void *record)
+{
+    struct policy_table *t = record;
+    if (is_second_subject(r, at, node, t))
+        return;
+    t->subjects = arena_alloc(r->arena, 1, sizeof(*t->subjects));
+    if (t->subjects == NULL) {
+        r->no_memory = true;
+        return;
+    }
+    t->subject_count = 1;
+    t->subjects[0].line = node->line;
+    field_read_value(r, at, &one_subject_field, node, &t->subjects[0]);
+}
+
+/* "90 days" or "90d": nothing shorter than a day, because midnight is all that a date tells. */
+static void read_days(struct field_reader *r, const struct field_at *at,
+                      const struct yaml_node *node, void *record)
+{
+    struct policy_table *t = record;
+    char found[FIELD_FOUND_MAX], *end = NULL;
+    long days = node->kind == YAML_TEXT && node->text[0] >= '1' && node->text[0] <= '9'
+                    ? strtol(node->text, &end, 10)
+                    : 0;
+    bool has_unit = end != NULL && (strcmp(end, "d") == 0 || strcmp(end, " days") == 0 ||
+                                    (days == 1 && strcmp(end, " day") == 0));
+    if (has_unit && days >= 1 && days <= DAYS_MAX)
+        t->retention_days = days;
+    else
+        field_wrong(r, at, node->line, "expected 1 to %d days, such as 90 days, found %s",
+                    (int)DAYS_MAX, field_found(node, found));
+}
+
+static const struct field retention_fields[] = {
+    { "column", FIELD_SQL_NAME, .required = true, FIELD_AT(struct policy_table, retention_column) },
+    { "keep", FIELD_OTHER, .required = true, .read = read_days },
+};
+static const struct field_shape retention_shape = { .what = "a time to keep rows",
+                                                    FIELDS(retention_fields) };
+static const struct field_word kind_of_table_words[] = { { "table", 0 },
+                                                         { "view", 1 },
+                                                         { NULL, 0 } };
+
 static const struct field table_fields[] = {
-    { "subject", FIELD_SQL_NAME, FIELD_AT(struct policy_table, subject) },
+    { "kind", FIELD_WORD, FIELD_AT(struct policy_table, is_view), .words = kind_of_table_words },
+    { "subject", FIELD_OTHER, .read = read_subject },
+    { "subjects", FIELD_OTHER, .read = read_subjects },
+    { "retention", FIELD_SECTION, .shape = &retention_shape },
     { "residency", FIELD_SQL_NAME, FIELD_AT(struct policy_table, residency) },
     { "birthdate", FIELD_SQL_NAME, FIELD_AT(struct policy_table, birthdate) },
     { "columns", FIELD_MAP, .required = true, ARRAY_AT(struct policy_table, columns, column_count),
       .max = COLUMNS_MAX, .shape = &column_shape },
+    { "ingest", FIELD_MAP, ARRAY_AT(struct policy_table, ingest, ingest_count), .max = COLUMNS_MAX,
+      .shape = &policy_ingest_shape },
 };
 static const struct field_shape table_shape = {
     .what = "a table",
@@ -431,6 +562,9 @@ int policy_parse(const char *name, const char *text, size_t len, struct policy *
         goto out;
     arena_init(&owned->arena);
     owned->policy = policy_initial;
+    owned->policy.file = arena_strndup(&owned->arena, name, strlen(name));
+    if (owned->policy.file == NULL)
+        goto out;
     rc = digest(text, len, owned->policy.digest);
     if (rc == 0)
         rc = read_policy(name, text, len, owned, &scratch, mistakes);

@@ -234,11 +234,12 @@ static int take_meter(struct child *c, struct imsg *m, struct err *err)
     return 0;
 }
 
-static int take_lease(struct child *c, struct imsg *m, struct err *err)
+/* The mapping of leases, or of grants, into *FD. */
+static int take_mapping(int *fd, struct imsg *m, struct err *err)
 {
-    if (m->fds[0] < 0 || c->lease_fd >= 0)
-        return err_set(err, RF_EPROTO, "malformed message about the leases");
-    c->lease_fd = take_fd(m, 0);
+    if (m->fds[0] < 0 || *fd >= 0)
+        return err_set(err, RF_EPROTO, "malformed message about leases or grants");
+    *fd = take_fd(m, 0);
     return 0;
 }
 
@@ -256,7 +257,9 @@ static int take_first(struct child *c, struct imsg *m, struct err *err)
     else if (m->type == IMSG_METER)
         rc = take_meter(c, m, err);
     else if (m->type == IMSG_LEASE)
-        rc = take_lease(c, m, err);
+        rc = take_mapping(&c->lease_fd, m, err);
+    else if (m->type == IMSG_GRANTS)
+        rc = take_mapping(&c->grants_fd, m, err);
     else
         rc = m->type == IMSG_GO ? 0 : child_take(c, m, err);
     imsg_close_fds(m);
@@ -294,7 +297,7 @@ int child_begin(int imsg_fd, unsigned index, struct child *ret, struct err *err)
     memset(ret, 0, sizeof(*ret));
     ret->imsg_fd = imsg_fd;
     ret->index = index;
-    ret->meter_fd = ret->lease_fd = ret->replaced_fd = -1;
+    ret->meter_fd = ret->lease_fd = ret->grants_fd = ret->replaced_fd = -1;
     sandbox_hide(); /* credentials are about to come in */
     int rc = receive_start(ret, &why);
     if (rc < 0) {
@@ -317,10 +320,13 @@ void child_done(struct child *c)
         fd_close(&c->peers[i].fd);
     fd_close(&c->meter_fd);
     fd_close(&c->lease_fd);
+    fd_close(&c->grants_fd);
     config_free(c->config);
     policy_free(c->policy);
     mem_free_secret(c->credentials, c->credentials_len);
-    *c = (struct child){ .imsg_fd = c->imsg_fd, .meter_fd = -1, .lease_fd = -1, .replaced_fd = -1 };
+    *c = (struct child){
+        .imsg_fd = c->imsg_fd, .meter_fd = -1, .lease_fd = -1, .grants_fd = -1, .replaced_fd = -1
+    };
 }
 
 void child_retired_done(struct child_retired *r)

@@ -39,7 +39,8 @@ struct child {
     unsigned index;
     unsigned workers; /* of this start */
     int meter_fd;
-    int lease_fd; /* workers and control, else -1; may be closed (and -1) once mapped */
+    int lease_fd;  /* workers and control, else -1; may be closed (and -1) once mapped */
+    int grants_fd; /* likewise: the table of grants */
     struct config *config;
     struct policy *policy;
     char *credentials; /* NUL-terminated; NULL for every role but worker */

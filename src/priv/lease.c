@@ -39,7 +39,7 @@ int lease_open_read(int fd, int *ret_fd, struct err *err)
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     int again = open(path, O_RDONLY | O_CLOEXEC);
     if (again < 0)
-        return err_sys(err, "could not open the lease mapping for reading");
+        return err_sys(err, "could not open a mapping for reading");
     *ret_fd = again;
     return 0;
 }

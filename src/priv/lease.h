@@ -35,8 +35,9 @@ struct lease; /* the mapping */
  *RET_FD is the caller's and is handed to control (IMSG_LEASE). */
 RF_CHECK int lease_create(unsigned databases, int *ret_fd, struct err *err);
 
-/* Another descriptor of the mapping FD, the caller's too, for the workers: what is mapped of it can
-   never be made writable, so that one that was taken over cannot grant leases to the others. */
+/* Another descriptor of the mapping FD (of leases, or of grants), the caller's too, for the
+   workers: what is mapped of it can never be made writable, so that one that was taken over cannot
+   grant leases to the others. */
 RF_CHECK int lease_open_read(int fd, int *ret_fd, struct err *err);
 
 /* Map FD (stays the caller's). Workers map it read-only and must not publish. */

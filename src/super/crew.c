@@ -43,6 +43,7 @@ void crew_init(struct crew *c, unsigned workers)
     RF_ASSERT(workers >= 1 && workers <= CHILD_WORKERS_MAX);
     memset(c, 0, sizeof(*c));
     c->program_fd = c->meter_fd = c->lease_fd = c->lease_read_fd = -1;
+    c->grants_fd = c->grants_read_fd = -1;
     c->workers = workers;
     add_member(c, ROLE_LEDGER, 0);
     add_member(c, ROLE_PARSER, 0);
@@ -175,9 +176,12 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     log_info("child-started", "child=%s pid=%ld", m->name, (long)m->pid);
     tell_config(m, c->bundle);
     tell(m, IMSG_METER, c->workers, NULL, 0, &c->meter_fd, 1);
-    if (m->role == ROLE_WORKER || m->role == ROLE_CONTROL)
+    if (m->role == ROLE_WORKER || m->role == ROLE_CONTROL) {
+        bool writes = m->role == ROLE_CONTROL;
         tell(m, IMSG_LEASE, (uint32_t)c->bundle->config->database_count, NULL, 0,
-             m->role == ROLE_CONTROL ? &c->lease_fd : &c->lease_read_fd, 1);
+             writes ? &c->lease_fd : &c->lease_read_fd, 1);
+        tell(m, IMSG_GRANTS, 0, NULL, 0, writes ? &c->grants_fd : &c->grants_read_fd, 1);
+    }
     tell_listeners(c, m);
     link_member(c, m);
     tell(m, IMSG_GO, 0, NULL, 0, NULL, 0);

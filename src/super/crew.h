@@ -46,7 +46,8 @@ struct crew {
     const struct bundle *bundle;       /* what new members are told; borrowed */
     const struct listeners *listeners; /* borrowed */
     int program_fd, meter_fd;
-    int lease_fd, lease_read_fd; /* of control, which grants; of workers, which may not */
+    int lease_fd, lease_read_fd;   /* of control, which grants; of workers, which may not */
+    int grants_fd, grants_read_fd; /* likewise */
     unsigned workers;
     struct crew_member members[CREW_MAX];
     size_t count;

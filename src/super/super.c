@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ledger/meter.h"
+#include "priv/grant_table.h"
 #include "priv/lease.h"
 #include "priv/sandbox.h"
 #include "super/crew.h"
@@ -201,6 +202,8 @@ static int open_everything(struct super *s, struct err *err)
         (rc = meter_create(workers, &s->crew.meter_fd, err)) < 0 ||
         (rc = lease_create((unsigned)c->database_count, &s->crew.lease_fd, err)) < 0 ||
         (rc = lease_open_read(s->crew.lease_fd, &s->crew.lease_read_fd, err)) < 0 ||
+        (rc = grant_table_create(&s->crew.grants_fd, err)) < 0 ||
+        (rc = lease_open_read(s->crew.grants_fd, &s->crew.grants_read_fd, err)) < 0 ||
         (rc = spawn_open_program(&s->crew.program_fd, err)) < 0)
         return rc;
     notify_open(&s->notify);
@@ -361,6 +364,8 @@ static void super_done(struct super *s)
     fd_close(&s->crew.meter_fd);
     fd_close(&s->crew.lease_fd);
     fd_close(&s->crew.lease_read_fd);
+    fd_close(&s->crew.grants_fd);
+    fd_close(&s->crew.grants_read_fd);
     reload_done(&s->reload);
     activation_done(&s->activation);
     listeners_done(&s->listeners);
@@ -382,6 +387,7 @@ int super_main(const char *config_path)
         return err_exit_status(RF_ENOMEM);
     s->signal_fd = s->pidfile.fd = s->notify.fd = -1;
     s->crew.program_fd = s->crew.meter_fd = s->crew.lease_fd = s->crew.lease_read_fd = -1;
+    s->crew.grants_fd = s->crew.grants_read_fd = -1;
     err_clear(&err);
     int status, rc = load_as_user(s, config_path, &err);
     if (rc == 0)

@@ -71,6 +71,24 @@ void backend_write_error(struct wr *w, const char *severity, const struct err *e
     wr_close(w);
 }
 
+void backend_write_notice(struct wr *w, const char *line)
+{
+    wr_open(w, 'N');
+    field(w, 'S', "NOTICE");
+    field(w, 'V', "NOTICE");
+    field(w, 'C', "00000");
+    field(w, 'M', line);
+    wr_u8(w, 0);
+    wr_close(w);
+}
+
+void backend_write_complete(struct wr *w, const char *tag)
+{
+    wr_open(w, 'C');
+    wr_cstr(w, tag);
+    wr_close(w);
+}
+
 int backend_read_error(struct rd body, struct backend_error *ret)
 {
     struct backend_error e = { "", "", "", "" };

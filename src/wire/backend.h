@@ -43,6 +43,11 @@ void backend_write_negotiate(struct wr *w, uint16_t minor, const char *const *un
 void backend_write_error(struct wr *w, const char *severity, const struct err *e,
                          uint32_t position);
 
+/* A NoticeResponse of severity NOTICE. */
+void backend_write_notice(struct wr *w, const char *line);
+/* CommandComplete. */
+void backend_write_complete(struct wr *w, const char *tag);
+
 RF_CHECK int backend_read_error(struct rd body, struct backend_error *ret);
 RF_CHECK int backend_read_parameter(struct rd body, const char **ret_name, const char **ret_value);
 RF_CHECK int backend_read_key(struct rd body, struct backend_key *ret);

@@ -109,6 +109,10 @@ def message(kind, body=b""):
     return kind.encode() + struct.pack(">I", len(body) + 4) + body
 
 
+def notice(state, text_of_it):
+    return message("N", b"SINFO\0VINFO\0C%s\0M%s\0\0" % (state.encode(), text_of_it.encode()))
+
+
 SEEDS = {
     "startup-raw": head() + client(0, CONNECT_RAW) + raw(struct.pack(">II", 8, 80877103)) +
     raw(startup(user="svc", database="ses")) +
@@ -189,6 +193,12 @@ SEEDS = {
     server_raw(message("D", b"\0\1\0\0\0\1x")) + server_raw(b"D\0\0") + server_raw(b"\0\x07\0\0\1") +
     server(1) + server_raw(message("Z", b"I")) + client(1) + query("x") + server_raw("Z\0\0\0\5") +
     server_raw("I") + server(2) + server_raw(b"?????") + world(TURNS, 3),
+    "person-forged-reveal": head(PERSON, PERSON) + query("select 1") + world(TURNS, 2) +
+    server_raw(notice("RF001", "0" * 32 + " identity 8")) + world(TURNS, 3) + client(1) +
+    query("select 2") + world(TURNS, 2) + server(1) + server_raw(notice("00000", "of no matter")[:9]) +
+    world(TURNS, 2) + server_raw(notice("00000", "of no matter")[9:]) + answer(ROWS, 1) +
+    query("select 3") + world(TURNS, 2) + server_raw(notice("RF001", "short")[:20]) +
+    server_raw(notice("RF001", "short")[20:]) + world(TURNS, 3),
     "reload-and-stop": head(PERSON, SESSION, TRANSACTION) + query("select 1") + world(RELOAD, 0) +
     world(TURNS, 5) + answer() + client(1) + query("x") + answer() + world(RELOAD, 1) +
     client(3, LOGIN_PERSON) + world(STOP, 1) + answer() + world(STOP, 0) + world(TURNS, 9),

@@ -11,8 +11,8 @@ import pytest
 from conftest import BUILD, ROOT
 
 # A folder includes only itself and folders before it (src/meson.build links in the same order).
-FOLDERS = ["base", "wire", "io", "policy", "priv", "auth", "guard", "ledger", "enforce", "gate",
-           "control", "super", "cmd"]
+FOLDERS = ["base", "wire", "io", "policy", "priv", "auth", "guard", "ledger", "enforce",
+           "gate", "control", "super", "cmd"]
 
 
 def read(path):

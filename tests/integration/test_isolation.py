@@ -100,14 +100,14 @@ class Client(threading.Thread):
         return True
 
     def cancel(self, wire, value):
-        wire.send("Q", f"select '{value}', repeat('x', 1000) from generate_series(1, 100000)\0".encode())
+        wire.send("Q", f"select '{value}', lpad('', 1000, 'x') from generate_series(1, 100000)\0".encode())
         wire.receive()
         send_cancel(self.gateway.host, self.gateway.port, wire.cancel_key)
         self.look([m for m in wire.until_ready()], value)
         return True
 
     def vanish(self, wire, value):
-        wire.send("Q", f"begin; select '{value}', repeat('y', 1000) from generate_series(1, 9999)\0"
+        wire.send("Q", f"begin; select '{value}', lpad('', 1000, 'y') from generate_series(1, 9999)\0"
                   .encode())
         for _ in range(self.random.randrange(5)):
             wire.receive()

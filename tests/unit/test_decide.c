@@ -382,6 +382,56 @@ static void rooms_follow_the_policy_and_never_open_clear_rows(void **state)
     assert_int_equal(d.room, ROOM_NONE);
 }
 
+static void a_grant_is_for_a_person_at_home_whose_room_is_masked(void **state)
+{
+    static struct policy_network cn = { .place = { "CN" } };
+    static const struct {
+        const char *actor;
+        enum decide_grant grant;
+        bool from_abroad;
+        enum rule rule;
+        enum room room;
+    } cases[] = {
+        { "us_person", DECIDE_GRANT_NONE, false, RULE_PERSON_AT_HOME, ROOM_MASKED },
+        { "us_person", DECIDE_GRANT_OPEN, false, RULE_PERSON_GRANTED, ROOM_GRANTED },
+        { "us_person", DECIDE_GRANT_UNKNOWN, false, RULE_GRANT_UNKNOWN, ROOM_NONE },
+        { "us_person", DECIDE_GRANT_ENDED, false, RULE_GRANT_ENDED, ROOM_NONE },
+        { "us_person", DECIDE_GRANT_MISSING, false, RULE_GRANT_MISSING, ROOM_NONE },
+        { "us_person", DECIDE_GRANT_OPEN, true, RULE_GRANT_AT_HOME_ONLY, ROOM_NONE },
+        { "us_person", DECIDE_GRANT_UNKNOWN, true, RULE_GRANT_AT_HOME_ONLY, ROOM_NONE },
+        { "us_person", DECIDE_GRANT_MISSING, true, RULE_GRANT_AT_HOME_ONLY, ROOM_NONE },
+        { "ie_person", DECIDE_GRANT_OPEN, false, RULE_GRANT_AT_HOME_ONLY, ROOM_NONE },
+        { "suspended", DECIDE_GRANT_OPEN, false, RULE_ACTOR_SUSPENDED, ROOM_NONE },
+        { "app_us", DECIDE_GRANT_NONE, false, RULE_SERVICE_AT_HOME, ROOM_CLEAR },
+        { "app_us", DECIDE_GRANT_OPEN, false, RULE_GRANT_PERSONS_ONLY, ROOM_NONE },
+        { "nobody", DECIDE_GRANT_OPEN, false, RULE_ACTOR_UNKNOWN, ROOM_NONE },
+    };
+    (void)state;
+    for (size_t i = 0; i < RF_COUNT(cases); i++) {
+        struct decide_facts facts = good_facts();
+        facts.actor = policy_actor_find(policy, cases[i].actor);
+        facts.grant = cases[i].grant;
+        if (cases[i].from_abroad)
+            facts.listener = &cn;
+        struct decision d = decide_session(policy, &facts);
+        if (d.rule != cases[i].rule || d.room != cases[i].room)
+            fail_msg("case %zu: %s, room %s", i, decide_rule_name(d.rule),
+                     policy_room_name(d.room));
+    }
+}
+
+static void a_policy_that_shows_no_masked_rows_opens_no_grant(void **state)
+{
+    struct decide_facts facts = good_facts();
+    struct policy other = *policy;
+    (void)state;
+    other.room_home = ROOM_STATS;
+    facts.grant = DECIDE_GRANT_OPEN;
+    assert_int_equal(decide_session(&other, &facts).rule, RULE_GRANT_ROOM);
+    facts.listener = NULL;
+    assert_int_equal(decide_session(policy, &facts).rule, RULE_LISTENER_MISSING);
+}
+
 static void every_rule_has_a_name_a_state_and_a_sentence(void **state)
 {
     (void)state;
@@ -411,6 +461,8 @@ int main(void)
         cmocka_unit_test(a_gateway_without_a_place_serves_nobody),
         cmocka_unit_test(an_actor_without_a_place_or_kind_is_refused),
         cmocka_unit_test(rooms_follow_the_policy_and_never_open_clear_rows),
+        cmocka_unit_test(a_grant_is_for_a_person_at_home_whose_room_is_masked),
+        cmocka_unit_test(a_policy_that_shows_no_masked_rows_opens_no_grant),
         cmocka_unit_test(every_rule_has_a_name_a_state_and_a_sentence),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -10,6 +10,7 @@
 
 #include "enforce/compile.h"
 #include "enforce/mask.h"
+#include "enforce/pseudonym.h"
 #include "enforce/role.h"
 #include "enforce/sql.h"
 #include "enforce/view.h"
@@ -80,7 +81,7 @@ static const char *mask_of(struct sql *s, enum mask_id mask, const struct catalo
     struct err err = { 0 };
     sql_done(s);
     sql_init(s);
-    int rc = mask_add(s, &column, fact, mask_pseudonym_digits(fact), "app.t.c", &err);
+    int rc = mask_add(s, &column, fact, pseudonym_digits(fact), "app.t.c", &err);
     return rc == 0 ? text_of(s) : NULL;
 }
 
@@ -120,7 +121,7 @@ static void a_pseudonym_fits_into_a_short_column(void **state)
     struct catalog_column fact = { .name = "c", .type = "character varying(9)", .kind = KIND_TEXT };
     (void)state;
     for (fact.width = 1; fact.width < 40; fact.width++) {
-        int digits = mask_pseudonym_digits(&fact);
+        int digits = pseudonym_digits(&fact);
         int prefix = digits > 4 ? 2 : 0;
         assert_true(digits >= 1 && digits + prefix <= (fact.width > 22 ? 22 : fact.width));
     }
@@ -206,8 +207,8 @@ struct region {
 };
 
 static struct catalog_column users_columns[] = {
-    { .name = "id", .type = "bigint", .kind = KIND_INT8, .not_null = true },
-    { .name = "secret", .type = "text", .kind = KIND_TEXT },
+    { .name = "id", .type = "bigint", .kind = KIND_INT8, .not_null = true, .is_unique = true },
+    { .name = "unnamed_column", .type = "text", .kind = KIND_TEXT },
     { .name = "born", .type = "date", .kind = KIND_DATE },
     { .name = "home", .type = "text", .kind = KIND_TEXT },
 };
@@ -299,7 +300,7 @@ static void a_column_that_the_policy_does_not_name_is_not_in_the_view(void **sta
     region_init(&r, usual);
     assert_int_equal(compile(&r), 0);
     assert_non_null(step_with(&r, "CREATE VIEW \"masked\".\"users\""));
-    assert_null(step_with(&r, "secret"));
+    assert_null(step_with(&r, "unnamed_column"));
     region_done(&r);
 }
 
@@ -311,7 +312,7 @@ static void children_are_left_out_by_birth_date_and_by_subject(void **state)
     assert_int_equal(compile(&r), 0);
     assert_non_null(step_with(&r, "FROM \"app\".\"users\" t WHERE t.\"born\" <= CAST("));
     assert_non_null(step_with(&r, "FROM \"app\".\"order\" t WHERE NOT EXISTS (SELECT FROM "
-                                  "\"app\".\"users\" s WHERE s.\"id\" = t.\"user_id\""));
+                                  "ringfence.child c WHERE c.subject = t.\"user_id\" AND "));
     assert_non_null(step_with(&r, "AS \"code\" FROM \"app\".\"country\" t"));
     const char *country = step_with(&r, "FROM \"app\".\"country\" t")->sql;
     assert_null(strstr(country, "WHERE"));
@@ -352,7 +353,7 @@ static void small_groups_are_suppressed_behind_a_barrier(void **state)
     const struct step *step = step_with(&r, "CREATE VIEW \"stats\".\"by_home\"");
     assert_non_null(step);
     assert_non_null(strstr(step->sql, "WITH (security_barrier)"));
-    assert_non_null(strstr(step->sql, "HAVING count(DISTINCT t.\"id\") >= 7"));
+    assert_non_null(strstr(step->sql, "WHERE g.people >= 7 AND "));
     region_done(&r);
 }
 
@@ -399,7 +400,8 @@ static void pseudonyms_that_would_not_join_are_refused(void **state)
     int rc = compile(&r);
     order_columns[1].kind = KIND_INT8;
     assert_int_equal(rc, -RF_ECONFIG);
-    assert_non_null(strstr(r.err.line, "app.order.user_id"));
+    assert_non_null(strstr(r.err.line, "tables.app.order.columns.user_id"));
+    assert_int_equal(r.script.mistakes.count, 1);
     region_done(&r);
 }
 
@@ -416,6 +418,29 @@ static void a_missing_table_or_column_is_named(void **state)
     r.tables[1].column_count = 1;
     assert_int_equal(compile(&r), -RF_ECONFIG);
     assert_non_null(strstr(r.err.line, "user_id"));
+    region_done(&r);
+}
+
+static void every_mistake_is_told_with_its_line_and_no_step_is_made(void **state)
+{
+    struct region r;
+    (void)state;
+    region_init(&r, usual);
+    users_columns[0].is_unique = false;
+    r.tables[1].column_count = 1; /* neither user_id nor home */
+    r.tables[2].is_table = false;
+    int rc = compile(&r);
+    users_columns[0].is_unique = true;
+    assert_int_equal(rc, -RF_ECONFIG);
+    assert_int_equal(r.script.count, 0);
+    if (r.script.mistakes.count != 4)
+        mistakes_print(&r.script.mistakes, stderr);
+    assert_int_equal(r.script.mistakes.count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(r.script.mistakes.list[i].file, "test");
+        assert_true(r.script.mistakes.list[i].line > 10);
+        assert_non_null(strchr(r.script.mistakes.list[i].text, '('));
+    }
     region_done(&r);
 }
 
@@ -544,6 +569,7 @@ int main(void)
         cmocka_unit_test(tricky_names_stay_names),
         cmocka_unit_test(pseudonyms_that_would_not_join_are_refused),
         cmocka_unit_test(a_missing_table_or_column_is_named),
+        cmocka_unit_test(every_mistake_is_told_with_its_line_and_no_step_is_made),
         cmocka_unit_test(another_regions_database_is_refused),
         cmocka_unit_test(a_superuser_or_owner_is_never_turned_into_an_actor),
         cmocka_unit_test(rights_that_nobody_gave_are_taken_away),

@@ -89,6 +89,14 @@ static const struct {
       "" },
     { "select 1 from a where pg_catalog.set_config('role', 'x', true) is null", "SelectStmt",
       GUARD_FUNCTION, "set_config", "a" },
+    { "select 'a b'::tsvector", "SelectStmt", GUARD_TYPE, "tsvector", "" },
+    { "select cast(a as pg_catalog.jsonpath) from a", "SelectStmt", GUARD_TYPE, "jsonpath", "a" },
+    { "select null::_xml", "SelectStmt", GUARD_TYPE, "xml", "" },
+    { "select null::tsquery[]", "SelectStmt", GUARD_TYPE, "tsquery", "" },
+    { "select xmlelement(name a, b) from c", "SelectStmt", GUARD_TYPE, "xml", "c" },
+    { "select b is document from c", "SelectStmt", GUARD_TYPE, "xml", "c" },
+    { "select * from xmltable('/a' passing b columns c int)", "SelectStmt", GUARD_TYPE, "XMLTABLE",
+      "" },
     { "select * from ringfence.token", "SelectStmt", GUARD_SCHEMA, "ringfence", "ringfence.token" },
     { "select ringfence.reveal(1)", "SelectStmt", GUARD_SCHEMA, "ringfence", "" },
 
@@ -164,7 +172,17 @@ static const struct {
       "default_transaction_read_only", "" },
     { "set transaction_read_only = off", "VariableSetStmt", GUARD_PARAMETER,
       "transaction_read_only", "" },
-    { "set ringfence.\"grant\" = 31", "VariableSetStmt", GUARD_PARAMETER, "ringfence.grant", "" },
+    { "set ringfence.\"grant\" = 31", "VariableSetStmt", GUARD_GRANT, "31", "" },
+    { "SET ringfence.grant = 31", "VariableSetStmt", GUARD_GRANT, "31", "" },
+    { "set session Ringfence.GRANT to '31'", "VariableSetStmt", GUARD_GRANT, "31", "" },
+    { "set ringfence.grant = 9007199254740991", "VariableSetStmt", GUARD_GRANT, "9007199254740991",
+      "" },
+    { "set ringfence.grant = ''", "VariableSetStmt", GUARD_GRANT, "?", "" },
+    { "set ringfence.grant = 1, 2", "VariableSetStmt", GUARD_GRANT, "?", "" },
+    { "set ringfence.grant to default", "VariableSetStmt", GUARD_GRANT, "", "" },
+    { "reset ringfence.grant", "VariableSetStmt", GUARD_GRANT, "", "" },
+    { "set local ringfence.grant = 31", "VariableSetStmt", GUARD_GRANT, "?", "" },
+    { "set ringfence.grants = 31", "VariableSetStmt", GUARD_PARAMETER, "ringfence.grants", "" },
     { "set xml option document", "VariableSetStmt", GUARD_PARAMETER, "xmloption", "" },
     { "set transaction isolation level repeatable read", "VariableSetStmt", GUARD_OK, "", "" },
     { "set session characteristics as transaction read only", "VariableSetStmt", GUARD_OK, "", "" },
@@ -266,6 +284,24 @@ static void every_kind_of_postgresql_has_a_row(void **state)
     }
     assert_true(seen > 100);
     assert_null(rule_find("SomethingNewStmt"));
+}
+
+static void what_only_mentions_the_grant_is_the_error_that_it_was(void **state)
+{
+    static const char *const texts[] = { "show ringfence.grant", "set ringfence.grant.x = 1",
+                                         "select 'ringfence.grant' from" };
+    (void)state;
+    for (size_t i = 0; i < RF_COUNT(texts); i++) {
+        inspect(texts[i]);
+        if (report.status != GUARD_SYNTAX_ERROR || report.count != 0)
+            fail_msg("%s: status %d, %u statements", texts[i], report.status, report.count);
+        guard_inspect_done(&report);
+    }
+    inspect("select 1; set ringfence.grant = 3; select 2");
+    assert_int_equal(report.count, 3);
+    assert_int_equal(report.statements[1].refusal, GUARD_GRANT);
+    assert_int_equal(report.statements[1].offset, 10);
+    guard_inspect_done(&report);
 }
 
 static void an_unknown_kind_is_refused(void **state)
@@ -680,6 +716,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_statement_gets_its_answer),
         cmocka_unit_test(every_kind_of_postgresql_has_a_row),
+        cmocka_unit_test(what_only_mentions_the_grant_is_the_error_that_it_was),
         cmocka_unit_test(an_unknown_kind_is_refused),
         cmocka_unit_test(statements_are_cut_out_in_bytes),
         cmocka_unit_test(a_text_without_statements_has_none),

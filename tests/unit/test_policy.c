@@ -23,7 +23,8 @@ static const char sample[] =
     "  EU: [IE, DE]\n"
     "regions:\n"
     "  us-virginia: {jurisdiction: US, place: US}\n"
-    "  eu-dublin: {jurisdiction: EU, place: IE, persons_on_primary: accept}\n"
+    "  eu-dublin: {jurisdiction: EU, place: IE, persons_on_primary: accept, "
+    "functions: listed}\n"
     "entities:\n"
     "  clipstream-us: {country: US}\n"
     "listeners:\n"
@@ -103,6 +104,8 @@ static void regions_know_their_home(void **state)
     assert_true(policy_is_home(eu, (struct place){ "DE" }));
     assert_false(us->persons_on_primary);
     assert_true(eu->persons_on_primary);
+    assert_false(us->functions_listed);
+    assert_true(eu->functions_listed);
     assert_null(policy_region_find(p, "us-virgini"));
     assert_null(policy_region_find(p, "us-virginia2"));
     policy_free(p);
@@ -179,6 +182,69 @@ static void columns_get_the_masks_of_their_classes(void **state)
     assert_null(column(t, "email")->domain);
     assert_int_equal(column(t, "email")->line, 35);
     policy_free(p);
+}
+
+static void a_table_has_one_subject_several_or_one_through_another(void **state)
+{
+    static const char shapes[] =
+        "  app.tags:\n"
+        "    subjects: [a, {column: b, through: app.users}, c]\n"
+        "    residency: home\n"
+        "    retention: {column: at, keep: 30 days}\n"
+        "    columns: {a: identity, b: activity, c: graph, home: none, at: activity}\n"
+        "  app.seen:\n"
+        "    kind: view\n"
+        "    subject: {column: b, through: app.tags, key: k}\n"
+        "    columns: {b: identity}\n"
+        "statistics:\n";
+    const char *tags = strstr(sample, "  app.tags:\n"), *rest = strstr(sample, "statistics:\n");
+    char *text;
+    struct mistakes m;
+    (void)state;
+    assert_true(asprintf(&text, "%.*s%s%s", (int)(tags - sample), sample, shapes,
+                         rest + strlen("statistics:\n")) > 0);
+    struct policy *p = parse(text, strlen(text), &m);
+    mistakes_print(&m, stderr);
+    assert_non_null(p);
+    const struct policy_table *users = policy_table_find(p, "app", "users");
+    const struct policy_table *t = policy_table_find(p, "app", "tags");
+    assert_string_equal(p->file, "policy.yaml");
+    assert_int_equal(users->subject_count, 1);
+    assert_string_equal(users->subject, "id");
+    assert_int_equal(users->retention_days, 0);
+    assert_null(users->retention_column);
+    assert_int_equal(t->subject_count, 3);
+    assert_string_equal(t->subject, "a");
+    assert_ptr_equal(t->subjects[1].through, users);
+    assert_null(t->subjects[1].key);
+    assert_string_equal(t->columns[0].domain, "subject");
+    assert_int_equal(t->columns[2].mask, MASK_NULL);
+    assert_ptr_equal(t->columns[2].table, t);
+    assert_string_equal(t->retention_column, "at");
+    assert_int_equal(t->retention_days, 30);
+    const struct policy_table *seen = policy_table_find(p, "app", "seen");
+    assert_true(seen->is_view && !t->is_view);
+    assert_null(seen->subject);
+    assert_string_equal(seen->subjects[0].key, "k");
+    assert_ptr_equal(seen->subjects[0].through, t);
+    policy_free(p);
+    mistakes_done(&m);
+    free(text);
+}
+
+static void a_service_cannot_be_given_a_view_to_write(void **state)
+{
+    const char *tags = strstr(sample, "    columns: {name: none}\n");
+    char *text;
+    struct mistakes m;
+    (void)state;
+    assert_true(asprintf(&text, "%.*s    kind: view\n%s", (int)(tags - sample), sample, tags) > 0);
+    assert_null(parse(text, strlen(text), &m));
+    assert_int_equal(m.count, 1);
+    assert_non_null(strstr(m.list[0].text, "actors.app_us: app.tags is a view and read only"));
+    assert_int_equal(m.list[0].line, 26);
+    mistakes_done(&m);
+    free(text);
 }
 
 static void statistics_have_dimensions_and_measures(void **state)
@@ -281,6 +347,7 @@ static const struct {
     { "jurisdiction: US, ", "", "regions.us-virginia: \"jurisdiction\" is missing" },
     { "place: US}\n  eu", "place: IE}\n  eu", "IE is not in jurisdiction \"US\"" },
     { "accept", "true", "persons_on_primary: expected accept" },
+    { "functions: listed", "functions: all", "functions: expected one of allowed, listed" },
     { "clipstream-us: {country: US}", "clipstream-us: US", "entities.clipstream-us: expected an" },
     { "10.9.0.0/16", "10.0.0.0/8", "networks.lab: the same range as \"office\"" },
     { "10.9.0.0/16", "10.9.0.1/16", "networks.lab.range: expected a range" },
@@ -330,7 +397,7 @@ static const struct {
     { "    residency: residency\n", "", "a table with a subject needs a \"residency\"" },
     { "    subject: id\n", "", "a birth date without a \"subject\"" },
     { "id: identity\n", "id: none\n", "the subject's key has class identity, not none" },
-    { "id: identity\n", "id: {class: identity, domain: user}\n", "has domain subject" },
+    { "id: identity\n", "id: {class: identity, domain: user}\n", "themselves has domain subject" },
     { "id: identity\n", "id: {class: identity, mask: year}\n", "mask year does not hide" },
     { "handle: identity", "handle: {class: identity, mask: clear}", "mask clear does not hide" },
     { "handle: identity", "handle: {class: identity, mask: \"null\"}", NULL },
@@ -354,6 +421,83 @@ static const struct {
     { "mask: coarse, step: 500", "mask: coarse", "mask coarse needs a \"step\"" },
     { "mask: coarse, step: 500", "step: 500", "\"step\" is for mask coarse, here it is null" },
     { "mask: coarse, step: 500", "mask: coarse, step: 1", "step: expected a whole number from 2" },
+    { "email: contact", "email: {class: contact, mask: partial, keep: 2}",
+      "beside the year of birth" },
+    { "email: contact", "email: {class: contact, mask: partial, keep: domain}", NULL },
+    { "email: contact", "email: {class: contact, mask: partial, keep: 3}", "would tell persons" },
+    { "email: contact", "email: {class: contact, mask: partial}", "partial needs a \"keep\"" },
+    { "email: contact", "email: {class: contact, mask: partial, keep: all}", "expected domain" },
+    { "email: contact", "email: {class: contact, mask: redact, keep: 2}", "\"keep\" is for mask" },
+    { "handle: identity", "handle: {class: identity, mask: partial, keep: 1}", "does not hide" },
+    { "handle: identity", "handle: {class: identity, mask: constant, value: x}", NULL },
+    { "handle: identity", "handle: {class: identity, mask: constant}", "needs a \"value\"" },
+    { "handle: identity", "handle: {class: identity, mask: redact, value: x}",
+      "is for mask constant" },
+    { "handle: identity", "handle: {class: identity, mask: expression, sql: x}", "does not hide" },
+    { "email: contact", "email: {class: contact, mask: expression}", "needs a \"sql\"" },
+    { "email: contact", "email: {class: contact, mask: expression, sql: \"1 = 1\"}", NULL },
+    { "email: contact", "email: {class: contact, mask: network, keep: 16}", "does not hide" },
+    { "lat: location", "lat: {class: location, mask: network, keep: 16}", NULL },
+    { "lat: location", "lat: {class: location, mask: network, keep: 17}", "tell persons apart" },
+    { "lat: location", "lat: {class: location, mask: network, keep: domain}", "number of bits" },
+    { "{name: none}", "{name: {class: none, mask: network, keep: 24}}", NULL },
+    { "{name: none}", "{name: {class: none, mask: network, keep: 25}}", "a whole number from 1" },
+    { "created_at: activity", "created_at: {class: activity, mask: month}", NULL },
+    { "created_at: activity", "created_at: {class: activity, mask: partial, keep: 1}",
+      "does not hide class activity (expected" },
+    { "    subject: id\n", "    subject: id\n    subjects: [id]\n", "found both" },
+    { "    subject: id\n", "    subjects: [id, id]\n", "\"id\" is listed twice" },
+    { "    subject: id\n", "    subjects: [id, friend]\n", "one and no more" },
+    { "    subject: id\n", "    subjects: []\n", "expected a list of 1 to 8" },
+    { "    subject: id\n", "    subject: {column: id, key: id}\n", "\"key\" is for a subject" },
+    { "    subject: id\n", "    subject: {through: app.tags}\n", "\"column\" is missing" },
+    { "    columns: {name: none}",
+      "    subject: {column: name, through: app.user}\n"
+      "    columns: {name: identity}",
+      "did you mean \"app.users\"?" },
+    { "    columns: {name: none}",
+      "    subject: {column: name, through: app.users}\n"
+      "    columns: {name: identity}",
+      NULL },
+    { "    columns: {name: none}",
+      "    subject: {column: name, through: app.users}\n"
+      "    columns: {name: none}",
+      "leads to a person" },
+    { "    columns: {name: none}",
+      "    subject: {column: name, through: app.tags}\n"
+      "    columns: {name: identity}",
+      "comes back to where it began" },
+    { "    columns: {name: none}",
+      "    subject: {column: name, through: app.a}\n"
+      "    columns: {name: identity}\n  app.a:\n"
+      "    subject: {column: b, through: app.tags}\n    columns: {b: identity}",
+      "comes back to where it began" },
+    { "    columns: {name: none}",
+      "    subject: {column: name, through: app.a}\n"
+      "    columns: {name: identity}\n  app.a:\n    columns: {b: none}",
+      "so it leads to nobody" },
+    { "    columns: {name: none}",
+      "    retention: {column: name, keep: 90 days}\n"
+      "    columns: {name: none}",
+      NULL },
+    { "    columns: {name: none}",
+      "    retention: {column: at, keep: 90 days}\n"
+      "    columns: {name: none}",
+      "\"at\" is not among the columns" },
+    { "    columns: {name: none}",
+      "    retention: {column: name, keep: 90h}\n"
+      "    columns: {name: none}",
+      "expected 1 to 36500 days" },
+    { "    columns: {name: none}",
+      "    retention: {column: name, keep: 0 days}\n"
+      "    columns: {name: none}",
+      "expected 1 to 36500 days" },
+    { "    columns: {name: none}", "    retention: {column: name}\n    columns: {name: none}",
+      "\"keep\" is missing" },
+    { "    columns: {name: none}", "    kind: matview\n    columns: {name: none}",
+      "expected one of table, view" },
+    { "    residency: residency\n", "    residency: residency\n    kind: view\n",
+      "a view has no constraint" },
     { "table: app.users", "table: app.nothing", "expected the name of a table" },
     { "table: app.users", "table: app.tags", "has no subject, so no group can be told small" },
     { "residency: residency, m", "residency: country, m", "has no column \"country\"" },
@@ -550,6 +694,8 @@ int main(void)
         cmocka_unit_test(actors_are_found_whole_and_byte_by_byte),
         cmocka_unit_test(a_service_lists_regions_places_and_tables),
         cmocka_unit_test(columns_get_the_masks_of_their_classes),
+        cmocka_unit_test(a_table_has_one_subject_several_or_one_through_another),
+        cmocka_unit_test(a_service_cannot_be_given_a_view_to_write),
         cmocka_unit_test(statistics_have_dimensions_and_measures),
         cmocka_unit_test(the_longest_range_says_where_an_address_is),
         cmocka_unit_test(a_range_of_all_ipv6_holds_no_ipv4_address),

@@ -27,6 +27,10 @@ static struct record full_record(void)
                             .purpose = "support_ticket",
                             .rule = "actor-known",
                             .actor_kind = "person",
+                            .classes = "identity,contact",
+                            .grant = 31,
+                            .subjects = 2,
+                            .revealed = "42 identity 43 identity,contact",
                             .rows = 5,
                             .bytes = 1234,
                             .statements = 9,
@@ -82,6 +86,10 @@ static void a_record_reads_as_it_was_written(void **state)
     assert_string_equal(got.purpose, r.purpose);
     assert_string_equal(got.rule, r.rule);
     assert_string_equal(got.actor_kind, r.actor_kind);
+    assert_string_equal(got.classes, r.classes);
+    assert_int_equal(got.grant, 31);
+    assert_int_equal(got.subjects, 2);
+    assert_string_equal(got.revealed, r.revealed);
     assert_int_equal(got.rows, 5);
     assert_int_equal(got.bytes, 1234);
     assert_int_equal(got.statements, 9);
@@ -139,7 +147,8 @@ static size_t text_sum(const struct record *r)
     const char *const texts[] = { r->region,    r->entity,   r->place,      r->room,
                                   r->purpose,   r->rule,     r->actor_kind, r->actor,
                                   r->client,    r->listener, r->database,   r->role,
-                                  r->relations, r->outcome,  r->detail,     r->statement_kind };
+                                  r->relations, r->outcome,  r->detail,     r->statement_kind,
+                                  r->classes,   r->revealed };
     size_t sum = 0;
     for (size_t i = 0; i < RF_COUNT(texts); i++)
         sum += strlen(texts[i]);

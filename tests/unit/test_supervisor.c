@@ -176,9 +176,9 @@ static void on_client(int listen_fd)
     (void)close(fd);
 }
 
-static const char *lease_right(void)
+static const char *mapping_right(int fd)
 {
-    int flags = me.lease_fd >= 0 ? fcntl(me.lease_fd, F_GETFL) : -1;
+    int flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
     return flags < 0 ? "no" : (flags & O_ACCMODE) == O_RDONLY ? "read" : "write";
 }
 
@@ -221,9 +221,9 @@ static int play(const char *name, unsigned index)
         return child_failed(&me, &err) < 0 ? 9 : 3;
     }
     greet(role);
-    log_info("serves", "listeners=%zu lease=%s credentials=%s workers=%u company=%s.",
-             me.listen_count, lease_right(), me.credentials != NULL ? "yes" : "no", me.workers,
-             me.policy->company);
+    log_info("serves", "listeners=%zu lease=%s grants=%s credentials=%s workers=%u company=%s.",
+             me.listen_count, mapping_right(me.lease_fd), mapping_right(me.grants_fd),
+             me.credentials != NULL ? "yes" : "no", me.workers, me.policy->company);
     if (child_ready(&me, report) < 0)
         return 9;
     return serve(role);
@@ -454,9 +454,10 @@ static void all_start_in_order_with_what_they_need_and_nothing_else(void **state
     (void)snprintf(text, sizeof(text), "ppid=%ld ", (long)supervisor);
     assert_int_equal(times_in_log(text), 5);
     assert_int_equal(times_in_log("uid=0."), 0);
-    assert_int_equal(times_in_log("listeners=1 lease=read credentials=yes workers=2"), 2);
-    assert_int_equal(times_in_log("lease=write credentials=no"), 1); /* control */
-    assert_int_equal(times_in_log("lease=no credentials=no"), 2);    /* ledger, parser */
+    assert_int_equal(times_in_log("listeners=1 lease=read grants=read credentials=yes workers=2"),
+                     2);
+    assert_int_equal(times_in_log("lease=write grants=write credentials=no"), 1); /* control */
+    assert_int_equal(times_in_log("lease=no grants=no credentials=no"), 2); /* ledger, parser */
     assert_int_equal(times_in_log("peer=ledger-0 sent=5 from=worker"), 2);
     assert_int_equal(times_in_log("peer=parser-0 sent=5 from=worker"), 2);
     stop();

@@ -1,0 +1,492 @@
+#include "control/grants.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "enforce/database.h"
+
+enum { LINE_SIZE = 300, LIST_SIZE = GRANTS_AT_ONCE * 21 + 100, ROLE_DIGITS = 16 };
+
+#define ROLE_PREFIX "rf_g_"
+
+enum { LINE_PRIMARY, LINE_STANDBY };
+
+/* The columns of a list. */
+enum { AT_ID, AT_ACTOR, AT_ROLE, AT_PURPOSE, AT_ENDS, AT_LEFT, AT_CLOSED, AT_SUBJECTS, AT_CLASSES };
+
+/* Two statements, two results. A grant for longer than this is none; the bound keeps an infinite
+   end a number. */
+static const char ask_sql[] =
+    "SELECT ringfence.reveal_token_read();"
+    "SELECT id, actor, role, purpose, floor(extract(epoch FROM e) * 1000)::bigint,"
+    " floor(extract(epoch FROM e - clock_timestamp()) * 1000)::bigint, closed, subjects, classes"
+    " FROM ringfence.grants(),"
+    " LATERAL (SELECT least(ends, clock_timestamp() + interval '1000 days') AS e) AS at"
+    " ORDER BY id";
+
+/* ---- lines ---- */
+
+static void line_drop(struct grants_line *l, int64_t after_ms)
+{
+    PQfinish(l->conn);
+    PQclear(l->last);
+    PQclear(l->list);
+    l->conn = NULL;
+    l->last = l->list = NULL;
+    l->list_ms = 0;
+    l->events = 0;
+    l->state = GRANTS_DOWN;
+    l->due_ms = clock_mono_ms() + after_ms;
+    explicit_bzero(l->token, sizeof(l->token));
+}
+
+static void line_give_up(const struct grants *g, struct grants_line *l, const char *why)
+{
+    char quoted[LINE_SIZE];
+    const char *message = l->conn != NULL ? PQerrorMessage(l->conn) : "";
+    if (!l->has_complained) /* once, not twice a second */
+        log_warn("grants-connection", "database=%s server=%s %s=%s", g->config->alias,
+                 l == &g->lines[LINE_PRIMARY] ? "primary" : "standby", why,
+                 log_quote(quoted, sizeof(quoted), message, strlen(message)));
+    l->has_complained = true;
+    l->host++;
+    line_drop(l, GRANTS_RETRY_MS);
+}
+
+static void line_start(const struct grants *g, struct grants_line *l)
+{
+    l->conn = server_connect(g->config, &l->hosts[l->host % l->host_count], l->kind);
+    if (l->conn == NULL || PQstatus(l->conn) == CONNECTION_BAD) {
+        line_give_up(g, l, "refused");
+        return;
+    }
+    l->state = GRANTS_CONNECTING;
+    l->events = POLLOUT;
+    l->due_ms = clock_mono_ms() + GRANTS_LIMIT_MS;
+}
+
+static void line_connecting(const struct grants *g, struct grants_line *l)
+{
+    switch (PQconnectPoll(l->conn)) {
+    case PGRES_POLLING_READING:
+        l->events = POLLIN;
+        return;
+    case PGRES_POLLING_WRITING:
+        l->events = POLLOUT;
+        return;
+    case PGRES_POLLING_OK:
+        l->events = POLLIN;
+        l->state = GRANTS_READY;
+        return;
+    default:
+        line_give_up(g, l, "refused");
+    }
+}
+
+static void line_ask(const struct grants *g, struct grants_line *l, const char *sql)
+{
+    l->asked_ms = clock_mono_ms();
+    if (PQsendQuery(l->conn, sql) == 0) {
+        line_give_up(g, l, "lost");
+        return;
+    }
+    l->state = GRANTS_BUSY;
+    l->due_ms = l->asked_ms + GRANTS_LIMIT_MS;
+}
+
+/* The answer is an error: apply has not made the functions yet, or the server ended the question
+   for a reason of its own. */
+static void line_refused(const struct grants *g, struct grants_line *l, const PGresult *r)
+{
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    if (!l->has_complained)
+        log_warn("grants-refused", "database=%s server=%s sqlstate=%s", g->config->alias,
+                 l == &g->lines[LINE_PRIMARY] ? "primary" : "standby", state != NULL ? state : "-");
+    l->has_complained = true;
+    line_drop(l, GRANTS_REFUSED_MS);
+}
+
+/* The first result of ask_sql. */
+static void line_take_token(struct grants_line *l, const PGresult *r)
+{
+    const char *token = PQntuples(r) == 1 && PQnfields(r) == 1 ? PQgetvalue(r, 0, 0) : "";
+    explicit_bzero(l->token, sizeof(l->token));
+    if (strlen(token) == GRANT_TOKEN_LEN)
+        memcpy(l->token, token, GRANT_TOKEN_LEN);
+}
+
+/* The results of the query under way as they come; the last one stays. */
+static void line_answer(const struct grants *g, struct grants_line *l)
+{
+    if (PQconsumeInput(l->conn) == 0) {
+        line_give_up(g, l, "lost");
+        return;
+    }
+    while (l->state == GRANTS_BUSY && !PQisBusy(l->conn)) {
+        PGresult *r = PQgetResult(l->conn);
+        if (r == NULL) {
+            l->state = GRANTS_READY;
+        } else if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+            line_refused(g, l, r);
+            PQclear(r);
+        } else {
+            if (g->phase == GRANTS_ASK && PQnfields(r) == 1)
+                line_take_token(l, r);
+            PQclear(l->last);
+            l->last = r;
+        }
+    }
+    if (l->state == GRANTS_READY && g->phase == GRANTS_ASK) {
+        PQclear(l->list);
+        l->list = l->last;
+        l->last = NULL;
+        l->list_ms = l->asked_ms;
+        l->answered_ms = clock_mono_ms();
+        l->has_complained = false;
+    }
+}
+
+static void line_turn(const struct grants *g, struct grants_line *l, bool is_ready)
+{
+    bool is_due = clock_mono_ms() >= l->due_ms;
+    switch (l->state) {
+    case GRANTS_DOWN:
+        if (is_due)
+            line_start(g, l);
+        break;
+    case GRANTS_CONNECTING:
+        if (is_ready)
+            line_connecting(g, l);
+        else if (is_due)
+            line_give_up(g, l, "too-slow");
+        break;
+    case GRANTS_READY:
+        if (is_ready && PQconsumeInput(l->conn) == 0)
+            line_give_up(g, l, "lost");
+        break;
+    case GRANTS_BUSY:
+        if (is_ready)
+            line_answer(g, l);
+        else if (is_due)
+            line_give_up(g, l, "too-slow");
+        break;
+    }
+}
+
+/* ---- lists ---- */
+
+static int64_t number(const PGresult *r, int row, int column)
+{
+    return strtoll(database_value(r, row, column), NULL, 10);
+}
+
+/* The row of grant ID in a list that is sorted by it, from *AT on; -1: it is not there. */
+static int row_of(const PGresult *r, int64_t id, int *at)
+{
+    while (*at < PQntuples(r) && number(r, *at, AT_ID) < id)
+        (*at)++;
+    return *at < PQntuples(r) && number(r, *at, AT_ID) == id ? *at : -1;
+}
+
+/* The workers log in as that role, so it must be a grant's: no answer of a database makes them
+   somebody else. */
+static bool is_role(const char *role)
+{
+    size_t prefix = sizeof(ROLE_PREFIX) - 1;
+    return strncmp(role, ROLE_PREFIX, prefix) == 0 && strlen(role) == prefix + ROLE_DIGITS &&
+           strspn(role + prefix, "0123456789abcdef") == ROLE_DIGITS;
+}
+
+static bool copy_name(char to[GRANT_NAME_SIZE], const char *from)
+{
+    size_t len = strlen(from);
+    if (len == 0 || len >= GRANT_NAME_SIZE)
+        return false;
+    memcpy(to, from, len + 1);
+    return true;
+}
+
+static bool entry_read(const struct grants_line *l, int row, struct grant_entry *ret)
+{
+    struct grant_entry e;
+    memset(&e, 0, sizeof(e));
+    int64_t id = number(l->list, row, AT_ID);
+    e.id = (uint64_t)id;
+    e.ends_wall_ms = number(l->list, row, AT_ENDS);
+    e.ends_mono_ms = l->answered_ms + number(l->list, row, AT_LEFT); /* the least of all counts */
+    e.closed = database_true(l->list, row, AT_CLOSED);
+    e.subjects = (uint64_t)number(l->list, row, AT_SUBJECTS);
+    e.classes = (uint32_t)number(l->list, row, AT_CLASSES);
+    bool ok = id > 0 && copy_name(e.actor, database_value(l->list, row, AT_ACTOR)) &&
+              copy_name(e.purpose, database_value(l->list, row, AT_PURPOSE)) &&
+              copy_name(e.role, database_value(l->list, row, AT_ROLE)) && is_role(e.role);
+    *ret = e;
+    return ok;
+}
+
+static void note_over(struct grants *g, uint64_t id)
+{
+    if (g->over_count < GRANTS_AT_ONCE)
+        g->over[g->over_count++] = id;
+}
+
+static bool both_answered(const struct grants *g)
+{
+    for (size_t i = 0; i < g->line_count; i++)
+        if (g->lines[i].list == NULL || g->lines[i].list_ms == 0)
+            return false;
+    return true;
+}
+
+static bool was_left_behind(const struct grants *g, uint64_t id)
+{
+    for (size_t i = 0; i < g->behind_count; i++)
+        if (g->behind[i] == id)
+            return true;
+    return false;
+}
+
+/* Grants that the standby still has and the primary has no more: over, and so are their sessions
+   there. In one round alone it means nothing: the primary may have been asked before the grant was
+   opened, and the standby after. */
+static void note_left_behind(struct grants *g)
+{
+    uint64_t now[GRANTS_AT_ONCE];
+    size_t count = 0;
+    const struct grants_line *primary = &g->lines[LINE_PRIMARY], *standby = &g->lines[LINE_STANDBY];
+    int at = 0;
+    for (int row = 0; row < PQntuples(standby->list); row++) {
+        int64_t id = number(standby->list, row, AT_ID);
+        if (row_of(primary->list, id, &at) >= 0 || count == RF_COUNT(now))
+            continue;
+        now[count++] = (uint64_t)id;
+        if (was_left_behind(g, (uint64_t)id))
+            note_over(g, (uint64_t)id);
+    }
+    memcpy(g->behind, now, count * sizeof(now[0]));
+    g->behind_count = count;
+}
+
+static void publish(struct grants *g)
+{
+    const struct grants_line *primary = &g->lines[LINE_PRIMARY], *standby = &g->lines[LINE_STANDBY];
+    int64_t now = clock_mono_ms(), wall = clock_wall_ms(), asked = primary->list_ms;
+    size_t left_out = 0;
+    int at = 0;
+    grant_table_begin(g->table, g->database);
+    g->open = 0;
+    for (int row = 0; row < PQntuples(primary->list); row++) {
+        struct grant_entry e, there, known;
+        bool ok = entry_read(primary, row, &e);
+        int other = g->line_count > 1 ? row_of(standby->list, (int64_t)e.id, &at) : -1;
+        if (other >= 0 && entry_read(standby, other, &there)) {
+            e.closed = e.closed || there.closed;
+            if (there.ends_mono_ms < e.ends_mono_ms)
+                e.ends_mono_ms = there.ends_mono_ms;
+        }
+        bool usable = ok && (g->line_count == 1 || other >= 0);
+        if (usable && grant_table_put(g->table, g->database, &e) < 0)
+            left_out++;
+        else if (usable && grant_table_look(g->table, g->database, e.id, &known) == 1)
+            e = known; /* an end that was seen before counts */
+        if (grant_entry_is_over(&e, now, wall))
+            note_over(g, e.id);
+        else
+            g->open += usable;
+    }
+    if (g->line_count > 1)
+        note_left_behind(g);
+    grant_table_end(g->table, g->database);
+    for (size_t i = 0; i < g->line_count; i++)
+        asked = g->lines[i].list_ms < asked ? g->lines[i].list_ms : asked;
+    grant_table_set_token(g->table, g->database, g->lines[g->line_count - 1].token);
+    grant_table_lease(g->table, g->database, asked + GRANT_LEASE_MS);
+    if (left_out > 0)
+        log_error("grants-left-out", "database=%s count=%zu", g->config->alias, left_out);
+}
+
+static void report(struct grants *g)
+{
+    if (g->open == g->said_open && g->over_count == g->said_over)
+        return;
+    g->said_open = g->open;
+    g->said_over = g->over_count;
+    log_info("grants", "database=%s open=%zu ending=%zu", g->config->alias, g->open, g->over_count);
+}
+
+/* ---- rounds ---- */
+
+static void rest(struct grants *g)
+{
+    g->phase = GRANTS_REST;
+    g->next_ms = g->lines[LINE_PRIMARY].asked_ms + GRANTS_PERIOD_MS;
+    int64_t soon = clock_mono_ms() + GRANTS_PERIOD_MS / 4; /* long lists: not all day */
+    if (g->next_ms < soon)
+        g->next_ms = soon;
+}
+
+static bool is_busy(const struct grants *g)
+{
+    for (size_t i = 0; i < g->line_count; i++)
+        if (g->lines[i].state == GRANTS_BUSY)
+            return true;
+    return false;
+}
+
+/* SQL (…) with the grants that are being ended in the place of %s, to the first COUNT lines. */
+static void ask_about_over(struct grants *g, enum grants_phase phase, const char *head,
+                           size_t count)
+{
+    char sql[LIST_SIZE];
+    size_t n = (size_t)snprintf(sql, sizeof(sql), "%s'{", head);
+    for (size_t i = 0; i < g->over_count; i++)
+        n += (size_t)snprintf(sql + n, sizeof(sql) - n, "%s%" PRIu64, i > 0 ? "," : "", g->over[i]);
+    (void)snprintf(sql + n, sizeof(sql) - n, "}'::bigint[]) AS id");
+    g->phase = phase;
+    for (size_t i = 0; i < count; i++)
+        if (g->lines[i].state == GRANTS_READY)
+            line_ask(g, &g->lines[i], sql);
+}
+
+/* Sessions that the signals found; false: a server did not say. */
+static bool take_signals(struct grants *g)
+{
+    bool all = true;
+    g->sessions = 0;
+    for (size_t i = 0; i < g->line_count; i++) {
+        const struct grants_line *l = &g->lines[i];
+        if (l->state != GRANTS_READY || l->last == NULL)
+            all = false;
+        else
+            g->sessions += (uint64_t)number(l->last, 0, 0);
+    }
+    return all;
+}
+
+static void clear_answers(struct grants *g)
+{
+    for (size_t i = 0; i < g->line_count; i++) {
+        PQclear(g->lines[i].last);
+        g->lines[i].last = NULL;
+    }
+}
+
+static void begin_round(struct grants *g)
+{
+    g->phase = GRANTS_ASK;
+    g->over_count = 0;
+    for (size_t i = 0; i < g->line_count; i++) {
+        g->lines[i].list_ms = 0;
+        if (g->lines[i].state == GRANTS_READY)
+            line_ask(g, &g->lines[i], ask_sql);
+    }
+}
+
+/* Nobody owes an answer: what comes next. */
+static void advance(struct grants *g)
+{
+    switch (g->phase) {
+    case GRANTS_REST:
+        if (clock_mono_ms() >= g->next_ms)
+            begin_round(g);
+        return;
+    case GRANTS_ASK:
+        if (!both_answered(g)) {
+            g->next_ms = clock_mono_ms() + GRANTS_PERIOD_MS;
+            g->phase = GRANTS_REST;
+            return;
+        }
+        publish(g);
+        report(g);
+        if (g->over_count == 0)
+            rest(g);
+        else
+            ask_about_over(g, GRANTS_CLOSE, "SELECT count(ringfence.grant_close(id)) FROM unnest(",
+                           1);
+        return;
+    case GRANTS_CLOSE:
+        clear_answers(g);
+        ask_about_over(g, GRANTS_SIGNAL, "SELECT sum(ringfence.grant_signal(id)) FROM unnest(",
+                       g->line_count);
+        return;
+    case GRANTS_SIGNAL:
+        if (take_signals(g) && g->sessions == 0) {
+            clear_answers(g);
+            g->phase = GRANTS_REAP;
+            line_ask(g, &g->lines[LINE_PRIMARY], "SELECT ringfence.grant_reap()");
+            return;
+        }
+        clear_answers(g);
+        rest(g);
+        return;
+    case GRANTS_REAP:
+        clear_answers(g);
+        rest(g);
+        return;
+    }
+}
+
+/* ---- the door ---- */
+
+static void line_init(struct grants_line *l, enum server_kind kind, const struct config_host *hosts,
+                      size_t count)
+{
+    *l = (struct grants_line){ .kind = kind, .hosts = hosts, .host_count = count };
+}
+
+void grants_init(struct grants *g, const struct config_database *database,
+                 const struct policy_region *region, struct grant_table *table)
+{
+    *g = (struct grants){ .config = database, .table = table };
+    g->is_disabled = region == NULL || database->primary_count == 0 ||
+                     (database->standby_count == 0 && !region->persons_on_primary);
+    if (!g->is_disabled && grant_table_claim(table, database->alias, &g->database) < 0) {
+        g->is_disabled = true;
+        log_error("grants-without-place", "database=%s", database->alias);
+    }
+    line_init(&g->lines[LINE_PRIMARY], SERVER_PRIMARY, database->primary, database->primary_count);
+    line_init(&g->lines[LINE_STANDBY], SERVER_STANDBY, database->standby, database->standby_count);
+    g->line_count = database->standby_count > 0 ? GRANTS_LINES : 1;
+}
+
+void grants_done(struct grants *g)
+{
+    for (size_t i = 0; i < GRANTS_LINES; i++)
+        line_drop(&g->lines[i], 0);
+    g->is_disabled = true;
+}
+
+void grants_poll(const struct grants *g, struct pollfd *polls)
+{
+    for (size_t i = 0; i < GRANTS_LINES; i++)
+        polls[i] =
+            (struct pollfd){ .fd = g->lines[i].conn != NULL ? PQsocket(g->lines[i].conn) : -1,
+                             .events = g->lines[i].events };
+}
+
+void grants_turn(struct grants *g, const struct pollfd *polls, bool polled)
+{
+    if (g->is_disabled)
+        return;
+    for (size_t i = 0; i < g->line_count; i++)
+        line_turn(g, &g->lines[i], polled && polls[i].revents != 0);
+    if (!is_busy(g))
+        advance(g);
+}
+
+int64_t grants_due_ms(const struct grants *g)
+{
+    int64_t due = INT64_MAX;
+    if (g->is_disabled)
+        return due;
+    if (g->phase == GRANTS_REST)
+        due = g->next_ms;
+    for (size_t i = 0; i < g->line_count; i++)
+        if (g->lines[i].state != GRANTS_READY && g->lines[i].due_ms < due)
+            due = g->lines[i].due_ms;
+    return due;
+}

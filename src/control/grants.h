@@ -1,0 +1,87 @@
+/* grants.h - the grants of one region under control's eyes: what is open is published to the
+ * workers, what has ended is ended on its servers.
+ *
+ *   REST ──due──▶ ASK ──both have answered, published──▶ REST
+ *    ▲             │ something has ended
+ *    │             ▼
+ *    └── REAP ◀── SIGNAL ◀── CLOSE
+ *
+ * A line leads to the primary and one to the standby that persons use; a region without standbys
+ * has the first one alone. A grant is open when both servers say so: one that the standby has not
+ * replayed yet cannot be used, and one that the primary has closed is over at once. Every answer of
+ * both renews the region's lease for grants, counted from the moment the older question was asked.
+ *
+ * The end: close on the primary what has run out (rows deleted, no login), then signal its sessions
+ * on both servers until neither has one, then let the primary drop its role. Workers do not wait
+ * for any of it. */
+#ifndef RF_CONTROL_GRANTS_H
+#define RF_CONTROL_GRANTS_H
+
+#include <libpq-fe.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/server.h"
+#include "policy/policy.h"
+#include "priv/grant_table.h"
+
+enum {
+    GRANTS_PERIOD_MS = 200,   /* between two rounds */
+    GRANTS_RETRY_MS = 500,    /* after a connection that failed */
+    GRANTS_LIMIT_MS = 3000,   /* for a connection, and for an answer */
+    GRANTS_REFUSED_MS = 2000, /* after an answer that is an error: apply has not been here yet */
+    GRANTS_AT_ONCE = 100,     /* ended in one round; the rest in the next ones */
+    GRANTS_LINES = 2
+};
+
+enum grants_phase { GRANTS_REST, GRANTS_ASK, GRANTS_CLOSE, GRANTS_SIGNAL, GRANTS_REAP };
+
+enum grants_line_state { GRANTS_DOWN, GRANTS_CONNECTING, GRANTS_READY, GRANTS_BUSY };
+
+struct grants_line {
+    enum grants_line_state state;
+    enum server_kind kind;
+    const struct config_host *hosts;
+    size_t host_count, host; /* the one in use */
+    PGconn *conn;
+    short events;
+    int64_t due_ms;      /* DOWN: try again; CONNECTING, BUSY: the end of patience */
+    int64_t asked_ms;    /* when the question under way was sent */
+    PGresult *list;      /* its grants, as of the last round that it answered; NULL: none yet */
+    PGresult *last;      /* of the query under way: its last result */
+    int64_t list_ms;     /* when that list was asked for; 0: not in this round */
+    int64_t answered_ms; /* and when it came */
+    char token[GRANT_TOKEN_LEN + 1];
+    bool has_complained;
+};
+
+struct grants {
+    enum grants_phase phase;
+    const struct config_database *config; /* borrowed until grants_done() */
+    struct grant_table *table;
+    unsigned database; /* its place in the table */
+    struct grants_line lines[GRANTS_LINES];
+    size_t line_count;
+    int64_t next_ms;
+    uint64_t over[GRANTS_AT_ONCE]; /* being ended */
+    size_t over_count;
+    uint64_t behind[GRANTS_AT_ONCE]; /* the standby had them last time, the primary had not */
+    size_t behind_count;
+    uint64_t sessions; /* that the last signals found */
+    size_t open, said_open, said_over;
+    bool is_disabled; /* no place in the table, or no such region */
+};
+
+/* Borrows all arguments until grants_done(). */
+void grants_init(struct grants *g, const struct config_database *database,
+                 const struct policy_region *region, struct grant_table *table);
+void grants_done(struct grants *g);
+
+/* Fill GRANTS_LINES entries of POLLS, and later do what became possible. Never waits. */
+void grants_poll(const struct grants *g, struct pollfd *polls);
+void grants_turn(struct grants *g, const struct pollfd *polls, bool polled);
+
+int64_t grants_due_ms(const struct grants *g); /* when grants_turn() has something to do */
+
+#endif

@@ -1,0 +1,694 @@
+/* What may come in, as triggers of the table.
+ *
+ *   ~ringfence_ingest_insert, _update   BEFORE, row: makes coarse, drops, and takes the location
+ * out of rows of children; function ringfence."ingest_SCHEMA.TABLE" ~ringfence_refuse_insert,
+ * _update   AFTER, row: refuses; function ringfence."refuse_SCHEMA.TABLE"
+ *
+ * The first have no WHEN: PostgreSQL parses that of a trigger anew in every statement, 15 us for
+ * conditions of this length, while the function compares in one. (It does pay for the second, where
+ * each call costs an entry in the queue of events.) UPDATE has no list of columns: a trigger of the
+ * application may change a column that the statement does not name.
+ *
+ * Why refusals come AFTER: an error inside COPY shows the line it was reading, and one of a CHECK
+ * the whole row, in the server's log; raised after the row, by us, it shows table and column and no
+ * value. (The statement itself is logged as log_min_error_statement says.) And COPY writes many
+ * rows at a time only where no BEFORE trigger stands.
+ *
+ * The functions run with the rights of rf_owner, who may read ringfence.child and move the
+ * counters, and without SET search_path, which would cost as much as all the rest: every name in
+ * them is qualified.
+ *
+ * Counters are sequences: nextval() survives the ROLLBACK that a refusal is. A crash may put one
+ * ahead by up to 32, never back. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "enforce/coarse.h"
+#include "enforce/compiler.h"
+#include "enforce/subject.h"
+
+enum { NAME_SIZE = 256, COLUMNS_SIZE = 400 };
+
+/* One counter: rows of TABLE that met RULE. */
+struct counter {
+    const struct policy_table *table;
+    const char *columns; /* "lat, lon" */
+    const char *rule;    /* "multiple of 0.1", "refused", "dropped", "location of a child" */
+    char sequence[40];
+};
+
+struct ingest {
+    struct compiler *k;
+    const struct policy_table *table;
+    const struct catalog_table *fact;
+    const struct policy_table *subjects; /* NULL: nobody can be told to be a child */
+    struct counter *counters;            /* of all tables */
+    size_t counter_count, counter_cap;
+};
+
+/* -- counters -- */
+
+static void hash(uint64_t *h, const char *text)
+{
+    for (const char *at = text; *at != '\0'; at++)
+        *h = (*h ^ (uint8_t)*at) * 1099511628211U; /* FNV-1a: a short name that stays the same */
+    *h = (*h ^ 0xff) * 1099511628211U;
+}
+
+static int keep(struct compiler *k, const char *text, const char **ret)
+{
+    *ret = arena_strndup(&k->script->arena, text, strlen(text));
+    return *ret != NULL ? 0 : err_set(k->err, RF_ENOMEM, "out of memory while compiling triggers");
+}
+
+static int take_text(struct compiler *k, struct sql *s, const char **ret)
+{
+    const char *text;
+    int rc = sql_text(s, &text, k->err);
+    if (rc == 0)
+        rc = keep(k, text, ret);
+    sql_done(s);
+    sql_init(s);
+    return rc;
+}
+
+static bool sequence_is_there(const struct catalog *c, const char *name)
+{
+    for (size_t i = 0; i < c->sequence_count; i++)
+        if (strcmp(c->sequences[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int make_sequence(struct compiler *k, const char *name)
+{
+    if (sequence_is_there(k->catalog, name))
+        return 0;
+    sql_add(&k->sql, "CREATE SEQUENCE %N", SCHEMA_OWN, name);
+    int rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "counter %s", name);
+    if (rc == 0) {
+        sql_add(&k->sql, "ALTER SEQUENCE %N OWNER TO %I", SCHEMA_OWN, name, ROLE_NAME_OWNER);
+        rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "owner of counter %s", name);
+    }
+    return rc;
+}
+
+static int add_counter(struct ingest *g, const char *columns, const char *rule,
+                       const struct counter **ret)
+{
+    struct compiler *k = g->k;
+    uint64_t h = 14695981039346656037U;
+    if (g->counter_count == g->counter_cap) {
+        size_t cap = g->counter_cap > 0 ? g->counter_cap * 2 : 32;
+        struct counter *more = arena_alloc(&k->script->arena, cap, sizeof(*more));
+        if (more == NULL)
+            return err_set(k->err, RF_ENOMEM, "out of memory while compiling triggers");
+        if (g->counter_count > 0)
+            memcpy(more, g->counters, g->counter_count * sizeof(*more));
+        g->counters = more;
+        g->counter_cap = cap;
+    }
+    struct counter *c = &g->counters[g->counter_count];
+    *c = (struct counter){ .table = g->table };
+    int rc = keep(k, columns, &c->columns);
+    if (rc == 0)
+        rc = keep(k, rule, &c->rule);
+    if (rc < 0)
+        return rc;
+    hash(&h, g->table->schema);
+    hash(&h, g->table->name);
+    hash(&h, columns);
+    hash(&h, rule);
+    (void)snprintf(c->sequence, sizeof(c->sequence), "ingest_%016" PRIx64, h);
+    g->counter_count++;
+    *ret = c;
+    return make_sequence(k, c->sequence);
+}
+
+static void add_count(struct sql *s, const struct counter *c)
+{
+    sql_add(s, " counted := pg_catalog.nextval('ringfence.%S'::pg_catalog.regclass);", c->sequence);
+}
+
+/* -- what a table has -- */
+
+static const struct catalog_column *fact_of(const struct ingest *g,
+                                            const struct policy_ingest *rule)
+{
+    return catalog_column_find(g->fact, rule->column);
+}
+
+static bool is_changing(const struct policy_ingest *rule)
+{
+    return rule->rule == INGEST_NULL || (rule->rule != INGEST_REFUSE && !rule->is_finer_refused);
+}
+
+static int check_rules(struct ingest *g)
+{
+    const struct policy_table *t = g->table;
+    int rc = 0;
+    for (size_t i = 0; i < t->ingest_count && rc == 0; i++) {
+        const struct policy_ingest *rule = &t->ingest[i];
+        const struct catalog_column *fact = fact_of(g, rule);
+        char where[NAME_SIZE];
+        (void)snprintf(where, sizeof(where), "%s.%s.%s", t->schema, t->name, rule->column);
+        if (fact == NULL)
+            return err_set(g->k->err, RF_ECONFIG,
+                           "table %s.%s has no column \"%s\", which a rule for what comes in names",
+                           t->schema, t->name, rule->column);
+        if (rule->rule == INGEST_COARSEN || rule->rule == INGEST_NETWORK)
+            rc = coarse_check(rule, fact, where, g->k->err);
+        else if (fact->not_null)
+            rc = err_set(g->k->err, RF_ECONFIG,
+                         "column %s is NOT NULL: a rule that lets no value in lets no row in",
+                         where);
+    }
+    return rc;
+}
+
+/* A column of class location in a table that leads to a subject who may be a child. */
+static bool is_child_location(const struct ingest *g, const struct policy_column *c)
+{
+    if (g->subjects == NULL || c->class_id != CLASS_LOCATION || g->table->is_view ||
+        catalog_column_find(g->fact, c->name) == NULL)
+        return false;
+    for (size_t i = 0; i < g->fact->column_count; i++)
+        if (subject_is_key(g->table, &g->fact->columns[i]))
+            return true;
+    return g->table == g->subjects;
+}
+
+/* " OR " between the conditions of a list. */
+static void add_or(struct sql *s, bool *is_first)
+{
+    sql_add(s, "%S", *is_first ? "" : " OR ");
+    *is_first = false;
+}
+
+/* -- children -- */
+
+static bool has_child_rule(const struct ingest *g)
+{
+    for (size_t i = 0; i < g->table->column_count; i++)
+        if (is_child_location(g, &g->table->columns[i]))
+            return true;
+    return false;
+}
+
+/* One key leads to a child. Whom the subjects' table does not know is one too, where no foreign key
+   says that he is known. */
+static void add_child_of_key(struct sql *s, const struct ingest *g,
+                             const struct catalog_column *key)
+{
+    const char *cast = key->kind == KIND_OTHER ? "::pg_catalog.text" : ""; /* its operator may be
+                                                                              anywhere */
+    sql_add(s,
+            "EXISTS (SELECT FROM ringfence.child c WHERE c.subject%S" OP(
+                "=") "NEW.%I%S"
+                     " AND c.adult_on" OP(">") "CAST((pg_catalog.statement_timestamp()"
+                                               " AT TIME ZONE 'UTC') AS pg_catalog.date))",
+            cast, key->name, cast);
+    if (key->is_subject_key)
+        return;
+    sql_add(s, " OR (NEW.%I IS NOT NULL AND NOT EXISTS (SELECT FROM %N s WHERE s.%I%S" OP("="),
+            key->name, g->subjects->schema, g->subjects->name, g->subjects->subject, cast);
+    sql_add(s, "NEW.%I%S))", key->name, cast);
+}
+
+/* The row is about a child. */
+static void add_is_child(struct sql *s, const struct ingest *g)
+{
+    bool is_first = true;
+    if (g->table == g->subjects) { /* ringfence.child hears of this row only after it is written */
+        sql_add(s,
+                "(NEW.%I" OP("<=") "CAST((pg_catalog.statement_timestamp() AT TIME ZONE 'UTC')" OP(
+                    "-") "interval '%D years' AS pg_catalog.date)) IS NOT TRUE",
+                g->subjects->birthdate, (int64_t)g->k->policy->adult_age);
+        return;
+    }
+    for (size_t i = 0; i < g->fact->column_count; i++) {
+        if (!subject_is_key(g->table, &g->fact->columns[i]))
+            continue;
+        add_or(s, &is_first);
+        add_child_of_key(s, g, &g->fact->columns[i]);
+    }
+}
+
+/* An UPDATE that leaves whom and where as they were need not ask again. A statement of its own: an
+   INSERT must not pay for preparing these comparisons in each transaction. */
+static void add_as_before(struct sql *s, const struct ingest *g)
+{
+    const struct policy_table *t = g->table;
+    bool is_first = true;
+    struct sql same;
+    const char *text;
+    sql_init(&same);
+    for (size_t i = 0; i < g->fact->column_count; i++) {
+        const struct catalog_column *fact = &g->fact->columns[i];
+        const struct policy_column *column = NULL;
+        for (size_t j = 0; j < t->column_count; j++)
+            if (strcmp(t->columns[j].name, fact->name) == 0)
+                column = &t->columns[j];
+        bool is_birth = t->birthdate != NULL && strcmp(t->birthdate, fact->name) == 0;
+        bool is_place = column != NULL && is_child_location(g, column);
+        if (!is_birth && !is_place && !subject_is_key(t, fact))
+            continue;
+        sql_add(&same, "%S(NEW.%I::pg_catalog.text" OP("="), is_first ? "" : " AND ", fact->name);
+        sql_add(&same, "OLD.%I::pg_catalog.text", fact->name);
+        if (is_place)
+            sql_add(&same, " OR NEW.%I IS NULL", fact->name);
+        sql_add(&same, ")");
+        is_first = false;
+    }
+    if (sql_text(&same, &text, NULL) == 0)
+        sql_add(s, " IF TG_OP" OP("=") "'UPDATE' THEN known := %S; END IF;", text);
+    sql_done(&same);
+}
+
+/* "IF … THEN" of a row about a child. One key that is known to exist, which is the usual case, is
+   looked up by itself: EXISTS would cost half as much again. */
+static void add_find_child(struct sql *s, const struct ingest *g)
+{
+    const struct catalog_column *only = NULL;
+    size_t keys = 0;
+    for (size_t i = 0; i < g->fact->column_count; i++)
+        if (subject_is_key(g->table, &g->fact->columns[i])) {
+            only = &g->fact->columns[i];
+            keys++;
+        }
+    if (g->table == g->subjects || keys != 1 || !only->is_subject_key || only->kind == KIND_OTHER) {
+        sql_add(s, " IF ");
+        add_is_child(s, g);
+    } else {
+        sql_add(
+            s,
+            " PERFORM FROM ringfence.child c WHERE c.subject" OP("=") "NEW.%I AND c.adult_on" OP(
+                ">") "CAST((pg_catalog.statement_timestamp() AT TIME ZONE 'UTC') AS"
+                     " pg_catalog.date); IF FOUND",
+            only->name);
+    }
+    sql_add(s, " THEN");
+}
+
+static int add_child_rule(struct ingest *g, struct sql *s)
+{
+    const struct policy_table *t = g->table;
+    const struct counter *counter;
+    char columns[COLUMNS_SIZE] = "";
+    bool is_first = true;
+    if (!has_child_rule(g))
+        return 0;
+    sql_add(s, " IF (");
+    for (size_t i = 0; i < t->column_count; i++) {
+        size_t len = strlen(columns);
+        if (!is_child_location(g, &t->columns[i]))
+            continue;
+        (void)snprintf(columns + len, sizeof(columns) - len, "%s%s", is_first ? "" : ", ",
+                       t->columns[i].name);
+        add_or(s, &is_first);
+        sql_add(s, "NEW.%I IS NOT NULL", t->columns[i].name);
+    }
+    sql_add(s, ") THEN");
+    add_as_before(s, g);
+    int rc = add_counter(g, columns, "location of a child", &counter);
+    if (rc < 0)
+        return rc;
+    sql_add(s, " IF known IS NOT TRUE THEN");
+    add_find_child(s, g);
+    for (size_t i = 0; i < t->column_count; i++)
+        if (is_child_location(g, &t->columns[i]))
+            sql_add(s, " NEW.%I := NULL;", t->columns[i].name);
+    add_count(s, counter);
+    sql_add(s, " END IF; END IF; END IF;");
+    return 0;
+}
+
+/* -- coarse and dropped -- */
+
+static bool is_same_rule(const struct policy_ingest *a, const struct policy_ingest *b)
+{
+    return a->rule == b->rule && a->part == b->part && a->whole == b->whole &&
+           a->bits_v4 == b->bits_v4 && a->bits_v6 == b->bits_v6 &&
+           a->is_finer_refused == b->is_finer_refused;
+}
+
+/* Columns with the same rule count as one: latitude and longitude of a row are one place. */
+static bool is_in_group(const struct ingest *g, const struct policy_ingest *first,
+                        const struct policy_ingest *other)
+{
+    return other == first ||
+           (is_same_rule(first, other) && !coarse_may_fail(first, fact_of(g, first)) &&
+            !coarse_may_fail(other, fact_of(g, other)));
+}
+
+static bool starts_group(const struct ingest *g, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (is_in_group(g, &g->table->ingest[i], &g->table->ingest[at]))
+            return false;
+    return true;
+}
+
+static int add_group(struct ingest *g, struct sql *s, size_t first)
+{
+    const struct policy_table *t = g->table;
+    const struct policy_ingest *rule = &t->ingest[first];
+    const struct counter *counter;
+    char columns[COLUMNS_SIZE] = "", words[COARSE_WORDS_SIZE];
+    bool is_first = true, is_drop = rule->rule == INGEST_NULL;
+    sql_add(s, " IF ");
+    for (size_t i = first; i < t->ingest_count; i++) {
+        size_t len = strlen(columns);
+        if (!is_in_group(g, rule, &t->ingest[i]))
+            continue;
+        (void)snprintf(columns + len, sizeof(columns) - len, "%s%s", is_first ? "" : ", ",
+                       t->ingest[i].column);
+        add_or(s, &is_first);
+        if (is_drop)
+            sql_add(s, "NEW.%I IS NOT NULL", t->ingest[i].column);
+        else
+            coarse_add_is_finer(s, &t->ingest[i], fact_of(g, &t->ingest[i]));
+    }
+    int rc = add_counter(g, columns, is_drop ? "dropped" : coarse_words(rule, words), &counter);
+    if (rc < 0)
+        return rc;
+    sql_add(s, " THEN");
+    for (size_t i = first; i < t->ingest_count; i++) {
+        if (!is_in_group(g, rule, &t->ingest[i]))
+            continue;
+        sql_add(s, " NEW.%I := ", t->ingest[i].column);
+        if (is_drop)
+            sql_add(s, "NULL");
+        else
+            coarse_add_value(s, &t->ingest[i], fact_of(g, &t->ingest[i]));
+        sql_add(s, ";");
+    }
+    add_count(s, counter);
+    sql_add(s, " END IF;");
+    return 0;
+}
+
+/* Texts and JSON: what cannot be read stays as it is, and is refused once the row is whole. */
+static int add_readable(struct ingest *g, struct sql *s, const struct policy_ingest *rule)
+{
+    const struct catalog_column *fact = fact_of(g, rule);
+    const struct counter *counter;
+    char words[COARSE_WORDS_SIZE];
+    const char *type = fact->kind == KIND_TEXT ? "text" : "jsonb";
+    int rc = add_counter(g, rule->column, coarse_words(rule, words), &counter);
+    if (rc < 0)
+        return rc;
+    sql_add(s, " made_%S := ", type);
+    coarse_add_value(s, rule, fact);
+    sql_add(s, "; IF made_%S" OP("<>") "NEW.%I::pg_catalog.%S THEN NEW.%I := made_%S;", type,
+            rule->column, type, rule->column, type);
+    add_count(s, counter);
+    sql_add(s, " END IF;");
+    return 0;
+}
+
+static bool has_changes(const struct ingest *g)
+{
+    for (size_t i = 0; i < g->table->ingest_count; i++)
+        if (is_changing(&g->table->ingest[i]))
+            return true;
+    return has_child_rule(g);
+}
+
+static int add_change_function(struct ingest *g, struct sql *s, const char *name)
+{
+    const struct policy_table *t = g->table;
+    /* STABLE: it looks at the statement's snapshot instead of taking a new one for each row */
+    sql_add(
+        s,
+        "CREATE OR REPLACE FUNCTION %N() RETURNS trigger LANGUAGE plpgsql STABLE SECURITY DEFINER"
+        " AS $ingest$ DECLARE counted bigint; known boolean; made_text pg_catalog.text;"
+        " made_jsonb pg_catalog.jsonb; BEGIN",
+        SCHEMA_OWN, name);
+    int rc = add_child_rule(g, s);
+    for (size_t i = 0; i < t->ingest_count && rc == 0; i++) {
+        const struct policy_ingest *rule = &t->ingest[i];
+        if (!is_changing(rule))
+            continue;
+        if (coarse_may_fail(rule, fact_of(g, rule)))
+            rc = add_readable(g, s, rule);
+        else if (starts_group(g, i))
+            rc = add_group(g, s, i);
+    }
+    sql_add(s, " RETURN NEW; END $ingest$");
+    return rc;
+}
+
+/* -- refused -- */
+
+static bool is_refusing(const struct ingest *g, const struct policy_ingest *rule)
+{
+    return rule->rule == INGEST_REFUSE || rule->is_finer_refused ||
+           coarse_may_fail(rule, fact_of(g, rule));
+}
+
+static bool has_refusals(const struct ingest *g)
+{
+    for (size_t i = 0; i < g->table->ingest_count; i++)
+        if (is_refusing(g, &g->table->ingest[i]))
+            return true;
+    return false;
+}
+
+static int add_refusal(struct ingest *g, struct sql *s, const struct policy_ingest *rule)
+{
+    const struct policy_table *t = g->table;
+    const struct catalog_column *fact = fact_of(g, rule);
+    const struct counter *counter;
+    char why[120], words[COARSE_WORDS_SIZE];
+    const char *hint = "leave the column out, or write NULL";
+    bool is_whole = rule->rule == INGEST_REFUSE;
+    if (is_whole) {
+        (void)snprintf(why, sizeof(why), "the policy lets no value in");
+    } else if (rule->is_finer_refused) {
+        (void)snprintf(why, sizeof(why), "the value is finer than a %s", coarse_words(rule, words));
+        hint = "make it coarse before it is written";
+    } else {
+        (void)snprintf(why, sizeof(why), "the value cannot be read as a place");
+        hint =
+            "write decimal degrees such as 52.5,13.4, WKT, or JSON with keys such as lat and lon";
+    }
+    int rc = add_counter(g, rule->column,
+                         is_whole || rule->is_finer_refused ? "refused" : "refused: unreadable",
+                         &counter);
+    sql_add(s,
+            " IF NEW.%I IS NOT NULL AND (NEW.%I::pg_catalog.text" OP(
+                "=") "OLD.%I::pg_catalog.text) IS NOT TRUE",
+            rule->column, rule->column, rule->column);
+    if (!is_whole && rule->is_finer_refused) {
+        sql_add(s, " AND ");
+        coarse_add_is_finer(s, rule, fact);
+    } else if (!is_whole) {
+        sql_add(s, " AND (");
+        coarse_add_value(s, rule, fact);
+        sql_add(s, ") IS NULL");
+    }
+    sql_add(s, " THEN");
+    if (rc == 0)
+        add_count(s, counter);
+    sql_add(s, " RAISE EXCEPTION USING ERRCODE = '23514', SCHEMA = %L, TABLE = %L, COLUMN = %L,",
+            t->schema, t->name, rule->column);
+    sql_add(s, " MESSAGE = %L || '.' || %L || ' refuses column \"' || %L || '\": ' || %L,",
+            t->schema, t->name, rule->column, why);
+    sql_add(s, " HINT = %L; END IF;", hint);
+    return rc;
+}
+
+static int add_refuse_function(struct ingest *g, struct sql *s, const char *name)
+{
+    const struct policy_table *t = g->table;
+    int rc = 0;
+    sql_add(
+        s,
+        "CREATE OR REPLACE FUNCTION %N() RETURNS trigger LANGUAGE plpgsql STABLE SECURITY DEFINER"
+        " AS $ingest$ DECLARE counted bigint; BEGIN",
+        SCHEMA_OWN, name);
+    for (size_t i = 0; i < t->ingest_count && rc == 0; i++)
+        if (is_refusing(g, &t->ingest[i]))
+            rc = add_refusal(g, s, &t->ingest[i]);
+    sql_add(s, " RETURN NULL; END $ingest$");
+    return rc;
+}
+
+/* Kept short, because every statement parses it; what is finer or unreadable, the function finds.
+ */
+static void add_when_refused(struct sql *s, const struct ingest *g)
+{
+    bool is_first = true;
+    for (size_t i = 0; i < g->table->ingest_count; i++) {
+        const struct policy_ingest *rule = &g->table->ingest[i];
+        if (!is_refusing(g, rule))
+            continue;
+        add_or(s, &is_first);
+        sql_add(s, "NEW.%I IS NOT NULL", rule->column);
+    }
+}
+
+/* -- one table -- */
+
+typedef int function_fn(struct ingest *g, struct sql *s, const char *name);
+typedef void when_fn(struct sql *s, const struct ingest *g); /* NULL: always */
+
+static int compile_pair(struct ingest *g, const char *kind, const char *time, function_fn *function,
+                        when_fn *when)
+{
+    const struct policy_table *t = g->table;
+    char name[NAME_SIZE], trigger[64];
+    const char *source;
+    struct sql s;
+    bool made;
+    sql_init(&s);
+    (void)snprintf(name, sizeof(name), "%s_%s.%s", kind, t->schema, t->name);
+    int rc = function(g, &s, name);
+    if (rc == 0)
+        rc = take_text(g->k, &s, &source);
+    if (rc == 0)
+        rc = compile_kept_function(g->k, name, "", source, &made);
+    for (int is_update = 0; is_update < 2 && rc == 0; is_update++) {
+        const char *event = is_update ? "update" : "insert";
+        (void)snprintf(trigger, sizeof(trigger), "~ringfence_%s_%s", kind, event);
+        sql_add(&s, "CREATE TRIGGER %I %S %S ON %N FOR EACH ROW", trigger, time, event, t->schema,
+                t->name);
+        if (when != NULL) {
+            sql_add(&s, " WHEN (");
+            when(&s, g);
+            sql_add(&s, ")");
+        }
+        sql_add(&s, " EXECUTE FUNCTION %N()", SCHEMA_OWN, name);
+        rc = take_text(g->k, &s, &source);
+        if (rc == 0)
+            rc = compile_trigger(g->k, t, trigger, source, &made);
+    }
+    sql_done(&s);
+    return rc;
+}
+
+/* Beyond what it owns, the owner of the functions needs who the subjects are, where no foreign key
+   tells, and PostGIS. */
+static void want_rights(struct ingest *g)
+{
+    struct right_set *rights = &g->k->rights;
+    char schema[64];
+    for (size_t i = 0; i < g->fact->column_count && has_child_rule(g); i++) {
+        const struct catalog_column *c = &g->fact->columns[i];
+        if (!subject_is_key(g->table, c) || c->is_subject_key || g->table == g->subjects)
+            continue;
+        right_set_add(rights, ROLE_NAME_OWNER, "USAGE", "SCHEMA", NULL, g->subjects->schema);
+        right_set_add(rights, ROLE_NAME_OWNER, "SELECT", "TABLE", g->subjects->schema,
+                      g->subjects->name);
+    }
+    for (size_t i = 0; i < g->table->ingest_count; i++)
+        if (coarse_postgis_schema(fact_of(g, &g->table->ingest[i]), schema) != NULL)
+            right_set_add(rights, ROLE_NAME_OWNER, "USAGE", "SCHEMA", NULL, schema);
+}
+
+static bool needs_places(const struct ingest *g)
+{
+    for (size_t i = 0; i < g->table->ingest_count; i++)
+        if (coarse_may_fail(&g->table->ingest[i], fact_of(g, &g->table->ingest[i])))
+            return true;
+    return false;
+}
+
+static int compile_places(struct compiler *k)
+{
+    static const char step[] = "text, double precision, double precision";
+    int rc =
+        compile_function(k, "coarse_number", step, ROLE_NAME_OWNER, NULL, coarse_number_source);
+    if (rc == 0)
+        rc = compile_function(k, "coarse_text", step, ROLE_NAME_OWNER, NULL, coarse_text_source);
+    if (rc == 0)
+        rc =
+            compile_function(k, "coarse_json", "jsonb, boolean, double precision, double precision",
+                             ROLE_NAME_OWNER, NULL, coarse_json_source);
+    return rc;
+}
+
+static int compile_counts(struct ingest *g)
+{
+    struct sql s;
+    const char *source;
+    sql_init(&s);
+    sql_add(&s, "CREATE FUNCTION ringfence.ingest_counts(OUT relation text, OUT columns text,"
+                " OUT rule text, OUT count bigint) RETURNS SETOF record LANGUAGE sql VOLATILE"
+                " SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $counts$"
+                "SELECT v.t, v.c, v.r, coalesce(pg_sequence_last_value(v.s::regclass), 0)"
+                " FROM (VALUES (NULL, NULL, NULL, NULL)");
+    for (size_t i = 0; i < g->counter_count; i++) {
+        const struct counter *c = &g->counters[i];
+        sql_add(&s, ", (%L || '.' || %L, %L, %L, 'ringfence.%S')", c->table->schema, c->table->name,
+                c->columns, c->rule, c->sequence);
+    }
+    sql_add(&s, ") v(t, c, r, s) WHERE v.t IS NOT NULL$counts$");
+    int rc = take_text(g->k, &s, &source);
+    if (rc == 0)
+        rc =
+            compile_function(g->k, "ingest_counts", "", ROLE_NAME_OWNER, ROLE_NAME_CONTROL, source);
+    sql_done(&s);
+    return rc;
+}
+
+/* Functions of tables that have no rules any more; their triggers are gone by now. */
+static int compile_functions_left(struct ingest *g)
+{
+    static const char *const kinds[] = { "ingest", "refuse" };
+    const struct compiler *k = g->k;
+    int rc = 0;
+    for (size_t i = 0; i < k->catalog->object_count && rc == 0; i++) {
+        const struct catalog_object *o = &k->catalog->objects[i];
+        char prefix[32], name[NAME_SIZE];
+        bool is_ours = false, is_wanted = false;
+        for (size_t kind = 0; kind < RF_COUNT(kinds); kind++) {
+            (void)snprintf(prefix, sizeof(prefix), "ringfence.%s_", kinds[kind]);
+            is_ours |= o->source != NULL && strncmp(o->name, prefix, strlen(prefix)) == 0 &&
+                       strchr(o->name + strlen(prefix), '.') != NULL;
+            for (size_t t = 0; t < k->policy->table_count; t++) {
+                g->table = &k->policy->tables[t];
+                g->fact = &k->catalog->tables[t];
+                (void)snprintf(name, sizeof(name), "%s%s.%s()", prefix, g->table->schema,
+                               g->table->name);
+                is_wanted |=
+                    strcmp(name, o->name) == 0 && (kind == 0 ? has_changes(g) : has_refusals(g));
+            }
+        }
+        if (!is_ours || is_wanted)
+            continue;
+        sql_add(&g->k->sql, "DROP %S", o->quoted);
+        rc = script_add(k->script, STEP_GUARD, &g->k->sql, k->err, "%s: no longer in the policy",
+                        o->name);
+    }
+    return rc;
+}
+
+int compile_ingest(struct compiler *k)
+{
+    struct ingest g = { .k = k, .subjects = subject_own_table(k->policy) };
+    bool has_places = false;
+    int rc = 0;
+    for (size_t i = 0; i < k->policy->table_count && rc == 0; i++) {
+        g.table = &k->policy->tables[i];
+        g.fact = &k->catalog->tables[i];
+        rc = check_rules(&g);
+        if (rc == 0 && has_changes(&g))
+            rc = compile_pair(&g, "ingest", "BEFORE", add_change_function, NULL);
+        if (rc == 0 && has_refusals(&g))
+            rc = compile_pair(&g, "refuse", "AFTER", add_refuse_function, add_when_refused);
+        if (rc == 0) {
+            want_rights(&g);
+            has_places |= needs_places(&g);
+        }
+    }
+    if (rc == 0 && has_places)
+        rc = compile_places(k);
+    if (rc == 0)
+        rc = compile_counts(&g);
+    if (rc == 0)
+        rc = compile_triggers_left(k);
+    return rc == 0 ? compile_functions_left(&g) : rc;
+}

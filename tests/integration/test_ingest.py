@@ -1,0 +1,511 @@
+"""Rules for what may come in: children known in the same transaction, places coarsened, columns refused
+or dropped, residency, retention; and that nobody can switch them off unseen."""
+
+import os
+import threading
+
+import psycopg
+import pytest
+
+from applied import Server
+from region import apply_policy
+from waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def server(scratch, authority, build):
+    made = Server(os.path.join(scratch, "ingest"), authority, build)
+    yield made
+    made.cluster.stop()
+
+
+@pytest.fixture
+def region(server):
+    made = server.new_database()
+    yield made
+    server.cluster.rows(f"DROP DATABASE {made.database} WITH (FORCE)", dbname="postgres")
+
+
+# -- who is a child ---------------------------------------------------------------------------------
+
+CHILDREN = """SELECT id FROM app.users
+    WHERE (birthdate <= CAST((now() AT TIME ZONE 'UTC') - interval '18 years' AS date)) IS NOT TRUE"""
+KNOWN = "SELECT subject FROM ringfence.child WHERE adult_on > (now() AT TIME ZONE 'UTC')::date"
+
+
+def assert_children_known(region):
+    assert sorted(region.rows(CHILDREN)) == sorted(region.rows(KNOWN))
+
+
+def test_children_that_are_there_are_known_after_apply(region):
+    region.apply()
+    assert len(region.rows(CHILDREN)) > 5
+    assert_children_known(region)
+
+
+def test_children_stay_known_whatever_is_done_to_the_birth_dates(region):
+    region.apply()
+    person = ("INSERT INTO app.users (id, handle, email, birthdate, residency) VALUES"
+              " ({id}, 'n{id}', 'n{id}', {birth}, 'US')")
+    for statement in (
+            person.format(id=1001, birth="current_date - 5000"),
+            person.format(id=1002, birth="date '1980-02-03'"),
+            person.format(id=1003, birth="date 'infinity'"),
+            person.format(id=1004, birth="date '-infinity'"),
+            "UPDATE app.users SET birthdate = current_date - 4000 WHERE id = 1002",
+            "UPDATE app.users SET birthdate = date '1970-01-01' WHERE id = 1001",
+            "UPDATE app.users SET id = 1012 WHERE id = 1002",
+            "ALTER TABLE app.users ALTER birthdate DROP NOT NULL",
+            "UPDATE app.users SET birthdate = NULL WHERE id = 1004",
+            "DELETE FROM app.users WHERE id = 1003",
+            "MERGE INTO app.users u USING (VALUES (1012, date '1999-01-01'),"
+            " (1020, current_date - 10)) v(id, b) ON u.id = v.id WHEN MATCHED THEN UPDATE SET"
+            " birthdate = v.b WHEN NOT MATCHED THEN INSERT (id, handle, email, birthdate, residency)"
+            " VALUES (v.id, 'm', 'm', v.b, 'US')",
+            "BEGIN; UPDATE app.users SET birthdate = current_date WHERE id < 50; ROLLBACK",
+            "INSERT INTO app.users (id, handle, email, birthdate, residency) VALUES"
+            " (1020, 'm', 'm2', '1985-01-01', 'US') ON CONFLICT (id) DO UPDATE SET"
+            " birthdate = excluded.birthdate"):
+        region.rows(statement)
+        assert_children_known(region)
+    region.rows("TRUNCATE app.users CASCADE")
+    assert region.value("SELECT count(*) FROM ringfence.child") == 0
+
+
+def test_the_day_of_coming_of_age_is_the_one_of_the_views(region):
+    """Also for those born on 29 February, and around it."""
+    region.apply()
+    wrong = region.rows("""
+        INSERT INTO app.users (id, handle, email, birthdate, residency)
+        SELECT 5000 + i, 'd' || i, 'd' || i, d, 'US'
+        FROM (SELECT row_number() OVER () AS i, d::date FROM generate_series(
+              current_date - interval '17 years 11 months', current_date, interval '1 day') d) x;
+        SELECT u.birthdate, c.adult_on FROM app.users u JOIN ringfence.child c ON c.subject = u.id
+        WHERE NOT (u.birthdate <= (c.adult_on - interval '18 years')::date
+                   AND u.birthdate > (c.adult_on - 1 - interval '18 years')::date)""")
+    assert not wrong
+    leap = region.rows("SELECT adult_on FROM ringfence.child c JOIN app.users u ON u.id = c.subject"
+                       " WHERE birthdate = '2012-02-29'")
+    assert [str(d[0]) for d in leap] == ["2030-03-01"]
+
+
+def test_children_are_known_when_two_sessions_write_at_once(region):
+    region.apply()
+    failed = []
+
+    def work(number):
+        try:
+            with psycopg.connect(region.server.cluster.dsn(region.database)) as connection:
+                for turn in range(100):
+                    key = 2000 + (turn * 7 + number) % 20
+                    birth = "1980-01-01" if (turn + number) % 2 else "2020-01-01"
+                    connection.execute(
+                        "INSERT INTO app.users (id, handle, email, birthdate, residency) VALUES"
+                        " (%s, %s, %s, %s, 'US') ON CONFLICT (id) DO UPDATE SET"
+                        " birthdate = excluded.birthdate", (key, f"h{key}", f"e{key}", birth))
+                    connection.commit()
+        except psycopg.Error as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert_children_known(region)
+
+
+@pytest.mark.parametrize("harm", [
+    "ALTER TABLE app.users DISABLE TRIGGER \"~ringfence_child_insert\"",
+    "ALTER TABLE app.users ENABLE TRIGGER \"~ringfence_child_update\"",
+    "DROP TRIGGER \"~ringfence_child_update\" ON app.users",
+    "DROP FUNCTION ringfence.child_keep() CASCADE",
+    "CREATE OR REPLACE FUNCTION ringfence.child_keep() RETURNS trigger LANGUAGE plpgsql AS"
+    " 'BEGIN RETURN NULL; END'",
+    "ALTER FUNCTION ringfence.child_keep() SECURITY INVOKER",
+])
+def test_a_changed_trigger_is_found_and_set_right_with_what_it_missed(region, harm):
+    region.apply()
+    assert region.command("plan", "--check").returncode == 0
+    region.rows(harm)
+    region.rows("UPDATE app.users SET birthdate = current_date - 3000 WHERE id IN (30, 31);"
+                "INSERT INTO app.users (id, handle, email, birthdate, residency) VALUES"
+                " (1001, 'x', 'x', current_date - 3000, 'US')")
+    assert region.command("plan", "--check").returncode == 1
+    region.apply()
+    assert_children_known(region)
+    assert region.command("plan", "--check").returncode == 0
+
+
+def test_a_region_that_grows_older_knows_more_children(region):
+    region.apply()
+    region.policy["adult_age"] = 25
+    region.rows("UPDATE app.users SET birthdate = current_date - 21 * 365 WHERE id < 20")
+    region.apply()
+    assert {n for n, in region.rows(KNOWN)} == {n for n, in region.rows(CHILDREN.replace("18", "25"))}
+    assert len(region.rows(KNOWN)) > 20
+
+
+def test_replicated_rows_pass_the_triggers_too(region):
+    region.apply()
+    region.rows("SET session_replication_role = replica;"
+                "UPDATE app.users SET birthdate = current_date - 3000 WHERE id = 30")
+    assert_children_known(region)
+
+
+# -- what comes in ----------------------------------------------------------------------------------
+
+ADULT, CHILD = 1, 7  # of the sample
+
+
+def with_rules(region, table="app.locations", columns="", **rules):
+    """A table with more columns, and rules for them; applied."""
+    region.rows(f"ALTER TABLE {table} {columns}" if columns else "SELECT 1")
+    region.policy["tables"][table]["ingest"] = rules
+    region.apply()
+    return region
+
+
+def insert(region, values, subject=ADULT, table="app.locations", role="app_us"):
+    """Insert as the service, and say what came of it."""
+    names = ", ".join(values)
+    with psycopg.connect(f"{region.server.cluster.dsn(region.database)}", autocommit=True) as c:
+        c.execute(f"SET SESSION AUTHORIZATION {role}")
+        return c.execute(f"INSERT INTO {table} (user_id, residency, {names}) VALUES (%s, 'US', "
+                         + ", ".join(["%s"] * len(values)) + f") RETURNING {names}",
+                         (subject, *values.values())).fetchone()
+
+
+def counts(region):
+    with psycopg.connect(f"{region.server.cluster.dsn(region.database)}", autocommit=True) as c:
+        c.execute("SET SESSION AUTHORIZATION rf_control")
+        return {(relation, columns, rule): n for relation, columns, rule, n in c.execute(
+            "SELECT * FROM ringfence.ingest_counts()")}
+
+
+PLACE = {"lat": {"coarsen": 0.1}, "lon": {"coarsen": 0.1}, "ip": {"network": [24, 48]}}
+
+
+def test_a_place_is_coarse_when_it_is_written_and_counted(region):
+    with_rules(region, **PLACE)
+    lat, lon, ip = insert(region, {"lat": 38.123456, "lon": -77.98765, "ip": "198.51.100.77"})
+    assert (lat, lon, str(ip)) == (38.1, -78.0, "198.51.100.0/24")
+    assert insert(region, {"ip": "2001:db8:1:2:3::4"})[0].__str__() == "2001:db8:1::/48"
+    assert insert(region, {"lat": 38.1, "lon": None, "ip": "198.51.0.0/16"})[0] == 38.1
+    found = counts(region)
+    assert found["app.locations", "lat, lon", "multiple of 0.1"] == 1
+    assert found["app.locations", "ip", "network /24 or /48"] == 2
+    assert region.command("plan", "--check").returncode == 0
+
+
+def test_every_way_of_writing_passes_the_rules(region):
+    with_rules(region, **PLACE)
+    region.rows("DELETE FROM app.locations")
+    row = "(900001, 1, now(), 38.12345, -77.98765, '198.51.100.77', 'US')"
+    names = "(id, user_id, at, lat, lon, ip, residency)"
+    for statement in (
+            f"INSERT INTO app.locations {names} VALUES {row}",
+            "UPDATE app.locations SET lat = 12.3456, ip = '10.1.2.3'",
+            f"INSERT INTO app.locations {names} VALUES {row} ON CONFLICT (id) DO UPDATE SET"
+            " lat = excluded.lat + 0.017",
+            f"MERGE INTO app.locations l USING (SELECT 1) s ON false WHEN NOT MATCHED THEN INSERT {names}"
+            f" VALUES {row.replace('900001', '900002')}",
+            "MERGE INTO app.locations l USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET"
+            " lon = 7.77777",
+            "SET session_replication_role = replica; UPDATE app.locations SET lat = 44.44444"):
+        region.rows(statement)
+        assert not region.rows("SELECT lat, lon, ip FROM app.locations WHERE lat <> round(lat * 10) / 10"
+                               " OR lon <> round(lon * 10) / 10 OR masklen(ip) > 24"), statement
+    with psycopg.connect(region.server.cluster.dsn(region.database)) as connection:
+        with connection.cursor().copy(f"COPY app.locations {names} FROM STDIN") as copy:
+            copy.write_row((900003, 1, "2026-03-01", 1.23456, 2.34567, "10.0.0.1", "US"))
+    assert region.rows("SELECT lat, lon, host(ip) FROM app.locations WHERE id = 900003") == [
+        (1.2, 2.3, "10.0.0.0")]
+
+
+PLACES = [
+    ("double precision", 0.1, "52.520008", "52.5"),
+    ("double precision", 0.01, "0.29", "0.29"),
+    ("double precision", 0.25, "-13.40", "-13.5"),
+    ("double precision", 20, "149", "140"),
+    ("double precision", 0.1, "NaN", "NaN"),
+    ("double precision", 0.1, "Infinity", "Infinity"),
+    ("real", 0.1, "52.520008", "52.5"),
+    ("numeric(9,6)", 0.1, "52.520008", "52.500000"),
+    ("numeric", 0.05, "-13.4123", "-13.4"),
+    ("integer", 100000, "52520008", "52500000"),
+    ("bigint", 100000, "-52520008", "-52500000"),
+    ("bigint", 100000, "9223372036854775807", "9223372036854700000"),
+    ("point", 0.1, "(52.520008,13.404954)", "(52.5,13.4)"),
+    ("text", 0.1, "52.5200,13.4050", "52.5,13.4"),
+    ("text", 0.1, " ( -52.5200 ; 13.4050 )", " ( -52.5 ; 13.4 )"),
+    ("varchar(40)", 0.1, "52.520008", "52.5"),
+    ("text", 0.1, "POINT(13.404954 52.520008)", "POINT(13.4 52.5)"),
+    ("text", 0.1, "SRID=4326;LINESTRING(13.404954 52.520008, 13.5 52.61111)",
+     "SRID=4326;LINESTRING(13.4 52.5, 13.5 52.6)"),
+    ("text", 0.1, "geo:52.520008,13.404954;u=10", "geo:52.5,13.4"),
+    ("text", 0.1, '{"lat": 52.520008}', '{"lat": 52.5}'),
+    ("jsonb", 0.1, '{"a": [{"Lat": 52.520008, "lng": "13.404954", "n": 1.23456}]}',
+     '{"a": [{"n": 1.23456, "Lat": 52.5, "lng": "13.4"}]}'),
+    ("json", 0.1, '{"type": "Point", "coordinates": [13.404954, 52.520008]}',
+     '{"type": "Point", "coordinates": [13.4, 52.5]}'),
+    ("jsonb", 0.1, '{"at": 12.345, "note": "12.345,1.2345"}', '{"at": 12.345, "note": "12.345,1.2345"}'),
+]
+UNREADABLE = [
+    ("text", "52°31'12 N"), ("text", "52 31 12"), ("text", "u33dc0"), ("text", "Invalidenstr. 1"),
+    ("text", '{"lat": 52.5'), ("jsonb", '{"coordinates": {"deg": 52, "min": 31}}'),
+    ("jsonb", '{"lat": "52 deg 31"}'),
+]
+
+
+@pytest.fixture(scope="module")
+def places(server):
+    """A table with a column p0, p1 … for each of PLACES and each of UNREADABLE."""
+    made = server.new_database()
+    columns = [(column, step) for column, step, _, _ in PLACES] + [(c, 0.1) for c, _ in UNREADABLE]
+    with_rules(made, columns=", ".join(f"ADD p{i} {column}" for i, (column, _) in enumerate(columns)),
+               **{f"p{i}": {"coarsen": step} for i, (_, step) in enumerate(columns)})
+    yield made
+    server.cluster.rows(f"DROP DATABASE {made.database} WITH (FORCE)", dbname="postgres")
+
+
+@pytest.mark.parametrize("number", range(len(PLACES)), ids=lambda n: PLACES[n][0] + " " + PLACES[n][2])
+def test_each_type_of_place_becomes_coarse_and_stays_so(places, number):
+    _, _, value, kept = PLACES[number]
+    before = sum(counts(places).values())
+    made, key = places.rows(f"INSERT INTO app.locations (user_id, residency, p{number}) VALUES (1, 'US',"
+                            f" '{value}') RETURNING p{number}::text, id")[0]
+    assert made == kept
+    assert places.value(f"UPDATE app.locations SET p{number} = p{number} WHERE id = {key}"
+                        f" RETURNING p{number}::text") == kept
+    assert sum(counts(places).values()) - before == (value != kept)
+
+
+@pytest.mark.parametrize("number", range(len(UNREADABLE)), ids=lambda n: UNREADABLE[n][1])
+def test_a_place_that_cannot_be_read_is_refused(places, number):
+    column = f"p{len(PLACES) + number}"
+    with pytest.raises(psycopg.errors.CheckViolation, match="cannot be read as a place"):
+        insert(places, {column: UNREADABLE[number][1]})
+    assert counts(places)["app.locations", column, "refused: unreadable"] == 1
+
+
+def test_postgis_is_snapped_to_the_grid(region):
+    if not region.rows("SELECT 1 FROM pg_available_extensions WHERE name = 'postgis'"):
+        pytest.skip("PostGIS is not installed (Debian: postgresql-15-postgis-3)")
+    region.rows("CREATE EXTENSION postgis")
+    with_rules(region, columns="ADD p geometry(Point, 4326), ADD q geography(Point, 4326)",
+               p={"coarsen": 0.1}, q={"coarsen": 0.1})
+    assert region.rows("INSERT INTO app.locations (user_id, residency, p, q) VALUES (1, 'US',"
+                       " 'SRID=4326;POINT(13.404954 52.520008)', 'POINT(13.404954 52.520008)')"
+                       " RETURNING ST_AsText(p), ST_AsText(q)") == [("POINT(13.4 52.5)",) * 2]
+
+
+def test_a_refused_column_is_named_and_its_value_is_nowhere(region):
+    """Neither in the error nor in the server's log, whichever way it came."""
+    with_rules(region, columns="ADD gps_raw text, ADD note text", gps_raw="refuse", note="null")
+    with psycopg.connect(region.server.cluster.dsn(region.database), autocommit=True) as connection:
+        connection.execute("SET log_min_error_statement = 'panic'")
+        secret = "52.520008-SECRET"
+        with pytest.raises(psycopg.errors.CheckViolation) as refused:
+            connection.execute("INSERT INTO app.locations (user_id, residency, gps_raw)"
+                               " VALUES (1, 'US', %s)", (secret,))
+        diagnostic = refused.value.diag
+        assert diagnostic.sqlstate == "23514"
+        assert (diagnostic.schema_name, diagnostic.table_name, diagnostic.column_name) == (
+            "app", "locations", "gps_raw")
+        assert "app.locations" in str(refused.value) and "gps_raw" in str(refused.value)
+        assert diagnostic.message_hint and secret not in str(refused.value)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            with connection.cursor().copy("COPY app.locations (user_id, residency, gps_raw)"
+                                          " FROM STDIN") as copy:
+                copy.write_row((1, "US", secret))
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute("UPDATE app.locations SET gps_raw = %s WHERE id = 1", (secret,))
+        connection.execute("INSERT INTO app.locations (user_id, residency, note) VALUES (1, 'US', %s)",
+                           (secret,))
+    with open(region.server.cluster.log, encoding="utf-8", errors="replace") as log:
+        assert secret not in log.read()
+    assert not region.rows("SELECT 1 FROM app.locations WHERE gps_raw IS NOT NULL OR note IS NOT NULL")
+    found = counts(region)
+    assert found["app.locations", "gps_raw", "refused"] == 3  # though each was rolled back
+    assert found["app.locations", "note", "dropped"] == 1
+
+
+def test_an_application_that_delivers_coarse_values_may_be_held_to_it(region):
+    with_rules(region, lat={"coarsen": 0.1, "finer": "refuse"}, ip={"network": [24, 48], "finer": "refuse"})
+    assert insert(region, {"lat": 52.5, "ip": "10.0.0.0/24"})[0] == 52.5
+    with pytest.raises(psycopg.errors.CheckViolation, match="finer than a multiple of 0.1"):
+        insert(region, {"lat": 52.52})
+    with pytest.raises(psycopg.errors.CheckViolation, match="network /24"):
+        insert(region, {"ip": "10.0.0.1"})
+    # rows from before the rule may be written again as long as that column stays
+    region.rows("UPDATE app.locations SET at = now()")
+
+
+def test_a_child_has_no_location_by_any_way(region):
+    with_rules(region, **PLACE)
+    here = "SELECT count(*) FROM app.locations WHERE user_id = 7 AND num_nonnulls(lat, lon, ip) > 0"
+    region.rows("DELETE FROM app.locations")
+    assert insert(region, {"lat": 38.1, "lon": 1.0, "ip": "10.0.0.0/24"}, CHILD) == (None, None, None)
+    region.rows("UPDATE app.locations SET lat = 1.0 WHERE user_id = 7")
+    assert region.value(here) == 0
+    insert(region, {"lat": 38.1}, ADULT)
+    region.rows("UPDATE app.locations SET user_id = 7")
+    assert region.value(here) == 0
+    region.rows("BEGIN; INSERT INTO app.users (id, handle, email, birthdate, residency) VALUES"
+                " (1007, 'k', 'k', current_date - 10, 'US');"
+                "INSERT INTO app.locations (user_id, lat, residency) VALUES (1007, 38.1, 'US'); COMMIT")
+    assert region.rows("SELECT lat FROM app.locations WHERE user_id = 1007") == [(None,)]
+    assert counts(region)["app.locations", "lat, lon, ip", "location of a child"] >= 4
+
+
+def test_partitions_obey_the_rules_too(region):
+    region.rows("CREATE TABLE app.trips (user_id bigint NOT NULL REFERENCES app.users, day date NOT NULL,"
+                " lat float8, secret text, residency text NOT NULL) PARTITION BY RANGE (day);"
+                "CREATE TABLE app.trips_1 PARTITION OF app.trips FOR VALUES FROM ('2026-01-01') TO"
+                " ('2026-02-01')")
+    region.policy["tables"]["app.trips"] = {
+        "subject": "user_id", "residency": "residency",
+        "columns": {"user_id": "identity", "lat": "location", "residency": "none", "day": "activity"},
+        "ingest": {"lat": {"coarsen": 0.1}, "secret": "refuse"}}
+    region.apply()
+    region.rows("CREATE TABLE app.trips_2 PARTITION OF app.trips DEFAULT")
+    for part in ("trips", "trips_1"):
+        region.rows(f"INSERT INTO app.{part} VALUES (1, '2026-01-05', 1.2345, NULL, 'US'),"
+                    " (7, '2026-01-06', 1.2345, NULL, 'US')")
+        with pytest.raises(psycopg.errors.CheckViolation):
+            region.rows(f"INSERT INTO app.{part} VALUES (1, '2026-01-05', 1, 'x', 'US')")
+    region.rows("UPDATE app.trips SET day = '2027-01-01', lat = 3.4567 WHERE user_id = 1")
+    assert sorted(region.rows("SELECT DISTINCT user_id, lat FROM app.trips")) == [(1, 3.5), (7, None)]
+    for statement in ("INSERT INTO app.trips VALUES (1, '2026-01-05', 1, NULL, 'DE')",
+                      "INSERT INTO app.trips_1 VALUES (1, '2026-01-05', 1, NULL, 'DE')",
+                      "UPDATE app.trips SET residency = 'DE'"):
+        with pytest.raises(psycopg.errors.CheckViolation, match="ringfence_residency"):
+            region.rows(statement)
+    region.rows("ALTER TABLE app.trips_1 DISABLE TRIGGER \"~ringfence_ingest_insert\"")
+    assert region.command("plan", "--check").returncode == 1
+    region.apply()
+    region.rows("INSERT INTO app.trips_1 VALUES (1, '2026-01-05', 1.2345, NULL, 'US')")
+    assert not region.rows("SELECT 1 FROM app.trips WHERE lat = 1.2345")
+
+
+def test_the_service_cannot_switch_a_rule_off(region):
+    with_rules(region, gps_raw="refuse", columns="ADD gps_raw text", **PLACE)
+    for statement in ("ALTER TABLE app.locations DISABLE TRIGGER ALL",
+                      "DROP TRIGGER \"~ringfence_ingest_insert\" ON app.locations",
+                      "SET session_replication_role = replica",
+                      "SELECT ringfence.ingest_counts()", "DELETE FROM ringfence.child",
+                      "CREATE FUNCTION app.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                      "ALTER TABLE app.locations DROP COLUMN lat"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            region.rows(f"SET SESSION AUTHORIZATION app_us; {statement}")
+
+
+@pytest.mark.parametrize("harm", [
+    "ALTER TABLE app.locations DISABLE TRIGGER \"~ringfence_ingest_insert\"",
+    "DROP TRIGGER \"~ringfence_refuse_update\" ON app.locations",
+    "CREATE OR REPLACE FUNCTION ringfence.\"ingest_app.locations\"() RETURNS trigger LANGUAGE plpgsql"
+    " AS 'BEGIN RETURN NEW; END'",
+    "DROP FUNCTION ringfence.\"refuse_app.locations\"() CASCADE",
+    "CREATE TRIGGER \"~ringfence_zzz\" AFTER INSERT ON app.users EXECUTE FUNCTION"
+    " ringfence.child_truncate()",
+])
+def test_a_changed_rule_is_found_and_set_right(region, harm):
+    with_rules(region, gps_raw="refuse", columns="ADD gps_raw text", **PLACE)
+    assert region.command("plan", "--check").returncode == 0
+    region.rows(harm)
+    assert region.command("plan", "--check").returncode == 1
+    region.apply()
+    assert region.command("plan", "--check").returncode == 0
+    assert insert(region, {"lat": 1.2345})[0] == 1.2
+    with pytest.raises(psycopg.errors.CheckViolation):
+        region.rows("UPDATE app.locations SET gps_raw = 'x'")
+
+
+def test_rules_that_leave_the_policy_leave_the_database(region):
+    with_rules(region, gps_raw="refuse", columns="ADD gps_raw text", **PLACE)
+    del region.policy["tables"]["app.locations"]["ingest"]
+    for column in ("lat", "lon", "ip"):
+        region.policy["tables"]["app.locations"]["columns"][column] = "payment"
+    region.apply()
+    assert insert(region, {"lat": 1.2345, "gps_raw": "x"}) == (1.2345, "x")
+    assert not region.rows("SELECT 1 FROM pg_trigger WHERE tgname ~ 'ringfence_(ingest|refuse)'")
+    assert not region.rows("SELECT 1 FROM pg_proc WHERE proname ~ '^(ingest|refuse)_app'")
+
+
+@pytest.mark.parametrize("rules, says", [
+    ({"nowhere": "refuse"}, "no column \"nowhere\""),
+    ({"at": {"coarsen": 5}}, "cannot be coarsened"),
+    ({"lat": {"network": [24, 48]}}, "cannot be cut to a network"),
+    ({"lat": {"coarsen": 0}}, "expected a step"),
+    ({"lat": {"coarsen": 0.1, "network": [24, 48]}}, "network"),
+    ({"ip": {"network": [24, 200]}}, "expected the bits"),
+    ({"id": "null"}, "NOT NULL"),
+    ({"user_id": "null"}, "stand on this column"),
+    ({"lat": {"rule": "null", "finer": "refuse"}}, "\"finer\" is for coarsen and network"),
+])
+def test_a_rule_that_cannot_be_is_refused_with_its_line(region, rules, says):
+    before = region.snapshot()
+    region.policy["tables"]["app.locations"]["ingest"] = rules
+    done = region.command("apply")
+    assert done.returncode != 0 and says in done.stdout + done.stderr, done.stdout + done.stderr
+    assert region.snapshot() == before
+
+
+# -- what is kept no longer -------------------------------------------------------------------------
+
+def keep(policy, table, column, days):
+    policy["tables"][table]["retention"] = {"column": column, "keep": f"{days} days"}
+
+
+def expire(region, table, most=1000):
+    with psycopg.connect(region.server.cluster.dsn(region.database), autocommit=True) as c:
+        c.execute("SET SESSION AUTHORIZATION rf_control")
+        return c.execute("SELECT deleted, blocked FROM ringfence.expire(%s, %s)", (table, most)).fetchone()
+
+
+def test_only_what_is_old_can_be_deleted_and_only_from_listed_tables(region):
+    keep(region.policy, "app.searches", "at", 30)
+    region.apply()
+    region.rows("INSERT INTO app.searches (user_id, at, q, residency)"
+                " VALUES (1, now() - interval '29 days 23 hours', 'young', 'US')")
+    old = region.value("SELECT count(*) FROM app.searches") - 1
+    assert expire(region, "app.searches", 100) == (100, None)
+    assert expire(region, "app.searches") == (old - 100, None)
+    assert expire(region, "app.searches") == (0, None)
+    assert region.rows("SELECT q FROM app.searches") == [("young",)]
+    for table in ("app.messages", "pg_class", "app.searches; DROP TABLE app.users", None):
+        with pytest.raises(psycopg.Error):
+            expire(region, table)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        region.rows("SET SESSION AUTHORIZATION rf_control; DELETE FROM app.searches")
+    assert region.rows("SELECT relation, rows FROM ringfence.expired") == [("app.searches", old)]
+
+
+def test_what_another_row_refers_to_stays_and_the_constraint_is_told(region):
+    keep(region.policy, "app.videos", "created_at", 30)
+    region.apply()
+    region.rows("INSERT INTO app.videos (id, user_id, title, created_at, residency)"
+                " VALUES (9001, 1, 't', '2026-01-01', 'US'), (9002, 1, 't', '2026-01-01', 'US')")
+    deleted, blocked = expire(region, "app.videos")
+    assert deleted >= 2 and blocked == "watch_events_video_id_fkey"
+    assert not region.rows("SELECT 1 FROM app.videos WHERE id > 9000")
+    assert region.value("SELECT count(*) FROM app.videos") > 0
+
+
+def test_control_deletes_what_is_old(own_pair, new_gateway):
+    def policy(p):
+        keep(p, "app.searches", "at", 30)
+        keep(p, "app.watch_events", "at", 30)
+
+    gateway = new_gateway(region=own_pair, policy=policy, start=False)
+    apply_policy(gateway)
+    own_pair.primary.rows("UPDATE app.searches SET at = now() WHERE id % 2 = 0")
+    gateway.start()
+    wait_until(lambda: own_pair.primary.value("SELECT count(*) FROM app.watch_events") == 0,
+               "control does not delete")
+    wait_until(lambda: own_pair.primary.value("SELECT count(*) FROM app.searches") == 250,
+               "control does not delete the next table")
+    wait_until(lambda: "event=retention database=us-virginia rows=4250" in gateway.log(),
+               "control says nothing")
