@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Ringfence, Debian's PgBouncer and PostgreSQL itself, side by side in one run.
 
-    ./dev bench [throughput|idle|login] [--seconds N] [--repeats N] [--clients 1,16,64]
+    ./dev bench [throughput|idle|login|enforcement|granted|ingest] [--seconds N] [--repeats N] [--clients 1,16,64]
 
 Machines are noisy and shared: targets take turns within each repeat, the order is reversed every
 second time, and what counts is the ratio of two targets inside one repeat. CPU is the proxy's own
@@ -26,7 +26,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 
 from certificates import Authority  # noqa: E402
+from enforcement import enforcement  # noqa: E402
 from gateway import Gateway, credential, password_of  # noqa: E402
+from granted import granted  # noqa: E402
+from ingest import ingest  # noqa: E402
 from ports import free_port  # noqa: E402
 from region import make_region  # noqa: E402
 from waiting import wait_until  # noqa: E402
@@ -362,7 +365,7 @@ def save(name, options, result):
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench")
-    parser.add_argument("name", nargs="?", choices=["throughput", "idle", "login"])
+    parser.add_argument("name", nargs="?", choices=["throughput", "idle", "login", "enforcement", "granted", "ingest"])
     parser.add_argument("--build", default="build/release", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
@@ -371,6 +374,15 @@ def main():
                         default=[1, 16, 64])
     options = parser.parse_args()
     options.build = os.path.join(ROOT, options.build)
+    alone = {"enforcement": enforcement, "granted": granted, "ingest": ingest}
+    for name, run in alone.items():
+        if options.name in (None, name):
+            print(f"\n== {name}", flush=True)
+            with tempfile.TemporaryDirectory(prefix="ringfence-bench-", dir="/tmp") as folder:
+                os.chmod(folder, 0o755)
+                save(name, options, run(folder, options))
+    if options.name in alone:
+        return
     place = Place(options.build)
     try:
         for name, run in (("idle", idle), ("login", login), ("throughput", throughput)):

@@ -1,0 +1,240 @@
+"""What masks cost PostgreSQL: the same statement as a superuser on the tables and as a person on the
+masked views, backend CPU, within one run.
+
+The portable form is what `ringfence apply` makes on any server; the native one where extension
+ringfence is installed (extension/). Small statements are prepared and sent one after the other, as a
+client does; what it costs to plan them each time stands beside. Both sides have parallel plans
+switched off, because CPU is summed anyway. Rows: 200,000 users, a million events."""
+
+import os
+import shutil
+import statistics
+import subprocess
+
+import psycopg
+from psycopg import pq
+
+from certificates import Authority
+from gateway import ROOT
+from postgres import Cluster
+
+POSTGRES = "/usr/lib/postgresql/15"
+SHARE = "/usr/share/postgresql/15/extension"
+PERSON = "us_analyst.masked"
+ACCESS = "local all all trust\n"
+SETTINGS = "autovacuum = off\nshared_buffers = 512MB\nmax_wal_size = 4GB\n"
+
+CONFIG = """name: us-virginia
+place: US
+policy: {root}/demo/policy.yaml
+credentials: {folder}/credentials
+state: {folder}/state
+run: {folder}/run
+listen: [{{address: 127.0.0.1, port: 1, tls: off}}]
+databases: {{us-virginia: {{region: us-virginia, database: app, primary: ["127.0.0.1:1"], tls: off}}}}
+"""
+
+# One user in twenty is a child.
+DATA = """
+SET TimeZone = 'UTC';
+SET synchronous_commit = off;
+SELECT setseed(0.1);
+INSERT INTO app.users (id, handle, email, phone, birthdate, residency, created_at)
+SELECT i, 'h_' || to_hex(i * 7919 % 1048573) || to_hex(i), 'user' || i || '@mail.example',
+       '+1555' || lpad((i * 104729 % 10000000)::text, 7, '0'),
+       CASE WHEN i % 20 = 7 THEN current_date - 3650 - (i % 1000)::int
+            ELSE date '1960-01-01' + floor(random() * 16000)::int END,
+       'US', timestamptz '2024-01-01 00:00+00' + random() * interval '850 days'
+FROM generate_series(1::bigint, 200000) i;
+INSERT INTO app.videos (id, user_id, title, created_at, residency)
+SELECT i, 1 + floor(power(random(), 3) * 200000)::bigint, 'title ' || i,
+       timestamptz '2025-01-01 00:00+00' + random() * interval '400 days', 'US'
+FROM generate_series(1::bigint, 200000) i;
+INSERT INTO app.watch_events (id, user_id, video_id, at, seconds, residency)
+SELECT i, 1 + floor(random() * 200000)::bigint, 1 + floor(power(random(), 3) * 200000)::bigint,
+       now() - interval '180 days' + i * interval '15 seconds',
+       floor(random() * random() * 180)::int, 'US' FROM generate_series(1::bigint, 1000000) i;
+INSERT INTO app.messages (sender_id, recipient_id, at, body, residency)
+SELECT 1 + floor(random() * 200000)::bigint, 1 + floor(random() * 200000)::bigint,
+       now() - interval '180 days' + i * interval '60 seconds', 'words ' || i, 'US'
+FROM generate_series(1::bigint, 200000) i;
+"""
+
+# (name, how many for one figure, statement, the plain one where the mask is a rounding)
+STATEMENTS = [
+    ("look-up: a user by key", 200,
+     "SELECT id, residency, birthdate FROM users WHERE id = $1"),
+    ("look-up: all columns of a user", 200, "SELECT * FROM users WHERE id = $1"),
+    ("look-up: events of a user", 200,
+     "SELECT at, seconds, video_id FROM watch_events WHERE user_id = $1"),
+    ("look-up: messages of a user", 200, "SELECT id, at FROM messages WHERE sender_id = $1"),
+    ("join: a user and his events", 200,
+     "SELECT u.id, u.residency, w.at, w.seconds FROM users u JOIN watch_events w ON w.user_id = u.id"
+     " WHERE u.id = $1"),
+    ("join: all users and events, grouped", 1,
+     "SELECT u.residency, count(*), avg(w.seconds) FROM users u JOIN watch_events w"
+     " ON w.user_id = u.id GROUP BY 1"),
+    ("join: the ten longest events", 1,
+     "SELECT u.residency, w.at, w.seconds FROM users u JOIN watch_events w ON w.user_id = u.id"
+     " ORDER BY w.seconds DESC, w.at LIMIT 10"),
+    ("join: any ten rows", 1,
+     "SELECT u.residency, w.at FROM users u JOIN watch_events w ON w.user_id = u.id LIMIT 10"),
+    ("million: count", 1, "SELECT count(*) FROM watch_events"),
+    ("million: count and average", 1, "SELECT count(*), avg(seconds) FROM watch_events"),
+    ("million: by day", 1, "SELECT at, count(*) FROM watch_events GROUP BY 1",
+     "SELECT date_trunc('day', at), count(*) FROM watch_events GROUP BY 1"),
+    ("million: by user", 1,
+     "SELECT user_id, count(*), sum(seconds) FROM watch_events GROUP BY 1 ORDER BY 2 DESC LIMIT 10"),
+    ("million: by video", 1,
+     "SELECT video_id, count(*) FROM watch_events GROUP BY 1 ORDER BY 2 DESC LIMIT 10"),
+    ("million: different users", 1, "SELECT count(DISTINCT user_id) FROM watch_events"),
+]
+
+
+class Session:
+    """A connection, and the CPU of its backend."""
+
+    def __init__(self, server, role, path):
+        self.connection = psycopg.connect(f"host={server.sockets} port={server.port} dbname=app"
+                                          f" user='{role}' options='-c search_path={path}"
+                                          " -c max_parallel_workers_per_gather=0'", autocommit=True)
+        self.prepared = set()
+        self.key = None
+
+    def cpu(self):
+        with open(f"/proc/{self.connection.info.backend_pid}/schedstat", encoding="ascii") as stat:
+            return int(stat.read().split()[0]) / 1e6
+
+    def run(self, sql, count, is_prepared=True):
+        """Milliseconds of CPU for one of COUNT statements."""
+        link = self.connection.pgconn
+        values = [str(self.key).encode()] if "$1" in sql else []
+        name = sql.encode() if is_prepared else b""
+        if is_prepared and sql not in self.prepared:
+            check(link.prepare(name[:60], sql.encode(), [20] * len(values)))
+            self.prepared.add(sql)
+        before = self.cpu()
+        for _ in range(count):
+            if is_prepared:
+                check(link.exec_prepared(name[:60], values))
+            else:
+                check(link.exec_params(sql.encode(), values, [20] * len(values)))
+        return (self.cpu() - before) / count
+
+
+def check(result):
+    if result is None or result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
+        raise SystemExit(result.error_message.decode() if result else "no result")
+
+
+class Server:
+    """A server of its own with the data in it."""
+
+    def __init__(self, folder, build):
+        self.build = build
+        self.cluster = Cluster(folder, "enforcement")
+        self.cluster.create(Authority(os.path.join(folder, "ca")))
+        self.cluster.write("pg_hba.conf", ACCESS)
+        with open(os.path.join(self.cluster.data, "postgresql.conf"), "a", encoding="ascii") as out:
+            out.write(SETTINGS)
+        self.cluster.start()
+        self.sockets, self.port = self.cluster.sockets, self.cluster.port
+        self.config = os.path.join(folder, "ringfence.yaml")
+        with open(self.config, "w", encoding="ascii") as out:
+            out.write(CONFIG.format(root=ROOT, folder=folder))
+        self.psql("-c", "CREATE DATABASE app", dbname="postgres")
+        self.psql("-f", f"{ROOT}/demo/schema.sql")
+        self.psql("-c", DATA)
+        self.psql("-f", f"{ROOT}/demo/index.sql")
+        self.psql("-c", "VACUUM ANALYZE")
+
+    def dsn(self, dbname="app"):
+        return f"host={self.sockets} port={self.port} user=postgres dbname={dbname}"
+
+    def psql(self, *arguments, dbname="app"):
+        done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *arguments,
+                               self.dsn(dbname)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(done.stdout)
+
+    def apply(self):
+        done = subprocess.run([f"{self.build}/src/cmd/ringfence", "-c", self.config, "apply", "--dsn",
+                               self.dsn()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(done.stdout)
+        self.psql("-c", "VACUUM ANALYZE ringfence.child")
+
+    def install(self):
+        """Extension ringfence, from the build; False where it was not built or we may not."""
+        library = f"{self.build}/extension/ringfence.so"
+        if not os.path.exists(library) or os.geteuid() != 0:
+            return False
+        shutil.copy(library, f"{POSTGRES}/lib/")
+        for name in ("ringfence.control", "ringfence--1.sql"):
+            shutil.copy(f"{ROOT}/extension/{name}", SHARE)
+        self.psql("-c", "CREATE EXTENSION ringfence")
+        return True
+
+
+def measure(server, repeats):
+    """{statement: {"plain": [ms], "masked": [ms], "planned": …}}, taking turns."""
+    plain, person = Session(server, "postgres", "app"), Session(server, PERSON, "masked")
+    plain.key = 4241
+    # an adult who has events and messages, as the analyst has met him in an earlier answer
+    person.key = person.connection.execute(
+        "SELECT sender_id FROM messages OFFSET 4000 LIMIT 1").fetchone()[0]
+    found = {}
+    for name, count, sql, *other in STATEMENTS:
+        sides = {"plain": (plain, other[0] if other else sql), "masked": (person, sql)}
+        cell = found[name] = {side: [] for side in sides}
+        # the server tries five plans for given values before it settles
+        first = {side: statistics.median(session.run(text, 1) for _ in range(7 if count > 1 else 1))
+                 for side, (session, text) in sides.items()}
+        for repeat in range(repeats if max(first.values()) < 1500 else 1):
+            for side in (sides if repeat % 2 == 0 else reversed(sides)):
+                session, text = sides[side]
+                batch = count if first[side] < 5 else 1
+                cell[side].append(session.run(text, batch))
+        if count > 1 and first["masked"] < 5:
+            for side, (session, text) in sides.items():
+                cell[f"{side}, planned each time"] = [session.run(text, count, False)
+                                                      for _ in range(repeats)]
+    plain.connection.close()
+    person.connection.close()
+    return found
+
+
+def ratio(cell, suffix=""):
+    if f"masked{suffix}" not in cell:
+        return None
+    return statistics.median(cell[f"masked{suffix}"]) / statistics.median(cell[f"plain{suffix}"])
+
+
+def show(form, found):
+    print(f"\n{form}\n{'':38}{'plain ms':>10}{'masked ms':>11}{'ratio':>8}{'with planning':>15}")
+    for name, cell in found.items():
+        planned = ratio(cell, ", planned each time")
+        print(f"{name:38}{statistics.median(cell['plain']):10.3f}"
+              f"{statistics.median(cell['masked']):11.3f}{ratio(cell):8.2f}"
+              f"{planned if planned else '':>15{'.2f' if planned else ''}}", flush=True)
+
+
+def enforcement(folder, options):
+    server = Server(folder, options.build)
+    try:
+        result = {}
+        server.apply()
+        result["portable"] = measure(server, options.repeats)
+        show("portable (SQL alone)", result["portable"])
+        if server.install():
+            server.apply()
+            result["native"] = measure(server, options.repeats)
+            show("native (extension ringfence)", result["native"])
+        else:
+            print("\nnative: not measured, the extension is not built or this is not root")
+        return {"enforcement": result, "ratio": {form: {name: ratio(cell) for name, cell in found.items()}
+                                                 for form, found in result.items()}}
+    finally:
+        server.cluster.stop()
