@@ -207,7 +207,8 @@ static bool answers(const char *path)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    (void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+    assert_in_range(snprintf(a.sun_path, sizeof(a.sun_path), "%s", path), 1,
+                    sizeof(a.sun_path) - 1);
     bool ok = connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
     (void)close(fd);
     return ok;
