@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import threading
+import time
 
 import psycopg
 import pytest
 
 from applied import Region, Server
+from waiting import wait_until
 
 TABLES = ["users", "videos", "watch_events", "searches", "locations", "messages", "purchases"]
 
@@ -634,6 +636,50 @@ def test_two_applies_do_not_mix(region):
         t.join()
     assert [r.returncode for r in results] == [0, 0, 0], [r.stderr for r in results]
     assert sum("nothing to change" in r.stdout for r in results) == 2
+
+
+def test_an_apply_that_is_interrupted_anywhere_leaves_the_old_or_the_new(region):
+    """Killed, or its server process ended, at moments spread over a whole run: in the first apply to
+    a database, and in one that changes much."""
+    def interrupted(end, moment):
+        running = subprocess.Popen(region.arguments("apply"), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moment)
+        end(running)
+        running.wait()
+        wait_until(lambda: region.rows("SELECT FROM pg_stat_activity WHERE application_name ="
+                                       " 'ringfence'") == [], "the server goes on with it")
+
+    def kill(running):
+        running.kill()
+
+    def end_backend(_):
+        region.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = 'ringfence'")
+
+    def is_new():
+        return region.command("plan", "--check").returncode == 0
+
+    seen = set()
+    for change in (lambda: None,
+                   lambda: region.policy["tables"]["app.users"]["columns"].pop("phone"),
+                   lambda: region.policy["actors"].pop("cn_engineer")):
+        change()
+        for at in range(8):
+            before = region.snapshot()
+            began = time.monotonic()
+            interrupted(kill if at % 2 else end_backend, 0.02 * 1.6 ** at)
+            after = region.snapshot()
+            new = is_new()
+            assert new or after == before, f"neither old nor new after {time.monotonic() - began} s"
+            seen.add(new)
+            if new:
+                break
+        region.apply()
+        assert is_new()
+    assert False in seen, "nothing was interrupted"
+    region.policy = copy.deepcopy(region.server.policy)
+    region.apply()
 
 
 def test_an_apply_waits_for_another_one_only_so_long(region):

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -13,6 +14,22 @@ from postgres import Cluster
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEMO = os.path.join(ROOT, "demo")
 SAMPLE = os.path.join(ROOT, "tests", "support", "sample.sql")
+
+
+def install_extension(build):
+    """Extension ringfence for all servers of this machine; False where it was not built or we may not.
+    In one step: a server may be running that has the library's file mapped."""
+    library = os.path.join(build, "extension", "ringfence.so")
+    if not os.path.exists(library) or os.geteuid() != 0:
+        return False
+    share = "/usr/share/postgresql/15/extension"
+    for source, folder in ((library, "/usr/lib/postgresql/15/lib"),
+                           (os.path.join(ROOT, "extension", "ringfence.control"), share),
+                           (os.path.join(ROOT, "extension", "ringfence--1.sql"), share)):
+        target = os.path.join(folder, os.path.basename(source))
+        shutil.copy(source, f"{target}.{os.getpid()}")
+        os.replace(f"{target}.{os.getpid()}", target)
+    return True
 
 
 class Server:
@@ -58,7 +75,8 @@ class Region:
             yaml.safe_dump(content, f, allow_unicode=True, sort_keys=False)
         os.replace(f.name, f"{self.folder}/{name}")
 
-    def command(self, *arguments, dsn=None):
+    def arguments(self, command, *more, dsn=None):
+        """To run it; policy and configuration have been written."""
         self.write("policy.yaml", self.policy)
         config = {
             "name": self.server.region, "place": self.server.place, "policy": "policy.yaml",
@@ -70,11 +88,12 @@ class Region:
                 "standby": [f"{self.server.cluster.sockets}:1"], "tls": "off"}},
         }
         self.write("ringfence.yaml", config)
-        return subprocess.run(
-            [f"{self.server.build}/src/cmd/ringfence", "-c", f"{self.folder}/ringfence.yaml",
-             arguments[0], "--dsn", dsn or self.server.cluster.dsn(self.database), *arguments[1:]],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            check=False)
+        return [f"{self.server.build}/src/cmd/ringfence", "-c", f"{self.folder}/ringfence.yaml",
+                command, "--dsn", dsn or self.server.cluster.dsn(self.database), *more]
+
+    def command(self, *arguments, dsn=None):
+        return subprocess.run(self.arguments(*arguments, dsn=dsn), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
 
     def apply(self, *arguments):
         done = self.command("apply", *arguments)
