@@ -81,16 +81,21 @@ JOIN word w ON w.n = e.i * 31 % 16 ORDER BY e.i;
 
 SELECT setseed(0.15);
 INSERT INTO app.locations (id, user_id, at, lat, lon, ip, residency)
-SELECT i, u, at,
-       CASE WHEN i % 10 <> 0 THEN :south + random() * (:north - (:south)) END,
-       CASE WHEN i % 10 <> 0 THEN :west + random() * (:east - (:west)) END,
-       CASE WHEN i % 7 = 0 THEN NULL
-            WHEN i % 5 = 0 THEN ('2001:db8::' || to_hex(i % 65535))::inet
-            ELSE ('203.0.113.' || i % 256)::inet END,
+-- as coarse as the policy's ingest rules have it, and nothing of children
+SELECT i, u, at, CASE WHEN child.id IS NULL THEN round(lat * 10) / 10 END,
+       CASE WHEN child.id IS NULL THEN round(lon * 10) / 10 END,
+       CASE WHEN i % 7 = 0 OR child.id IS NOT NULL THEN NULL
+            WHEN i % 5 = 0 THEN ('2001:db8:' || to_hex(i % 65535) || '::/48')::inet
+            ELSE ('203.0.' || i % 256 || '.0/24')::inet END,
        pg_temp.home(u)
 FROM (SELECT i, :first::bigint + floor(random() * :users)::bigint AS u,
-             :events_from + i * (:events_for / (:users * 2)) AS at
-      FROM generate_series(1::bigint, :users * 2) i) e ORDER BY i;
+             :events_from + i * (:events_for / (:users * 2)) AS at,
+             CASE WHEN i % 10 <> 0 THEN :south + random() * (:north - (:south)) END AS lat,
+             CASE WHEN i % 10 <> 0 THEN :west + random() * (:east - (:west)) END AS lon
+      FROM generate_series(1::bigint, :users * 2) i) e
+LEFT JOIN app.users child ON child.id = u
+     AND (child.birthdate <= current_date - interval '18 years') IS NOT TRUE
+ORDER BY i;
 
 SELECT setseed(0.16);
 INSERT INTO app.messages (id, sender_id, recipient_id, at, body, residency)

@@ -464,6 +464,19 @@ The database itself refuses a foreign resident in Virginia.
     -c "INSERT INTO users (handle, email, birthdate, residency) \
 VALUES ('hans', 'hans@example.de', '1990-01-01', 'DE')"
 
+A precise place does not come in: it is made a tenth of a degree before it is stored.
+  PGPASSWORD=$RF_PASSWORD_APP_US {psql} user=app_us {tls} \\
+    -c "INSERT INTO locations (user_id, lat, lon, ip, residency) \
+SELECT max(id), 38.897663, -77.036574, '203.0.113.77', 'US' FROM users \
+WHERE birthdate < '2000-01-01' RETURNING lat, lon, ip"
+
+Somebody by name, under a grant that ends. Requests and approvals are still to come: until then an
+administrator opens one.
+  psql $RF_US_DSN -c "SELECT ringfence.grant_open(1, 'us_analyst', 'support_ticket', \
+now() + interval '10 minutes', ARRAY['42'], ARRAY['identity', 'contact'])"
+  PGPASSWORD=$RF_PASSWORD_US_ANALYST {psql} user=us_analyst {tls} \\
+    -c 'SET ringfence.grant = 1' -c 'SELECT * FROM users'
+
 What a database lacks to hold the policy (nothing):
   $RF_BIN/ringfence -c $RF_CONFIG plan --dsn $RF_US_DSN --check
 

@@ -21,6 +21,7 @@ from world import GRANT, NAMED, STRANGER
 ROUND = 24
 # Statements of these ideas depend on the moment, the session or the load: they are left out.
 FICKLE = {"settings", "temporary", "shadowing", "large_objects", "channels", "code"}
+TIME_LIMIT = b"C57014\0"
 GRANTS = itertools.count(GRANT + 1)
 CLASSES = ["identity", "contact", "location", "activity", "graph", "content", "payment"]
 
@@ -116,6 +117,8 @@ class Oracle:
                     self.judge(change, script, before[i], changed[i])
 
     def judge(self, change, script, one, other):
+        if TIME_LIMIT in one[0] or TIME_LIMIT in other[0]:
+            return  # how far it came depends on the load
         self.compared += 1
         if one[0] == other[0]:
             return

@@ -46,7 +46,7 @@ def commands(printed):
     """The indented commands of the tour, continued lines joined, each with the text above it."""
     found, above = [], ""
     for line in printed.splitlines():
-        if line.startswith("  PGPASSWORD") or line.startswith("  $RF_BIN"):
+        if line.startswith(("  PGPASSWORD", "  $RF_BIN", "  psql")):
             found.append([above, line.strip()])
         elif line.startswith("    ") or (line.startswith("  ") and found):
             found[-1][1] += "\n" + line
@@ -58,7 +58,7 @@ def commands(printed):
 def test_every_command_of_the_tour_does_what_is_said(running):
     printed, folder = running
     tour = commands(printed)
-    assert len(tour) >= 9, printed
+    assert len(tour) >= 12, printed
     outcomes = []
     for above, command in tour:
         done = shell(folder, command)
@@ -70,7 +70,10 @@ def test_every_command_of_the_tour_does_what_is_said(running):
         assert any(word in (above + command).lower() for word in
                    ("denied", "does not exist", "nowhere else", "foreign", "china", "numbers only")), \
             f"unexpectedly refused: {command}\n{output}"
-    assert len(outcomes) - len(refused) >= 4, refused
+    assert len(outcomes) - len(refused) >= 7, refused
+    shown = "\n".join(output for *_, output in outcomes)
+    assert re.search(r"38\.9 +\| -77 +\| 203\.0\.113\.0/24", shown) and "38.897663" not in shown
+    assert "grant 1 of us_analyst: support_ticket" in shown and "@example.com" in shown
 
 
 def test_an_analyst_of_the_demo_sees_nobody(running):
