@@ -481,7 +481,7 @@ What a database lacks to hold the policy (nothing):
   $RF_BIN/ringfence -c $RF_CONFIG plan --dsn $RF_US_DSN --check
 
 Every statement above is on record in $RF_LOG_DIR before its answer left.
-Logs are in {self.base}/log. Stop: ./dev demo --stop
+Logs are in {self.base}/log. Stop: ./dev demo --stop{"" if self.shown == ".demo" else " --dir " + self.shown}
 """, flush=True)
 
 

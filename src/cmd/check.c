@@ -6,6 +6,7 @@
 
 #include "auth/credentials.h"
 #include "cmd/command.h"
+#include "io/tls.h"
 #include "policy/mistakes.h"
 
 struct check {
@@ -35,20 +36,48 @@ static void check_readable(struct check *c, unsigned line, const char *what, con
     note(c, -RF_ESYS);
 }
 
-/* Only that they can be read: what is in certificates is for whoever uses them. */
+/* Files that can be read may still be no certificates, or of two pairs. */
+static void check_context(struct check *c, unsigned line, int rc, struct tls_context *made,
+                          const struct err *err)
+{
+    if (rc < 0) {
+        mistakes_add(&c->mistakes, c->config_path, line, "%s", err->line);
+        note(c, rc);
+    }
+    tls_context_free(made);
+}
+
+static void check_database_files(struct check *c, const struct config_database *d)
+{
+    struct tls_context *made = NULL;
+    struct err err = { 0 };
+    int before = c->status;
+    check_readable(c, d->line, "tls_ca", d->tls_ca);
+    check_readable(c, d->line, "tls_certificate", d->tls_certificate);
+    check_readable(c, d->line, "tls_key", d->tls_key);
+    check_readable(c, d->line, "passfile", d->passfile);
+    if (d->tls == SERVER_TLS_OFF || c->status != before)
+        return;
+    int rc = tls_client_new(d->tls_ca, d->tls_certificate, d->tls_key, &made, &err);
+    check_context(c, d->line, rc, made, &err);
+}
+
 static void check_files(struct check *c)
 {
     const struct config *config = c->config;
+    struct tls_context *made = NULL;
+    struct err err = { 0 };
+    int before = c->status;
     check_readable(c, 0, "tls.certificate", config->tls_certificate);
     check_readable(c, 0, "tls.key", config->tls_key);
     check_readable(c, 0, "tls.client_ca", config->tls_client_ca);
-    for (size_t i = 0; i < config->database_count; i++) {
-        const struct config_database *d = &config->databases[i];
-        check_readable(c, d->line, "tls_ca", d->tls_ca);
-        check_readable(c, d->line, "tls_certificate", d->tls_certificate);
-        check_readable(c, d->line, "tls_key", d->tls_key);
-        check_readable(c, d->line, "passfile", d->passfile);
+    if (config->tls_certificate != NULL && config->tls_key != NULL && c->status == before) {
+        int rc = tls_server_new(config->tls_certificate, config->tls_key, config->tls_client_ca,
+                                &made, &err);
+        check_context(c, 0, rc, made, &err);
     }
+    for (size_t i = 0; i < config->database_count; i++)
+        check_database_files(c, &config->databases[i]);
 }
 
 static void check_all(struct check *c)

@@ -158,7 +158,7 @@ static int with_mistakes(const struct command_context *context, const char *name
 {
     struct err err;
     mistakes_print(mistakes, stderr);
-    (void)err_set(&err, (enum err_code) - rc, "%s", err_sentence(rc));
+    (void)err_set(&err, (enum err_code) - rc, "the files of the gateway cannot be used");
     err_hint(&err, "run: ringfence -c %s check", context->config_path);
     return command_fail(context, name, &err);
 }

@@ -78,7 +78,11 @@ static int run_step(struct database *db, const struct step *step, struct err *er
         rc = err_set(err, (enum err_code)why.code, "could not apply %.150s: %.230s", step->what,
                      why.line);
         err_sqlstate(err, why.sqlstate);
-        err_hint(err, "%s", why.hint);
+        err_hint(err, "%s",
+                 strcmp(why.sqlstate, "55P03") == 0
+                     ? "nothing was changed; somebody holds a lock on a table of the policy: see"
+                       " pg_locks, and apply again"
+                     : why.hint);
     } else if (step->kind == STEP_ZERO_ROWS && strcmp(database_value(r, 0, 0), "0") != 0) {
         rc = err_set(err, RF_EDENIED, "%s %.300s (SQLSTATE 23514)", database_value(r, 0, 0),
                      step->what);

@@ -1,5 +1,6 @@
 #include "enforce/exposure.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,14 +8,15 @@
 
 #include "base/buf.h"
 #include "enforce/role.h"
+#include "policy/policy_ingest.h"
 
 enum { LIST_MAX = 12 }; /* objects named in one sentence; the others are counted */
 
 /* How much of a value a mask shows, for "more" and "less". */
 static const int64_t levels[MASK_COUNT] = {
-    [MASK_NULL] = 10, [MASK_REDACT] = 20, [MASK_PSEUDONYM] = 30, [MASK_COARSE] = 50,
-    [MASK_YEAR] = 40, [MASK_DAY] = 60,    [MASK_CLEAR] = 100,    [MASK_CONSTANT] = 20,
-    [MASK_MONTH] = 50, [MASK_PARTIAL] = 60, [MASK_NETWORK] = 60, [MASK_EXPRESSION] = 70,
+    [MASK_NULL] = 10,  [MASK_REDACT] = 20,  [MASK_PSEUDONYM] = 30, [MASK_COARSE] = 50,
+    [MASK_YEAR] = 40,  [MASK_DAY] = 60,     [MASK_CLEAR] = 100,    [MASK_CONSTANT] = 20,
+    [MASK_MONTH] = 50, [MASK_PARTIAL] = 60, [MASK_NETWORK] = 60,   [MASK_EXPRESSION] = 70,
 };
 
 void exposures_init(struct exposures *e)
@@ -197,6 +199,59 @@ static void add_statistic(struct collector *c, const struct policy_statistic *s)
                               .level = -s->minimum });
 }
 
+/* A listener or network: from where its sessions act. Any change may let somebody in as at home. */
+static void add_doors(struct collector *c, const char *what, const struct policy_network *list,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *place = list[i].place.code;
+        char address[INET6_ADDRSTRLEN] = "";
+        (void)inet_ntop(AF_INET6, &list[i].range.address, address, sizeof(address));
+        add(c, (struct exposure){
+                   .kind = "door",
+                   .who = "",
+                   .object = arena_printf(&c->to->arena, "%s %s", what, list[i].name),
+                   .class_id = "",
+                   .shown = arena_printf(&c->to->arena, "%s/%u, place %s", address,
+                                         list[i].range.prefix_len,
+                                         place[0] != '\0' ? place : "of the identity") });
+    }
+}
+
+/* More days, less held to a rule: more there is to see. */
+static void add_writing(struct collector *c, const struct policy_table *t)
+{
+    static const char *const rules[] = { [INGEST_NONE] = "",
+                                         [INGEST_COARSEN] = "coarsen",
+                                         [INGEST_NETWORK] = "network",
+                                         [INGEST_REFUSE] = "refuse",
+                                         [INGEST_NULL] = "null" };
+    struct arena *arena = &c->to->arena;
+    if (t->retention_column != NULL)
+        add(c, (struct exposure){ .kind = "retention",
+                                  .who = "",
+                                  .object = arena_printf(arena, "%s.%s", t->schema, t->name),
+                                  .class_id = "",
+                                  .shown = arena_printf(arena, "%s older than %" PRId64 " days",
+                                                        t->retention_column, t->retention_days),
+                                  .level = t->retention_days });
+    for (size_t i = 0; i < t->ingest_count; i++) {
+        const struct policy_ingest *r = &t->ingest[i];
+        const char *how = rules[r->rule];
+        if (r->rule == INGEST_COARSEN)
+            how = arena_printf(arena, "coarsen by %" PRId64 "/%" PRId64, r->part, r->whole);
+        if (r->rule == INGEST_NETWORK)
+            how = arena_printf(arena, "network of %" PRId64 " or %" PRId64 " bits", r->bits_v4,
+                               r->bits_v6);
+        add(c, (struct exposure){
+                   .kind = "ingest",
+                   .who = "",
+                   .object = arena_printf(arena, "%s.%s.%s", t->schema, t->name, r->column),
+                   .class_id = "",
+                   .shown = how });
+    }
+}
+
 int exposures_of_policy(struct exposures *e, const struct policy *p,
                         const struct policy_region *region, struct err *err)
 {
@@ -207,8 +262,18 @@ int exposures_of_policy(struct exposures *e, const struct policy *p,
         else
             add_person(&c, &p->actors[i]);
     }
-    for (size_t i = 0; i < p->table_count; i++)
+    for (size_t i = 0; i < p->table_count; i++) {
         add_table(&c, &p->tables[i]);
+        add_writing(&c, &p->tables[i]);
+    }
+    add_doors(&c, "listener", p->listeners, p->listener_count);
+    add_doors(&c, "network", p->networks, p->network_count);
+    for (size_t i = 0; i < p->purpose_count; i++)
+        add(&c, (struct exposure){ .kind = "purpose",
+                                   .who = "",
+                                   .object = p->purposes[i],
+                                   .class_id = "",
+                                   .shown = "" });
     for (size_t i = 0; i < p->statistic_count; i++)
         add_statistic(&c, &p->statistics[i]);
     for (size_t i = 0; i < region->home->country_count; i++)
@@ -300,8 +365,18 @@ struct difference {
     const struct exposure *fact, *before;
 };
 
+/* Rules that take away: with them less is to be seen. */
+static bool takes_away(const struct exposure *fact)
+{
+    return strcmp(fact->kind, "retention") == 0 || strcmp(fact->kind, "ingest") == 0;
+}
+
 static enum exposure_change change_of(const struct exposure *before, const struct exposure *now)
 {
+    if (now == NULL && takes_away(before))
+        return EXPOSURE_WIDENS;
+    if (before == NULL && takes_away(now))
+        return EXPOSURE_NARROWS;
     if (before == NULL || (now != NULL && now->level > before->level))
         return EXPOSURE_WIDENS;
     return now == NULL || now->level < before->level ? EXPOSURE_NARROWS : EXPOSURE_CHANGES;
@@ -402,6 +477,11 @@ static const char *sentence_of(const struct difference *d)
     return "%w: %o"; /* written down by another version */
 }
 
+static const char *class_in_words(const char *class_id)
+{
+    return strcmp(class_id, "none") == 0 ? "what is not personal" : class_id;
+}
+
 static int tell_one(const struct exposures *new, const struct difference *list, size_t count,
                     size_t at, bool *told, struct buf *text)
 {
@@ -410,7 +490,7 @@ static int tell_one(const struct exposures *new, const struct difference *list, 
         if (s[0] == '%' && s[1] == 'w')
             add_who(text, &bad, new, list[at].fact->who);
         else if (s[0] == '%' && s[1] == 'c')
-            add_text(text, &bad, list[at].fact->class_id);
+            add_text(text, &bad, class_in_words(list[at].fact->class_id));
         else if (s[0] == '%' && s[1] == 'o')
             add_objects(text, &bad, list, count, at, told);
         else

@@ -155,7 +155,11 @@ static void begin_person(struct session *s)
     (void)err_set(&e, RF_EUNAVAIL, "persons cannot be served now: %s",
                   !ledger ? why
                           : lease_state_text(lease_state_of(s->worker->lease, s->database->index)));
-    err_hint(&e, "try again in a moment");
+    bool has_faults =
+        ledger && lease_state_of(s->worker->lease, s->database->index) == LEASE_FAULTS;
+    err_hint(&e, "%s",
+             has_faults ? "ask the administrators: `ringfence plan --check` says what is wrong"
+                        : "try again in a moment");
     deny(s, !ledger ? "ledger-available" : "region-lease", &e);
 }
 

@@ -462,9 +462,12 @@ static void check_statistic(struct field_reader *r, const struct policy_statisti
     if (s->table == NULL)
         return;
     if (s->table->subject == NULL)
-        field_wrong(r, NULL, s->line,
-                    "statistics.%s: table %s.%s has no subject, so no group can be told small",
-                    s->name, s->table->schema, s->table->name);
+        field_wrong(
+            r, NULL, s->line,
+            "statistics.%s: table %s.%s has no key of a subject of its own%s, so no group can"
+            " be told small",
+            s->name, s->table->schema, s->table->name,
+            s->table->subject_count > 0 ? " (only one through another table)" : "");
     for (size_t i = 0; i < s->dimension_count; i++)
         check_dimension(r, s, &s->dimensions[i]);
     for (size_t i = 0; i < s->measure_count; i++)

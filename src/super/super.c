@@ -98,7 +98,8 @@ static int load_as_user(struct super *s, const char *config_path, struct err *er
         return rc;
     rc = load(config_path, &s->bundle); /* mistakes of the configuration are printed here, once */
     if (rc < 0)
-        return err_set(err, (enum err_code) - rc, "the files of \"%s\" have mistakes", config_path);
+        return err_set(err, (enum err_code) - rc, "the files of \"%s\" cannot be used: see above",
+                       config_path);
     log_set_level((enum log_level)s->bundle->config->log_level);
     return 0;
 }

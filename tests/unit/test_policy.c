@@ -499,7 +499,7 @@ static const struct {
     { "    residency: residency\n", "    residency: residency\n    kind: view\n",
       "a view has no constraint" },
     { "table: app.users", "table: app.nothing", "expected the name of a table" },
-    { "table: app.users", "table: app.tags", "has no subject, so no group can be told small" },
+    { "table: app.users", "table: app.tags", "has no key of a subject of its own" },
     { "residency: residency, m", "residency: country, m", "has no column \"country\"" },
     { "residency: residency, m", "name: handle, m", "groups by \"handle\" would disclose" },
     { "residency: residency, m", "mail: email, m", "would disclose class contact" },
