@@ -7,19 +7,17 @@ client does; what it costs to plan them each time stands beside. Both sides have
 switched off, because CPU is summed anyway. Rows: 200,000 users, a million events."""
 
 import os
-import shutil
 import statistics
 import subprocess
 
 import psycopg
 from psycopg import pq
 
+from applied import install_extension
 from certificates import Authority
 from gateway import ROOT
 from postgres import Cluster
 
-POSTGRES = "/usr/lib/postgresql/15"
-SHARE = "/usr/share/postgresql/15/extension"
 PERSON = "us_analyst.masked"
 ACCESS = "local all all trust\n"
 SETTINGS = "autovacuum = off\nshared_buffers = 512MB\nmax_wal_size = 4GB\n"
@@ -168,12 +166,8 @@ class Server:
 
     def install(self):
         """Extension ringfence, from the build; False where it was not built or we may not."""
-        library = f"{self.build}/extension/ringfence.so"
-        if not os.path.exists(library) or os.geteuid() != 0:
+        if not install_extension(self.build):
             return False
-        shutil.copy(library, f"{POSTGRES}/lib/")
-        for name in ("ringfence.control", "ringfence--1.sql"):
-            shutil.copy(f"{ROOT}/extension/{name}", SHARE)
         self.psql("-c", "CREATE EXTENSION ringfence")
         return True
 

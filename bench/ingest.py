@@ -11,7 +11,7 @@ import psycopg
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 
-from applied import Server  # noqa: E402
+from applied import Server, install_extension  # noqa: E402
 from certificates import Authority  # noqa: E402
 
 USERS = 20_000
@@ -80,10 +80,16 @@ def ingest(folder, options):
                     "CREATE TABLE app.plain (LIKE app.locations INCLUDING ALL);"
                     "ALTER TABLE app.plain ADD FOREIGN KEY (user_id) REFERENCES app.users;"
                     "ALTER TABLE app.plain ADD CONSTRAINT same CHECK ((residency IN ('US')) IS TRUE)")
-        for case, rules in RULES.items():
-            region.policy["tables"]["app.locations"]["ingest"] = rules
-            region.apply()
-            result[case] = measure(region, case, options.repeats)
+        modes = ["SQL alone", "extension"] if install_extension(options.build) else ["SQL alone"]
+        for mode in modes:
+            print(f" {mode}", flush=True)
+            if mode == "extension":
+                region.rows("CREATE EXTENSION ringfence")
+            result[mode] = {}
+            for case, rules in RULES.items():
+                region.policy["tables"]["app.locations"]["ingest"] = rules
+                region.apply()
+                result[mode][case] = measure(region, case, options.repeats)
     finally:
         server.cluster.stop()
     return {"cpu_us_per_row": result}

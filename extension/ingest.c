@@ -8,6 +8,8 @@
  * multiple  numbers: the nearest multiple of A / B; whole numbers are cut towards zero
  * network   addresses: at most A bits of IPv4, B bits of IPv6
  * null      the columns are dropped
+ * refuse, "refuse multiple", "refuse network"
+ *           a value, or a finer one, is an error; instead of keys: schema, table, reason, hint
  *
  * COUNTER is a sequence of schema ringfence, moved once for a row that met the rule. Names are
  * looked up once a statement, so partitions may number their columns as they like, and nothing that
@@ -44,9 +46,17 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-enum rule_kind { RULE_CHILD, RULE_MULTIPLE, RULE_NETWORK, RULE_NULL };
+enum rule_kind {
+    RULE_CHILD,
+    RULE_MULTIPLE,
+    RULE_NETWORK,
+    RULE_NULL,
+    RULE_REFUSE,
+    RULE_REFUSE_MULTIPLE,
+    RULE_REFUSE_NETWORK
+};
 
-enum { HEAD = 6 }; /* arguments before the names */
+enum { HEAD = 6, TEXTS = 4 }; /* arguments before the names; those of a refusal */
 
 struct rule {
     enum rule_kind kind;
@@ -55,6 +65,7 @@ struct rule {
     int key_count, column_count;
     AttrNumber *keys, *columns;
     ScanKeyData *scan_keys; /* of RULE_CHILD, one a key */
+    char *const *texts;     /* of refusals: schema, table, reason, hint; the trigger's own */
 };
 
 struct plan {
@@ -110,9 +121,11 @@ static bool is_type_of(enum rule_kind kind, Oid type)
 {
     switch (kind) {
     case RULE_MULTIPLE:
+    case RULE_REFUSE_MULTIPLE:
         return type == FLOAT8OID || type == FLOAT4OID || type == NUMERICOID || type == INT2OID ||
                type == INT4OID || type == INT8OID || type == POINTOID;
     case RULE_NETWORK:
+    case RULE_REFUSE_NETWORK:
         return type == INETOID || type == CIDROID;
     default:
         return true;
@@ -172,7 +185,8 @@ static ScanKeyData *scan_keys_of(const struct plan *plan, Relation relation,
 
 static enum rule_kind kind_of(const char *name)
 {
-    static const char *const names[] = { "child", "multiple", "network", "null" };
+    static const char *const names[] = { "child",  "multiple",        "network",       "null",
+                                         "refuse", "refuse multiple", "refuse network" };
 
     for (int i = 0; i < (int)lengthof(names); i++)
         if (strcmp(names[i], name) == 0)
@@ -188,17 +202,23 @@ static int rule_read(struct plan *plan, Relation relation, char **arguments, int
     int64 keys = left >= HEAD ? number_of(arguments[4]) : -1;
     int64 columns = left >= HEAD ? number_of(arguments[5]) : -1;
 
-    if (keys < 0 || keys > left || columns < 1 || columns > left || HEAD + keys + columns > left)
+    if (keys < 0 || keys > left || columns < 1 || columns > MaxTupleAttributeNumber ||
+        HEAD + keys + columns > left)
         elog(ERROR, "a rule for what comes in cannot be read");
     ret->kind = kind_of(arguments[0]);
     ret->counter = relation_of(arguments[1]);
     ret->a = number_of(arguments[2]);
     ret->b = number_of(arguments[3]);
-    if (ret->kind == RULE_MULTIPLE && (ret->a < 1 || ret->b < 1))
+    if ((ret->kind == RULE_MULTIPLE || ret->kind == RULE_REFUSE_MULTIPLE) &&
+        (ret->a < 1 || ret->b < 1))
         elog(ERROR, "a rule for what comes in has no step");
     ret->key_count = (int)keys;
     ret->column_count = (int)columns;
-    ret->keys = columns_of(relation, RULE_NULL, arguments + HEAD, ret->key_count);
+    if (ret->kind < RULE_REFUSE)
+        ret->keys = columns_of(relation, RULE_NULL, arguments + HEAD, ret->key_count);
+    else if (keys != TEXTS)
+        elog(ERROR, "a rule for what comes in cannot be read");
+    ret->texts = arguments + HEAD;
     ret->columns =
         columns_of(relation, ret->kind, arguments + HEAD + ret->key_count, ret->column_count);
     if (ret->kind == RULE_CHILD) {
@@ -439,6 +459,36 @@ static void row_set(struct row *row, const struct rule *rule, Datum *values, boo
     nextval_internal(rule->counter, false);
 }
 
+/* The error says nothing of who was reading what: the line of a COPY holds the value. */
+static void refuse(const struct row *row, const struct rule *rule, AttrNumber column)
+{
+    const char *name = NameStr(TupleDescAttr(row->shape, column - 1)->attname);
+
+    nextval_internal(rule->counter, false);
+    error_context_stack = NULL;
+    ereport(ERROR,
+            (errcode(ERRCODE_CHECK_VIOLATION),
+             errmsg("%s.%s refuses column \"%s\": %s", rule->texts[0], rule->texts[1], name,
+                    rule->texts[2]),
+             errhint("%s", rule->texts[3]), err_generic_string(PG_DIAG_SCHEMA_NAME, rule->texts[0]),
+             err_generic_string(PG_DIAG_TABLE_NAME, rule->texts[1]),
+             err_generic_string(PG_DIAG_COLUMN_NAME, name)));
+}
+
+/* What was there before may be written again. */
+static void rule_refuse(const struct row *row, const struct rule *rule)
+{
+    for (int i = 0; i < rule->column_count; i++) {
+        AttrNumber column = rule->columns[i];
+        bool is_null;
+        Datum value = heap_getattr(row->made, column, row->shape, &is_null);
+        if (!is_null && !(row->before != NULL && is_same(row, column)) &&
+            (rule->kind == RULE_REFUSE ||
+             coarsen(&value, TupleDescAttr(row->shape, column - 1), rule)))
+            refuse(row, rule, column);
+    }
+}
+
 static void rule_obey(struct row *row, const struct rule *rule)
 {
     Datum values[MaxTupleAttributeNumber];
@@ -482,6 +532,9 @@ Datum ringfence_ingest(PG_FUNCTION_ARGS)
     row.made = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple;
     row.before = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_trigtuple : NULL;
     for (int i = 0; i < row.plan->rule_count; i++)
-        rule_obey(&row, &row.plan->rules[i]);
+        if (row.plan->rules[i].kind < RULE_REFUSE)
+            rule_obey(&row, &row.plan->rules[i]);
+        else
+            rule_refuse(&row, &row.plan->rules[i]);
     return PointerGetDatum(row.made);
 }

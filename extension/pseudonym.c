@@ -24,10 +24,13 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/parallel.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type_d.h"
 #include "common/cryptohash.h"
@@ -39,7 +42,9 @@
 #include "nodes/supportnodes.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -197,6 +202,19 @@ static void refuse_by_hand(const FmgrInfo *function)
                     errmsg("this function works only inside of views")));
 }
 
+/* The place in a text of the calls of value_of() that we make. The planner guesses how many rows
+   meet a condition by computing it, from a copy without a place, and EXPLAIN prints the guess: for
+   the parts of a partitioned table it would tell where the key lies. To such a copy a pseudonym is
+   its own value. In a worker for parallel plans no place is known any more, nor is anything
+   planned. */
+enum { PLACE_OF_OURS = -2 };
+
+static bool is_guess(const FmgrInfo *function)
+{
+    return !IsParallelWorker() && function->fn_expr != NULL && IsA(function->fn_expr, FuncExpr) &&
+           ((const FuncExpr *)function->fn_expr)->location == -1;
+}
+
 /* The key for this place in this execution of a plan: it stays while a cursor is open, also when
    the month turns. The second argument is the domain. */
 static const struct siphash_key *key_of(FunctionCallInfo fcinfo)
@@ -276,6 +294,8 @@ Datum ringfence_pseudonym_int8(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(ringfence_value_of_int8);
 Datum ringfence_value_of_int8(PG_FUNCTION_ARGS)
 {
+    if (is_guess(fcinfo->flinfo))
+        PG_RETURN_DATUM(PG_GETARG_DATUM(0));
     PG_RETURN_INT64(permute_int8(key_of(fcinfo), PG_GETARG_INT64(0), TO_VALUE));
 }
 
@@ -288,6 +308,8 @@ Datum ringfence_pseudonym_int4(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(ringfence_value_of_int4);
 Datum ringfence_value_of_int4(PG_FUNCTION_ARGS)
 {
+    if (is_guess(fcinfo->flinfo))
+        PG_RETURN_DATUM(PG_GETARG_DATUM(0));
     PG_RETURN_INT32(permute_int4(key_of(fcinfo), PG_GETARG_INT32(0), TO_VALUE));
 }
 
@@ -300,6 +322,8 @@ Datum ringfence_pseudonym_uuid(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(ringfence_value_of_uuid);
 Datum ringfence_value_of_uuid(PG_FUNCTION_ARGS)
 {
+    if (is_guess(fcinfo->flinfo))
+        PG_RETURN_DATUM(PG_GETARG_DATUM(0));
     PG_RETURN_UUID_P(permute_uuid(key_of(fcinfo), PG_GETARG_UUID_P(0), TO_VALUE));
 }
 
@@ -452,11 +476,79 @@ static Node *value_of_neighbour(const struct neighbour *n)
     Node *key = linitial(n->pseudonym->args);
     Oid function = value_of_function(n->schema, exprType(key));
     List *arguments = list_make2(copyObject(n->other), copyObject(lsecond(n->pseudonym->args)));
+    FuncExpr *call;
 
     if (!OidIsValid(function))
         return NULL;
-    return (Node *)makeFuncExpr(function, exprType(key), arguments, InvalidOid, InvalidOid,
-                                COERCE_EXPLICIT_CALL);
+    call = makeFuncExpr(function, exprType(key), arguments, InvalidOid, InvalidOid,
+                        COERCE_EXPLICIT_CALL);
+    call->location = PLACE_OF_OURS;
+    return (Node *)call;
+}
+
+/* Is the column of a partitioned table part of how it is divided, at any level? */
+static bool divides(Oid table, AttrNumber column)
+{
+    HeapTuple tuple = SearchSysCache1(PARTRELID, ObjectIdGetDatum(table));
+    bool ret = false;
+    ListCell *at;
+
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    for (int i = 0; i < ((Form_pg_partitioned_table)GETSTRUCT(tuple))->partnatts; i++) {
+        AttrNumber part = ((Form_pg_partitioned_table)GETSTRUCT(tuple))->partattrs.values[i];
+        ret |= part == column || part == InvalidAttrNumber; /* an expression: who knows */
+    }
+    ReleaseSysCache(tuple);
+    if (ret)
+        return true;
+    foreach(at, find_inheritance_children(table, NoLock)) if (get_rel_relkind(lfirst_oid(at)) ==
+                                                              RELKIND_PARTITIONED_TABLE)
+    {
+        AttrNumber same = get_attnum(lfirst_oid(at), get_attname(table, column, false));
+        if (divides(lfirst_oid(at), same))
+            return true;
+    }
+    return false;
+}
+
+/* Would a condition on the key leave only some partitions? EXPLAIN would name them, and with them
+   the range that the real key lies in. */
+static bool would_choose_partitions(const PlannerInfo *root, Node *key)
+{
+    ListCell *at;
+
+    foreach(at, pull_var_clause(key, 0))
+    {
+        const Var *column = (const Var *)lfirst(at);
+        const RangeTblEntry *entry;
+        if (column->varlevelsup > 0)
+            continue;
+        entry = rt_fetch(column->varno, root->parse->rtable);
+        if (entry->rtekind == RTE_RELATION && entry->relkind == RELKIND_PARTITIONED_TABLE &&
+            divides(entry->relid, column->varattno))
+            return true;
+    }
+    return false;
+}
+
+/* key = ANY (array_append('{}', value)): indexes can answer it, and no partition is chosen by an
+   array that is not written out. */
+static Node *is_among_values(Node *key, Node *value)
+{
+    Oid type = exprType(key), array = get_array_type(type);
+    ScalarArrayOpExpr *ret = makeNode(ScalarArrayOpExpr);
+    Const *none = makeConst(array, -1, InvalidOid, -1, PointerGetDatum(construct_empty_array(type)),
+                            false, false);
+
+    ret->opno = equality_of(type);
+    ret->opfuncid = get_opcode(ret->opno);
+    ret->useOr = true;
+    ret->args =
+        list_make2(copyObject(key), makeFuncExpr(F_ARRAY_APPEND, array, list_make2(none, value),
+                                                 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL));
+    ret->location = -1;
+    return (Node *)ret;
 }
 
 /* key = value */
@@ -490,7 +582,10 @@ Datum ringfence_seek_support(PG_FUNCTION_ARGS)
         find_neighbour(&n, (Node *)request->root->parse->jointree);
     if (n.pseudonym != NULL)
         value = value_of_neighbour(&n);
-    PG_RETURN_POINTER(value != NULL ? equals_value(n.key, value) : true_for_all());
+    if (value == NULL)
+        PG_RETURN_POINTER(true_for_all());
+    PG_RETURN_POINTER(would_choose_partitions(request->root, n.key) ? is_among_values(n.key, value)
+                                                                    : equals_value(n.key, value));
 }
 
 /* A key, and what to put in its place; both as they are written one level of queries deeper. */

@@ -16,17 +16,32 @@ enum { LINE_SIZE = 300, LIST_SIZE = GRANTS_AT_ONCE * 21 + 100, ROLE_DIGITS = 16 
 enum { LINE_PRIMARY, LINE_STANDBY };
 
 /* The columns of a list. */
-enum { AT_ID, AT_ACTOR, AT_ROLE, AT_PURPOSE, AT_ENDS, AT_LEFT, AT_CLOSED, AT_SUBJECTS, AT_CLASSES };
+enum {
+    AT_ID,
+    AT_ACTOR,
+    AT_ROLE,
+    AT_PURPOSE,
+    AT_ENDS,
+    AT_LEFT,
+    AT_CLOSED,
+    AT_SUBJECTS,
+    AT_CLASSES,
+    AT_GONE
+};
 
-/* Two statements, two results. A grant for longer than this is none; the bound keeps an infinite
-   end a number. */
-static const char ask_sql[] =
-    "SELECT ringfence.reveal_token_read();"
-    "SELECT id, actor, role, purpose, floor(extract(epoch FROM e) * 1000)::bigint,"
-    " floor(extract(epoch FROM e - clock_timestamp()) * 1000)::bigint, closed, subjects, classes"
-    " FROM ringfence.grants(),"
-    " LATERAL (SELECT least(ends, clock_timestamp() + interval '1000 days') AS e) AS at"
-    " ORDER BY id";
+/* Two statements, two results, of which the first is the older. A grant for longer than this is
+   none; the bound keeps an infinite end a number. */
+#define ASK_HEAD                                                                    \
+    "SELECT ringfence.reveal_token_read(), ringfence.grant_counter_read();"         \
+    "SELECT id, actor, role, purpose, floor(extract(epoch FROM e) * 1000)::bigint," \
+    " floor(extract(epoch FROM e - clock_timestamp()) * 1000)::bigint, closed, subjects, classes,"
+#define ASK_TAIL                                                                         \
+    " LATERAL (SELECT least(ends, clock_timestamp() + interval '1000 days') AS e) AS at" \
+    " ORDER BY id"
+
+static const char all_sql[] = ASK_HEAD " false FROM ringfence.grants()," ASK_TAIL;
+static const char changes_head[] = ASK_HEAD " gone FROM ringfence.grant_changes(";
+static const char changes_tail[] = ")," ASK_TAIL;
 
 /* ---- lines ---- */
 
@@ -34,10 +49,12 @@ static void line_drop(struct grants_line *l, int64_t after_ms)
 {
     PQfinish(l->conn);
     PQclear(l->last);
-    PQclear(l->list);
+    PQclear(l->changes);
+    known_clear(&l->known);
     l->conn = NULL;
-    l->last = l->list = NULL;
-    l->list_ms = 0;
+    l->last = l->changes = NULL;
+    l->list_ms = l->counter = 0;
+    l->is_known = false;
     l->events = 0;
     l->state = GRANTS_DOWN;
     l->due_ms = clock_mono_ms() + after_ms;
@@ -98,6 +115,13 @@ static void line_ask(const struct grants *g, struct grants_line *l, const char *
     l->due_ms = l->asked_ms + GRANTS_LIMIT_MS;
 }
 
+static void line_ask_grants(const struct grants *g, struct grants_line *l)
+{
+    char sql[sizeof(changes_head) + sizeof(changes_tail) + 20];
+    (void)snprintf(sql, sizeof(sql), "%s%" PRId64 "%s", changes_head, l->counter, changes_tail);
+    line_ask(g, l, l->is_known ? sql : all_sql);
+}
+
 /* The answer is an error: apply has not made the functions yet, or the server ended the question
    for a reason of its own. */
 static void line_refused(const struct grants *g, struct grants_line *l, const PGresult *r)
@@ -113,10 +137,92 @@ static void line_refused(const struct grants *g, struct grants_line *l, const PG
 /* The first result of ask_sql. */
 static void line_take_token(struct grants_line *l, const PGresult *r)
 {
-    const char *token = PQntuples(r) == 1 && PQnfields(r) == 1 ? PQgetvalue(r, 0, 0) : "";
+    const char *token = PQntuples(r) == 1 ? PQgetvalue(r, 0, 0) : "";
+    l->next_counter = strtoll(database_value(r, 0, 1), NULL, 10);
     explicit_bzero(l->token, sizeof(l->token));
     if (strlen(token) == GRANT_TOKEN_LEN)
         memcpy(l->token, token, GRANT_TOKEN_LEN);
+}
+
+/* ---- what a server tells ---- */
+
+static int64_t number(const PGresult *r, int row, int column)
+{
+    return strtoll(database_value(r, row, column), NULL, 10);
+}
+
+/* The workers log in as that role, so it must be a grant's: no answer of a database makes them
+   somebody else. */
+static bool is_role(const char *role)
+{
+    size_t prefix = sizeof(ROLE_PREFIX) - 1;
+    return strncmp(role, ROLE_PREFIX, prefix) == 0 && strlen(role) == prefix + ROLE_DIGITS &&
+           strspn(role + prefix, "0123456789abcdef") == ROLE_DIGITS;
+}
+
+static bool copy_name(char to[GRANT_NAME_SIZE], const char *from)
+{
+    size_t len = strlen(from);
+    if (len == 0 || len >= GRANT_NAME_SIZE)
+        return false;
+    memcpy(to, from, len + 1);
+    return true;
+}
+
+static bool entry_read(const PGresult *r, int row, int64_t now, struct grant_entry *ret)
+{
+    struct grant_entry e;
+    memset(&e, 0, sizeof(e));
+    int64_t id = number(r, row, AT_ID);
+    e.id = (uint64_t)id;
+    e.ends_wall_ms = number(r, row, AT_ENDS);
+    e.ends_mono_ms = now + number(r, row, AT_LEFT); /* the least of all counts */
+    e.closed = database_true(r, row, AT_CLOSED);
+    e.subjects = (uint64_t)number(r, row, AT_SUBJECTS);
+    e.classes = (uint32_t)number(r, row, AT_CLASSES);
+    bool ok = id > 0 && copy_name(e.actor, database_value(r, row, AT_ACTOR)) &&
+              copy_name(e.purpose, database_value(r, row, AT_PURPOSE)) &&
+              copy_name(e.role, database_value(r, row, AT_ROLE)) && is_role(e.role);
+    *ret = e;
+    return ok;
+}
+
+/* False: out of memory. */
+static bool line_take_row(struct grants_line *l, int row, int64_t now)
+{
+    struct grant_entry e;
+    bool ok = entry_read(l->changes, row, now, &e);
+    const struct grant_entry *before = known_find(&l->known, e.id);
+    if (!ok || database_true(l->changes, row, AT_GONE)) {
+        known_drop(&l->known, e.id);
+        return true;
+    }
+    if (before != NULL) { /* an end only comes nearer */
+        e.closed = e.closed || before->closed;
+        if (before->ends_mono_ms < e.ends_mono_ms)
+            e.ends_mono_ms = before->ends_mono_ms;
+    }
+    return known_put(&l->known, &e) == 0;
+}
+
+/* The whole answer has come. */
+static void line_take_changes(const struct grants *g, struct grants_line *l)
+{
+    int64_t now = clock_mono_ms();
+    PQclear(l->changes);
+    l->changes = l->last;
+    l->last = NULL;
+    if (!l->is_known || l->next_counter < l->counter)
+        known_clear(&l->known);
+    for (int row = 0; row < PQntuples(l->changes); row++)
+        if (!line_take_row(l, row, now)) {
+            line_give_up(g, l, "out-of-memory");
+            return;
+        }
+    l->is_known = l->next_counter >= l->counter; /* else: all of it anew, in the next round */
+    l->counter = l->next_counter;
+    l->list_ms = l->is_known ? l->asked_ms : 0;
+    l->has_complained = false;
 }
 
 /* The results of the query under way as they come; the last one stays. */
@@ -134,20 +240,14 @@ static void line_answer(const struct grants *g, struct grants_line *l)
             line_refused(g, l, r);
             PQclear(r);
         } else {
-            if (g->phase == GRANTS_ASK && PQnfields(r) == 1)
+            if (g->phase == GRANTS_ASK && PQnfields(r) == 2)
                 line_take_token(l, r);
             PQclear(l->last);
             l->last = r;
         }
     }
-    if (l->state == GRANTS_READY && g->phase == GRANTS_ASK) {
-        PQclear(l->list);
-        l->list = l->last;
-        l->last = NULL;
-        l->list_ms = l->asked_ms;
-        l->answered_ms = clock_mono_ms();
-        l->has_complained = false;
-    }
+    if (l->state == GRANTS_READY && g->phase == GRANTS_ASK)
+        line_take_changes(g, l);
 }
 
 static void line_turn(const struct grants *g, struct grants_line *l, bool is_ready)
@@ -179,55 +279,6 @@ static void line_turn(const struct grants *g, struct grants_line *l, bool is_rea
 
 /* ---- lists ---- */
 
-static int64_t number(const PGresult *r, int row, int column)
-{
-    return strtoll(database_value(r, row, column), NULL, 10);
-}
-
-/* The row of grant ID in a list that is sorted by it, from *AT on; -1: it is not there. */
-static int row_of(const PGresult *r, int64_t id, int *at)
-{
-    while (*at < PQntuples(r) && number(r, *at, AT_ID) < id)
-        (*at)++;
-    return *at < PQntuples(r) && number(r, *at, AT_ID) == id ? *at : -1;
-}
-
-/* The workers log in as that role, so it must be a grant's: no answer of a database makes them
-   somebody else. */
-static bool is_role(const char *role)
-{
-    size_t prefix = sizeof(ROLE_PREFIX) - 1;
-    return strncmp(role, ROLE_PREFIX, prefix) == 0 && strlen(role) == prefix + ROLE_DIGITS &&
-           strspn(role + prefix, "0123456789abcdef") == ROLE_DIGITS;
-}
-
-static bool copy_name(char to[GRANT_NAME_SIZE], const char *from)
-{
-    size_t len = strlen(from);
-    if (len == 0 || len >= GRANT_NAME_SIZE)
-        return false;
-    memcpy(to, from, len + 1);
-    return true;
-}
-
-static bool entry_read(const struct grants_line *l, int row, struct grant_entry *ret)
-{
-    struct grant_entry e;
-    memset(&e, 0, sizeof(e));
-    int64_t id = number(l->list, row, AT_ID);
-    e.id = (uint64_t)id;
-    e.ends_wall_ms = number(l->list, row, AT_ENDS);
-    e.ends_mono_ms = l->answered_ms + number(l->list, row, AT_LEFT); /* the least of all counts */
-    e.closed = database_true(l->list, row, AT_CLOSED);
-    e.subjects = (uint64_t)number(l->list, row, AT_SUBJECTS);
-    e.classes = (uint32_t)number(l->list, row, AT_CLASSES);
-    bool ok = id > 0 && copy_name(e.actor, database_value(l->list, row, AT_ACTOR)) &&
-              copy_name(e.purpose, database_value(l->list, row, AT_PURPOSE)) &&
-              copy_name(e.role, database_value(l->list, row, AT_ROLE)) && is_role(e.role);
-    *ret = e;
-    return ok;
-}
-
 static void note_over(struct grants *g, uint64_t id)
 {
     if (g->over_count < GRANTS_AT_ONCE)
@@ -237,7 +288,7 @@ static void note_over(struct grants *g, uint64_t id)
 static bool both_answered(const struct grants *g)
 {
     for (size_t i = 0; i < g->line_count; i++)
-        if (g->lines[i].list == NULL || g->lines[i].list_ms == 0)
+        if (g->lines[i].list_ms == 0)
             return false;
     return true;
 }
@@ -256,53 +307,96 @@ static bool was_left_behind(const struct grants *g, uint64_t id)
 static void note_left_behind(struct grants *g)
 {
     uint64_t now[GRANTS_AT_ONCE];
-    size_t count = 0;
-    const struct grants_line *primary = &g->lines[LINE_PRIMARY], *standby = &g->lines[LINE_STANDBY];
-    int at = 0;
-    for (int row = 0; row < PQntuples(standby->list); row++) {
-        int64_t id = number(standby->list, row, AT_ID);
-        if (row_of(primary->list, id, &at) >= 0 || count == RF_COUNT(now))
+    size_t count = 0, at = 0;
+    const struct grant_entry *e;
+    while (g->line_count > 1 && (e = known_next(&g->lines[LINE_STANDBY].known, &at)) != NULL) {
+        if (known_find(&g->lines[LINE_PRIMARY].known, e->id) != NULL || count == RF_COUNT(now))
             continue;
-        now[count++] = (uint64_t)id;
-        if (was_left_behind(g, (uint64_t)id))
-            note_over(g, (uint64_t)id);
+        now[count++] = e->id;
+        if (was_left_behind(g, e->id))
+            note_over(g, e->id);
     }
     memcpy(g->behind, now, count * sizeof(now[0]));
     g->behind_count = count;
 }
 
+/* What both servers say about grant ID goes to the workers. False: the table has no room. */
+static bool publish_one(struct grants *g, uint64_t id)
+{
+    struct grant_entry *e = known_find(&g->lines[LINE_PRIMARY].known, id), both;
+    const struct grant_entry *there =
+        g->line_count > 1 ? known_find(&g->lines[LINE_STANDBY].known, id) : e;
+    if (e == NULL || there == NULL) {
+        grant_table_drop(g->table, g->database, id);
+        return true;
+    }
+    e->closed = e->closed || there->closed;
+    if (there->ends_mono_ms < e->ends_mono_ms)
+        e->ends_mono_ms = there->ends_mono_ms;
+    if (grant_table_put(g->table, g->database, e) < 0)
+        return false;
+    if (grant_table_look(g->table, g->database, id, &both) == 1)
+        *e = both; /* an end that was seen before counts */
+    return true;
+}
+
+static size_t publish_all(struct grants *g)
+{
+    const struct grant_entry *e;
+    size_t left_out = 0, at = 0;
+    grant_table_begin(g->table, g->database);
+    while ((e = known_next(&g->lines[LINE_PRIMARY].known, &at)) != NULL)
+        left_out += !publish_one(g, e->id);
+    grant_table_end(g->table, g->database);
+    return left_out;
+}
+
+static size_t publish_changes(struct grants *g)
+{
+    size_t left_out = 0;
+    for (size_t i = 0; i < g->line_count; i++)
+        for (int row = 0; row < PQntuples(g->lines[i].changes); row++)
+            left_out += !publish_one(g, (uint64_t)number(g->lines[i].changes, row, AT_ID));
+    return left_out;
+}
+
+/* Look through all grants for what is over, and for when the next one will be. */
+static void look_through(struct grants *g, int64_t now, int64_t wall)
+{
+    const struct grant_entry *e;
+    size_t at = 0;
+    g->open = 0;
+    g->soonest_mono_ms = g->soonest_wall_ms = INT64_MAX;
+    while ((e = known_next(&g->lines[LINE_PRIMARY].known, &at)) != NULL) {
+        if (grant_entry_is_over(e, now, wall)) {
+            note_over(g, e->id);
+            continue;
+        }
+        g->open += g->line_count == 1 || known_find(&g->lines[LINE_STANDBY].known, e->id) != NULL;
+        if (e->ends_mono_ms < g->soonest_mono_ms)
+            g->soonest_mono_ms = e->ends_mono_ms;
+        if (e->ends_wall_ms < g->soonest_wall_ms)
+            g->soonest_wall_ms = e->ends_wall_ms;
+    }
+    note_left_behind(g);
+    g->is_changed = g->over_count > 0 || g->behind_count > 0;
+}
+
 static void publish(struct grants *g)
 {
-    const struct grants_line *primary = &g->lines[LINE_PRIMARY], *standby = &g->lines[LINE_STANDBY];
-    int64_t now = clock_mono_ms(), wall = clock_wall_ms(), asked = primary->list_ms;
-    size_t left_out = 0;
-    int at = 0;
-    grant_table_begin(g->table, g->database);
-    g->open = 0;
-    for (int row = 0; row < PQntuples(primary->list); row++) {
-        struct grant_entry e, there, known;
-        bool ok = entry_read(primary, row, &e);
-        int other = g->line_count > 1 ? row_of(standby->list, (int64_t)e.id, &at) : -1;
-        if (other >= 0 && entry_read(standby, other, &there)) {
-            e.closed = e.closed || there.closed;
-            if (there.ends_mono_ms < e.ends_mono_ms)
-                e.ends_mono_ms = there.ends_mono_ms;
-        }
-        bool usable = ok && (g->line_count == 1 || other >= 0);
-        if (usable && grant_table_put(g->table, g->database, &e) < 0)
-            left_out++;
-        else if (usable && grant_table_look(g->table, g->database, e.id, &known) == 1)
-            e = known; /* an end that was seen before counts */
-        if (grant_entry_is_over(&e, now, wall))
-            note_over(g, e.id);
-        else
-            g->open += usable;
+    int64_t now = clock_mono_ms(), wall = clock_wall_ms(), asked = INT64_MAX;
+    size_t left_out = g->is_stale ? publish_all(g) : publish_changes(g);
+    for (size_t i = 0; i < g->line_count; i++) {
+        struct grants_line *l = &g->lines[i];
+        asked = l->list_ms < asked ? l->list_ms : asked;
+        g->is_changed = g->is_changed || PQntuples(l->changes) > 0;
+        PQclear(l->changes);
+        l->changes = NULL;
     }
-    if (g->line_count > 1)
-        note_left_behind(g);
-    grant_table_end(g->table, g->database);
-    for (size_t i = 0; i < g->line_count; i++)
-        asked = g->lines[i].list_ms < asked ? g->lines[i].list_ms : asked;
+    g->is_changed = g->is_changed || g->is_stale;
+    g->is_stale = false;
+    if (g->is_changed || now >= g->soonest_mono_ms || wall >= g->soonest_wall_ms)
+        look_through(g, now, wall);
     grant_table_set_token(g->table, g->database, g->lines[g->line_count - 1].token);
     grant_table_lease(g->table, g->database, asked + GRANT_LEASE_MS);
     if (left_out > 0)
@@ -381,8 +475,9 @@ static void begin_round(struct grants *g)
     g->over_count = 0;
     for (size_t i = 0; i < g->line_count; i++) {
         g->lines[i].list_ms = 0;
+        g->is_stale = g->is_stale || !g->lines[i].is_known;
         if (g->lines[i].state == GRANTS_READY)
-            line_ask(g, &g->lines[i], ask_sql);
+            line_ask_grants(g, &g->lines[i]);
     }
 }
 
@@ -396,6 +491,7 @@ static void advance(struct grants *g)
         return;
     case GRANTS_ASK:
         if (!both_answered(g)) {
+            g->is_stale = true;
             g->next_ms = clock_mono_ms() + GRANTS_PERIOD_MS;
             g->phase = GRANTS_REST;
             return;
@@ -441,7 +537,7 @@ static void line_init(struct grants_line *l, enum server_kind kind, const struct
 void grants_init(struct grants *g, const struct config_database *database,
                  const struct policy_region *region, struct grant_table *table)
 {
-    *g = (struct grants){ .config = database, .table = table };
+    *g = (struct grants){ .config = database, .table = table, .is_stale = true };
     g->is_disabled = region == NULL || database->primary_count == 0 ||
                      (database->standby_count == 0 && !region->persons_on_primary);
     if (!g->is_disabled && grant_table_claim(table, database->alias, &g->database) < 0) {

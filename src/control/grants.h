@@ -11,6 +11,11 @@
  * replayed yet cannot be used, and one that the primary has closed is over at once. Every answer of
  * both renews the region's lease for grants, counted from the moment the older question was asked.
  *
+ * A connection is asked for all grants once, and from then on for what has changed after the number
+ * that the last answer gave (compile_grant.c numbers the changes in the order in which they become
+ * visible). The number is read before the changes are, so one that comes between is told twice.
+ * When a grant's time runs out is known here.
+ *
  * The end: close on the primary what has run out (rows deleted, no login), then signal its sessions
  * on both servers until neither has one, then let the primary drop its role. Workers do not wait
  * for any of it. */
@@ -22,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/known.h"
 #include "control/server.h"
 #include "policy/policy.h"
 #include "priv/grant_table.h"
@@ -46,12 +52,15 @@ struct grants_line {
     size_t host_count, host; /* the one in use */
     PGconn *conn;
     short events;
-    int64_t due_ms;      /* DOWN: try again; CONNECTING, BUSY: the end of patience */
-    int64_t asked_ms;    /* when the question under way was sent */
-    PGresult *list;      /* its grants, as of the last round that it answered; NULL: none yet */
-    PGresult *last;      /* of the query under way: its last result */
-    int64_t list_ms;     /* when that list was asked for; 0: not in this round */
-    int64_t answered_ms; /* and when it came */
+    int64_t due_ms;       /* DOWN: try again; CONNECTING, BUSY: the end of patience */
+    int64_t asked_ms;     /* when the question under way was sent */
+    PGresult *last;       /* of the query under way: its last result */
+    PGresult *changes;    /* of this round: what has changed, or all grants */
+    int64_t list_ms;      /* when that was asked for; 0: not in this round */
+    struct known known;   /* what it has told */
+    bool is_known;        /* it has told all since it was connected */
+    int64_t counter;      /* of the changes that it has told */
+    int64_t next_counter; /* when the answer under way has been taken */
     char token[GRANT_TOKEN_LEN + 1];
     bool has_complained;
 };
@@ -69,6 +78,9 @@ struct grants {
     uint64_t behind[GRANTS_AT_ONCE]; /* the standby had them last time, the primary had not */
     size_t behind_count;
     uint64_t sessions; /* that the last signals found */
+    bool is_stale;     /* the answers of a round were not published: do it with all of them */
+    bool is_changed;   /* look through all grants again */
+    int64_t soonest_mono_ms, soonest_wall_ms; /* the next end of a grant */
     size_t open, said_open, said_over;
     bool is_disabled; /* no place in the table, or no such region */
 };

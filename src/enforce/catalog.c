@@ -116,12 +116,18 @@ static int read_database(struct reader *r)
 {
     size_t count;
     begin(r);
-    sql_add(&r->sql, "SELECT current_database(), current_setting('server_version_num'),"
-                     " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),"
-                     " pg_is_in_recovery(), current_setting('server_encoding') = 'UTF8',"
-                     " EXISTS (SELECT FROM pg_extension e JOIN pg_namespace n ON"
-                     " n.oid = e.extnamespace WHERE e.extname = 'ringfence' AND n.nspname = %L)",
-            SCHEMA_NATIVE);
+    sql_add(&r->sql,
+            "SELECT current_database(), current_setting('server_version_num'),"
+            " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),"
+            " pg_is_in_recovery(), current_setting('server_encoding') = 'UTF8',"
+            " EXISTS (SELECT FROM pg_extension e JOIN pg_namespace n ON"
+            " n.oid = e.extnamespace WHERE e.extname = 'ringfence' AND n.nspname = %L),"
+            " EXISTS (SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang"
+            " JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid"
+            " JOIN pg_extension e ON e.oid = d.refobjid AND d.deptype = 'e'"
+            " WHERE p.oid = to_regprocedure(%L) AND e.extname = 'ringfence'"
+            " AND l.lanname = 'c' AND p.prosrc = 'ringfence_ingest')",
+            SCHEMA_NATIVE, SCHEMA_NATIVE ".ingest()");
     int rc = ask(r, &count);
     if (rc < 0)
         return rc;
@@ -131,6 +137,7 @@ static int read_database(struct reader *r)
     r->to->is_standby = true_at(r, 0, 3);
     r->to->is_utf8 = true_at(r, 0, 4);
     r->to->has_native = true_at(r, 0, 5);
+    r->to->has_native_ingest = true_at(r, 0, 6);
     return finish(r);
 }
 
@@ -257,7 +264,7 @@ static const char columns_query[] =
     "  WHERE u.mine = a.attnum AND u.theirs = s.attnum),"
     " EXISTS (SELECT FROM pg_index x WHERE x.indrelid = f.oid AND x.indisunique AND x.indisvalid"
     "  AND x.indimmediate AND x.indpred IS NULL AND x.indnkeyatts = 1 AND x.indkey[0] = a.attnum),"
-    " b.checked"
+    " b.checked, a.attgenerated <> ''"
     " FROM found f JOIN pg_attribute a ON a.attrelid = f.oid AND a.attnum > 0"
     "  AND NOT a.attisdropped"
     " JOIN pg_type t ON t.oid = a.atttypid"
@@ -297,6 +304,7 @@ static int read_columns(struct reader *r)
             .has_native = r->to->has_native,
             .is_unique = true_at(r, row, 9),
             .is_checked = true_at(r, row, 10),
+            .is_generated = true_at(r, row, 11),
             .table = t,
         };
     }
@@ -306,14 +314,16 @@ static int read_columns(struct reader *r)
 /* What the rules of a view, and of the views that it reads, call and cast. A rule's tree is kept as
    text, in which functions are named by number; only a cast through text has a result type followed
    by a collation and a format. */
-static const char obstacles_query[] =
+static const char rules_part[] =
     ", rule(i, oid, tree) AS (SELECT DISTINCT x.i, x.oid, w.ev_action::text FROM ("
     "  WITH RECURSIVE v(i, oid) AS (SELECT f.i, f.oid FROM found f WHERE f.relkind = 'v'"
     "   UNION SELECT v.i, c.oid FROM v JOIN pg_rewrite w ON w.ev_class = v.oid"
     "   JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid"
     "    AND d.refclassid = 'pg_class'::regclass"
     "   JOIN pg_class c ON c.oid = d.refobjid AND c.relkind = 'v') SELECT i, oid FROM v) x"
-    "  JOIN pg_rewrite w ON w.ev_class = x.oid AND w.ev_type = '1')"
+    "  JOIN pg_rewrite w ON w.ev_class = x.oid AND w.ev_type = '1')";
+
+static const char obstacles_query[] =
     ", harmless(oid) AS (SELECT p.oid FROM pg_proc p JOIN quiet q ON q.name = p.proname"
     "   WHERE p.pronamespace = 'pg_catalog'::regnamespace"
     "  UNION SELECT o.oprcode FROM pg_amop a JOIN pg_operator o ON o.oid = a.amopopr"
@@ -324,7 +334,8 @@ static const char obstacles_query[] =
     "   JOIN pg_proc p ON p.oid = n.oprcode AND p.pronamespace = 'pg_catalog'::regnamespace"
     "   JOIN pg_am m ON m.oid = a.amopmethod AND m.amname IN ('btree', 'hash'))"
     " SELECT DISTINCT ON (i) i, says FROM ("
-    "  SELECT f.i, 'has security_invoker, so it would be read with the rights of the person' AS says"
+    "  SELECT f.i, 'has security_invoker, so it would be read with the rights of the person' AS "
+    "says"
     "   FROM rule f JOIN pg_class c ON c.oid = f.oid"
     "   WHERE array_to_string(c.reloptions, ' ') ~ 'security_invoker=(t|on|1|y)'"
     "  UNION ALL SELECT f.i, 'calls ' || m[1]::oid::regprocedure ||"
@@ -337,6 +348,23 @@ static const char obstacles_query[] =
     "   WHERE m[1]::oid NOT IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)"
     "  UNION ALL SELECT f.i, 'has an XML expression, whose errors could print what it read'"
     "   FROM rule f WHERE f.tree ~ '{(XMLEXPR|TABLEFUNC) ') x ORDER BY i, says";
+
+/* Whoever owns a view may replace it, with columns that mean something else. */
+static int read_definitions(struct reader *r)
+{
+    size_t count;
+    begin(r);
+    sql_add(&r->sql, "WITH ");
+    add_wanted(r);
+    sql_add(&r->sql,
+            "%S SELECT i, left(encode(sha256(convert_to(string_agg(d, ' ' ORDER BY d), 'UTF8')),"
+            " 'hex'), 32) FROM (SELECT f.i, pg_get_viewdef(f.oid) AS d FROM rule f) x GROUP BY i",
+            rules_part);
+    int rc = ask(r, &count);
+    for (size_t row = 0; rc == 0 && row < count; row++)
+        r->to->tables[number_at(r, row, 0)].definition = text_at(r, row, 1);
+    return rc == 0 ? finish(r) : rc;
+}
 
 static int read_obstacles(struct reader *r)
 {
@@ -356,11 +384,13 @@ static int read_obstacles(struct reader *r)
     sql_add(&r->sql, ", quiet(name) AS (VALUES ");
     for (size_t i = 0; i < RF_COUNT(quiet); i++)
         sql_add(&r->sql, "%S(%L)", i == 0 ? "" : ", ", quiet[i]);
-    sql_add(&r->sql, ")%S", obstacles_query);
+    sql_add(&r->sql, ")%S%S", rules_part, obstacles_query);
     int rc = ask(r, &count);
     for (size_t row = 0; rc == 0 && row < count; row++)
         r->to->tables[number_at(r, row, 0)].obstacle = text_at(r, row, 1);
-    return rc == 0 ? finish(r) : rc;
+    if (rc == 0)
+        rc = finish(r);
+    return rc == 0 ? read_definitions(r) : rc;
 }
 
 static int read_references(struct reader *r)
@@ -708,9 +738,10 @@ int catalog_read(struct database *db, const struct policy *policy,
                  const struct policy_region *region, struct catalog **ret, struct err *err)
 {
     static int (*const parts[])(struct reader *) = {
-        read_database,  read_own_tables, read_applied, read_tables,   read_columns,
-        read_references, read_obstacles, read_sequences, read_schemas,    read_roles,   read_settings, read_members,
-        read_rights,    read_builtins, read_other_roles,  read_objects,  read_triggers, read_own_sequences, read_child_key,
+        read_database,   read_own_tables, read_applied,       read_tables,    read_columns,
+        read_references, read_obstacles,  read_sequences,     read_schemas,   read_roles,
+        read_settings,   read_members,    read_rights,        read_builtins,  read_other_roles,
+        read_objects,    read_triggers,   read_own_sequences, read_child_key,
     };
     struct reader r = { .db = db, .policy = policy, .region = region, .err = err };
     r.to = mem_zalloc(1, sizeof(*r.to));

@@ -52,6 +52,7 @@ struct catalog_column {
     bool is_subject_key; /* foreign key to the subjects' table, checked by the database */
     bool has_native;     /* as struct catalog says, for who sees the column alone */
     bool is_unique;      /* alone, in every row of the table, by an index */
+    bool is_generated;   /* computed from others when the row is whole */
     bool is_checked;     /* a domain with a CHECK, which a made-up value may not pass */
     const struct catalog_table *table; /* whose column it is */
 };
@@ -64,9 +65,10 @@ struct catalog_reference {
 
 struct catalog_table { /* one per table of the policy, in its order */
     bool found;
-    bool is_table;        /* ordinary or partitioned */
-    bool is_view;         /* materialised or not */
-    const char *obstacle; /* of a view: why masks cannot stand in front of it; NULL: they can */
+    bool is_table;          /* ordinary or partitioned */
+    bool is_view;           /* materialised or not */
+    const char *obstacle;   /* of a view: why masks cannot stand in front of it; NULL: they can */
+    const char *definition; /* of a view that is not materialised, and those it reads: a digest */
     struct catalog_reference *references;
     size_t reference_count;
     const char *schema_quoted;  /* quoted only where needed, as in a stored search_path */
@@ -119,7 +121,8 @@ struct catalog_object {
     bool unchanged;     /* its definition is the one of that making */
 };
 
-struct catalog_trigger { /* those named "~ringfence…", in whatever table; not clones in partitions */
+struct catalog_trigger { /* those named "~ringfence…", in whatever table; not clones in partitions
+                          */
     const char *schema, *table, *name;
     const char *source; /* what it was last made from; NULL: not by us */
     bool unchanged;     /* still that, and fires always, in every partition too */
@@ -132,7 +135,8 @@ struct catalog {
     bool is_super;      /* the reading role */
     bool is_standby;
     bool is_utf8;
-    bool has_native; /* extension ringfence is there: extension/ */
+    bool has_native;         /* extension ringfence is there: extension/ */
+    bool has_native_ingest;  /* and its trigger for what comes in, as it was installed */
     const char **own_tables; /* names of the tables in schema ringfence */
     size_t own_table_count;
     const char *applied_digest, *applied_region; /* NULL: never applied */

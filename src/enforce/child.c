@@ -19,6 +19,7 @@
 
 #include "enforce/compiler.h"
 #include "enforce/subject.h"
+#include "enforce/sweep.h"
 
 #define NAME_KEEP     "child_keep"
 #define NAME_TRUNCATE "child_truncate"
@@ -72,7 +73,7 @@ static int compile_keep(struct child *c)
 {
     struct sql *s = &c->k->sql;
     const char *key = c->subjects->subject, *source;
-    bool made;
+    bool made = false;
     sql_add(s,
             "CREATE OR REPLACE FUNCTION ringfence.child_keep() RETURNS trigger LANGUAGE plpgsql"
             " SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $keep$ BEGIN"
@@ -84,8 +85,9 @@ static int compile_keep(struct child *c)
     add_is_child(s, c, "NEW");
     sql_add(s, " THEN INSERT INTO ringfence.child (subject, adult_on) VALUES (NEW.%I, ", key);
     add_adult_on(s, c, "NEW");
+    sql_add(s, ") ON CONFLICT (subject) DO UPDATE SET adult_on = excluded.adult_on;");
+    sweep_add(s, c->k, c->subjects);
     sql_add(s,
-            ") ON CONFLICT (subject) DO UPDATE SET adult_on = excluded.adult_on;"
             " ELSE DELETE FROM ringfence.child WHERE subject = NEW.%I; END IF;"
             " RETURN NULL; END $keep$",
             key);
@@ -101,7 +103,7 @@ static int compile_keep(struct child *c)
 static int compile_one_trigger(struct child *c, const char *name)
 {
     const char *source;
-    bool made;
+    bool made = false;
     int rc = take_text(c->k, &source);
     if (rc == 0)
         rc = compile_trigger(c->k, c->subjects, name, source, &made);
@@ -174,7 +176,7 @@ static int fill(struct child *c)
 static int compile_child_table(struct child *c)
 {
     struct compiler *k = c->k;
-    const char *source;
+    const char *source = "";
     bool is_there = catalog_has_own_table(k->catalog, "child");
     sql_add(&k->sql,
             "CREATE TABLE ringfence.child (subject %S PRIMARY KEY, adult_on date NOT NULL)",

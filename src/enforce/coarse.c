@@ -97,6 +97,21 @@ bool coarse_may_fail(const struct policy_ingest *rule, const struct catalog_colu
     return form == FORM_TEXT || form == FORM_JSON;
 }
 
+bool coarse_is_native(const struct policy_ingest *rule, const struct catalog_column *fact)
+{
+    static const char *const types[] = {
+        "double precision", "real",  "smallint", "integer", "bigint",
+        "numeric",          "point", "inet",     "cidr"
+    };
+    size_t len = strcspn(fact->type, "(");
+    if (rule->rule != INGEST_COARSEN && rule->rule != INGEST_NETWORK)
+        return true; /* whatever it is, it goes */
+    for (size_t i = 0; i < RF_COUNT(types); i++)
+        if (strlen(types[i]) == len && strncmp(types[i], fact->type, len) == 0)
+            return form_of(rule, fact) != FORM_NONE;
+    return false;
+}
+
 /* BEFORE, NAME and BEHIND make the operand: "NEW.lat", "(NEW.place)[0]". TYPE: of the arithmetic.
  */
 static void add_rounded(struct sql *s, const struct policy_ingest *rule, const char *before,
@@ -180,7 +195,7 @@ void coarse_add_value(struct sql *s, const struct policy_ingest *rule,
         sql_add(s, ")");
         break;
     case FORM_JSON:
-        sql_add(s, "ringfence.coarse_json(NEW.%I::pg_catalog.jsonb, false, ", rule->column);
+        sql_add(s, "ringfence.coarse_json(NEW.%I::pg_catalog.jsonb, NULL, ", rule->column);
         add_step(s, rule);
         sql_add(s, ")");
         break;
@@ -188,9 +203,12 @@ void coarse_add_value(struct sql *s, const struct policy_ingest *rule,
         add_postgis(s, rule, fact);
         break;
     case FORM_NETWORK:
-        sql_add(s, "pg_catalog.network(pg_catalog.set_masklen(NEW.%I, ", rule->column);
+        sql_add(s,
+                "pg_catalog.network(pg_catalog.set_masklen(NEW.%I, LEAST(pg_catalog.masklen(NEW.%I)"
+                ", ",
+                rule->column, rule->column);
         add_bits(s, rule);
-        sql_add(s, "))");
+        sql_add(s, ")))");
         break;
     case FORM_NONE:
         sql_add(s, "NULL");
@@ -213,7 +231,11 @@ void coarse_add_is_finer(struct sql *s, const struct policy_ingest *rule,
     case FORM_NETWORK:
         sql_add(s, "(pg_catalog.masklen(NEW.%I)" OP(">") "(", rule->column);
         add_bits(s, rule);
-        sql_add(s, "))");
+        sql_add(s, ")");
+        if (fact->kind == KIND_INET) /* 198.51.100.77/16 is a whole address with a short mask */
+            sql_add(s, " OR NEW.%I" OP("<>") "pg_catalog.network(NEW.%I)", rule->column,
+                    rule->column);
+        sql_add(s, ")");
         return;
     case FORM_JSON: /* unreadable is not coarse either */
         sql_add(s, "((NEW.%I::pg_catalog.jsonb" OP("=") "", rule->column);
@@ -261,12 +283,14 @@ const char *coarse_words(const struct policy_ingest *rule, char out[COARSE_WORDS
     return out;
 }
 
-/* A number as text, coarse; NULL when it is none. */
+/* A number as text, coarse; NULL when it is none. Nothing of degrees is beyond 180: what is there,
+   in steps of degrees, is metres or millionths of a degree, which such steps leave as they are. */
 const char coarse_number_source[] =
     "CREATE FUNCTION ringfence.coarse_number(value text, part double precision,"
     " whole double precision) RETURNS text LANGUAGE sql IMMUTABLE"
     " SET search_path = pg_catalog, pg_temp AS $f$"
     "SELECT CASE WHEN value ~ '^[-+]?[0-9]{1,15}(\\.[0-9]{0,30})?([eE][-+]?[0-9]{1,2})?$'"
+    " AND (part / whole > 10 OR abs(value::double precision) <= 180)"
     " THEN (round(value::double precision * whole / part) * part / whole)::text END$f$";
 
 /* "52.5200,13.4050", "52.52", "(52.52; 13.40)", "geo:52.52,13.40", WKT, or JSON in a text. Whatever
@@ -284,12 +308,12 @@ const char coarse_text_source[] =
     "BEGIN\n"
     "    IF value ~ '^\\s*[[{]' AND value !~ '^\\s*\\[[-+0-9.eE,;\\s]*\\]\\s*$' THEN\n"
     "        BEGIN\n"
-    "            RETURN ringfence.coarse_json(value::jsonb, false, part, whole)::text;\n"
+    "            RETURN ringfence.coarse_json(value::jsonb, NULL, part, whole)::text;\n"
     "        EXCEPTION WHEN data_exception THEN\n"
     "            RETURN NULL;\n"
     "        END;\n"
     "    END IF;\n"
-    "    IF value ~* '^\\s*geo:' THEN\n"
+    "    IF value ~* '^\\s*geo:[-+0-9.eE,\\s]*(;.*)?$' THEN\n"
     "        rest := split_part(value, ';', 1);\n"
     "    ELSIF value !~* '^\\s*(SRID=[0-9]+;)?\\s*(MULTI)?(POINT|LINESTRING|POLYGON)\\s*(Z|M|ZM)?"
     "\\s*[(][-+0-9.eE,()\\s]*$'\n"
@@ -314,8 +338,9 @@ const char coarse_text_source[] =
     "    RETURN CASE WHEN rest ~ '[0-9]' THEN NULL ELSE made || rest END;\n"
     "END $f$";
 
-/* Below the key of a place: numbers, texts that are numbers or places, lists of them. Objects may
-   hold keys of places there and nothing else that could be one. Elsewhere everything stays. */
+/* Below the key of a place, and outside of all objects (IS_PLACE is NULL: "[52.52, 13.40]"):
+   numbers, texts that are numbers or places, lists of them. Objects below such a key may hold keys
+   of places and nothing else that could be one. Elsewhere everything stays. */
 const char coarse_json_source[] =
     "CREATE FUNCTION ringfence.coarse_json(value jsonb, is_place boolean, part double precision,"
     " whole double precision) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE"
@@ -356,11 +381,11 @@ const char coarse_json_source[] =
     "        END LOOP;\n"
     "        RETURN made;\n"
     "    WHEN 'number' THEN\n"
-    "        RETURN CASE WHEN is_place THEN\n"
+    "        RETURN CASE WHEN is_place IS NOT FALSE THEN\n"
     "            to_jsonb(ringfence.coarse_number(value::text, part, whole)::numeric)\n"
     "            ELSE value END;\n"
     "    WHEN 'string' THEN\n"
-    "        RETURN CASE WHEN is_place THEN\n"
+    "        RETURN CASE WHEN is_place IS NOT FALSE THEN\n"
     "            to_jsonb(ringfence.coarse_text(value #>> '{}', part, whole)) ELSE value END;\n"
     "    ELSE\n"
     "        RETURN value;\n"

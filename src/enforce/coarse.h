@@ -25,6 +25,9 @@ bool coarse_needs_function(const struct policy_ingest *rule, const struct catalo
 /* True for texts and JSON, where a value may be one that cannot be read as a place. */
 bool coarse_may_fail(const struct policy_ingest *rule, const struct catalog_column *fact);
 
+/* True when extension ringfence makes it coarse, too (extension/ingest.c): no domains. */
+bool coarse_is_native(const struct policy_ingest *rule, const struct catalog_column *fact);
+
 /* Append the value of NEW.column made coarse; NULL for NULL, and for a text or JSON that cannot be
    read as a place. */
 void coarse_add_value(struct sql *s, const struct policy_ingest *rule,

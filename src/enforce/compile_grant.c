@@ -1,6 +1,8 @@
 /* Grants: their tables, the functions that open and end them, and reveal().
  *
- *   ringfence."grant"(id, actor, role, role_id, purpose, opened, ends, closed)
+ *   ringfence."grant"(id, actor, role, role_id, purpose, opened, ends, closed, gone, subjects,
+ *                     classes, changed)          gone: its role is dropped
+ *   ringfence.grant_counter(n)                    how many changes of grants there have been
  *   ringfence.grant_subject(role, subject, classes, ends, label, token, secret)
  *                                                  what the views of room granted read; label is
  * the subject as the messages of reveal() write it, token a copy of the one below, secret random
@@ -11,6 +13,12 @@
  * grant. The functions belong to rf_admin, which may make roles, has no login and no members;
  * control may execute them and that is all it can do with the power behind them: they make and end
  * roles of the form rf_g_…, which stand in "grant", where nobody else writes.
+ *
+ * Changes are numbered: each one takes the next number from the row of grant_counter, which stays
+ * locked until it is committed, and leaves it in `changed`. So numbers become visible in their
+ * order, on the standby too, and who has read the counter and then asks for what changed after it
+ * misses nothing. grant_close() takes the number before anything else is locked; grant_open() at
+ * its end, so that no long list of subjects keeps a grant from being closed.
  *
  * Every argument is checked by (…) IS NOT TRUE, because a comparison with NULL is neither.
  *
@@ -26,7 +34,11 @@
 enum { GRANT_SUBJECTS_MAX = 100000, GRANT_DAYS_MAX = 31 };
 
 #define FUNCTION_HEAD " SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$"
-#define PATTERN       "'" ROLE_PATTERN_GRANT "'"
+/* The longest subject that a message may name (gate/reveal.h). */
+#define LABEL_MAX "512"
+/* The next number for a change, into the variable `at`. */
+#define COUNT_CHANGE " UPDATE ringfence.grant_counter c SET n = c.n + 1 RETURNING c.n INTO at;"
+#define PATTERN      "'" ROLE_PATTERN_GRANT "'"
 
 static int compile_tables(struct compiler *k)
 {
@@ -34,7 +46,12 @@ static int compile_tables(struct compiler *k)
         "CREATE TABLE ringfence.\"grant\" (id bigint PRIMARY KEY, actor text NOT NULL,"
         " role name NOT NULL UNIQUE CHECK (role ~ " PATTERN "), role_id oid NOT NULL,"
         " purpose text NOT NULL, opened timestamptz NOT NULL, ends timestamptz NOT NULL,"
-        " closed timestamptz)";
+        " closed timestamptz, gone boolean NOT NULL DEFAULT false,"
+        " subjects bigint NOT NULL DEFAULT 0, classes integer NOT NULL DEFAULT 0,"
+        " changed bigint NOT NULL DEFAULT 0)";
+    static const char counter[] =
+        "CREATE TABLE ringfence.grant_counter (only_row boolean PRIMARY KEY DEFAULT true"
+        " CHECK (only_row), n bigint NOT NULL)";
     static const char subject[] =
         "CREATE TABLE ringfence.grant_subject (role name, subject text, classes integer NOT NULL,"
         " ends timestamptz NOT NULL, label text NOT NULL, token text NOT NULL,"
@@ -46,6 +63,7 @@ static int compile_tables(struct compiler *k)
         "INSERT INTO ringfence.reveal_token (token) SELECT substr(encode(sha256("
         "uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'hex'), 1, 32)";
     bool has_grant = catalog_has_own_table(k->catalog, "grant");
+    bool has_counter = catalog_has_own_table(k->catalog, "grant_counter");
     bool has_token = catalog_has_own_table(k->catalog, "reveal_token");
     int rc = compile_own_table(k, "grant", grant);
     if (rc == 0 && !has_grant)
@@ -53,6 +71,17 @@ static int compile_tables(struct compiler *k)
                            "CREATE INDEX grant_open_ends ON ringfence.\"grant\" (ends)"
                            " WHERE closed IS NULL",
                            "which grants are open");
+    if (rc == 0 && !has_grant)
+        rc = compile_plain(k, "CREATE INDEX grant_changed ON ringfence.\"grant\" (changed)",
+                           "which grants have changed");
+    if (rc == 0 && !has_grant)
+        rc = compile_plain(k, "CREATE INDEX grant_there ON ringfence.\"grant\" (id) WHERE NOT gone",
+                           "which grants have a role");
+    if (rc == 0)
+        rc = compile_own_table(k, "grant_counter", counter);
+    if (rc == 0 && !has_counter)
+        rc = compile_plain(k, "INSERT INTO ringfence.grant_counter (n) VALUES (0)",
+                           "no grant has changed yet");
     if (rc == 0)
         rc = compile_own_table(k, "grant_subject", subject);
     if (rc == 0)
@@ -136,10 +165,21 @@ static const char open_checks[] =
     "  'a grant needs a number above zero' USING ERRCODE = '22023'; END IF;"
     " IF EXISTS (SELECT FROM ringfence.\"grant\" g WHERE g.id = grant_open.id) THEN"
     "  RAISE EXCEPTION 'grant % was opened before', grant_open.id USING ERRCODE = '23505'; END IF;"
-    " IF (length(grant_open.actor) BETWEEN 1 AND 255) IS NOT TRUE THEN RAISE EXCEPTION"
-    "  'a grant needs an actor' USING ERRCODE = '22023'; END IF;"
-    " IF (length(grant_open.purpose) BETWEEN 1 AND 255) IS NOT TRUE THEN RAISE EXCEPTION"
-    "  'a grant needs a purpose' USING ERRCODE = '22023'; END IF;";
+    " IF (octet_length(grant_open.actor) BETWEEN 1 AND 56 AND EXISTS (SELECT FROM pg_roles r"
+    "   WHERE r.rolname = grant_open.actor || '.masked' AND pg_has_role(r.oid, 'rf_person',"
+    "   'USAGE'))) IS NOT TRUE THEN RAISE EXCEPTION"
+    "  'a grant needs an actor: a person whom the policy lets see rows of this region'"
+    "  USING ERRCODE = '22023'; END IF;";
+
+/* One of the policy's; where it lists none, there is nothing to see anybody for. */
+static void add_purpose_check(struct sql *s, const struct policy *p)
+{
+    sql_add(s, " IF (grant_open.purpose = ANY (ARRAY[");
+    for (size_t i = 0; i < p->purpose_count; i++)
+        sql_add(s, "%S%L", i == 0 ? "" : ", ", p->purposes[i]);
+    sql_add(s, "]::text[])) IS NOT TRUE THEN RAISE EXCEPTION"
+               " 'a grant needs a purpose of the policy' USING ERRCODE = '22023'; END IF;");
+}
 
 static int add_open_arguments(struct compiler *k)
 {
@@ -156,8 +196,9 @@ static int add_open_arguments(struct compiler *k)
             open_checks, (int64_t)GRANT_DAYS_MAX, (int64_t)GRANT_DAYS_MAX,
             (int64_t)GRANT_SUBJECTS_MAX, (int64_t)GRANT_SUBJECTS_MAX);
     add_class_list(s);
-    sql_add(s, ") c(name, bit) USING (name);"
-               " IF (bits > 0) IS NOT TRUE THEN RAISE EXCEPTION"
+    sql_add(s, ") c(name, bit) USING (name);");
+    add_purpose_check(s, k->policy);
+    sql_add(s, " IF (bits > 0) IS NOT TRUE THEN RAISE EXCEPTION"
                "  'a grant names classes of the policy' USING ERRCODE = '22023'; END IF;"
                " BEGIN SELECT array_agg(DISTINCT f.key), bool_and(f.key IS NOT NULL)"
                "  INTO keys, all_there FROM unnest(grant_open.subjects) u(given)"
@@ -177,7 +218,7 @@ static int compile_open(struct compiler *k)
             "CREATE FUNCTION ringfence.grant_open(id bigint, actor text, purpose text,"
             " ends timestamp with time zone, subjects text[], classes text[]) RETURNS name"
             " LANGUAGE plpgsql%S\n#variable_conflict use_variable\n"
-            "DECLARE made name; bits integer; keys text[]; all_there boolean;"
+            "DECLARE made name; bits integer; keys text[]; all_there boolean; at bigint;"
             " secret bytea := sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));"
             " BEGIN",
             FUNCTION_HEAD);
@@ -194,9 +235,11 @@ static int compile_open(struct compiler *k)
         " EXECUTE format('ALTER ROLE %I SET search_path = granted', made);"
         " EXECUTE format('ALTER ROLE %I SET default_transaction_read_only = on', made);"
         " EXECUTE format('ALTER ROLE %I SET jit = off', made);"
-        " INSERT INTO ringfence.\"grant\" (id, actor, role, role_id, purpose, opened, ends)"
+        " INSERT INTO ringfence.\"grant\" (id, actor, role, role_id, purpose, opened, ends,"
+        "   subjects, classes)"
         "  SELECT grant_open.id, grant_open.actor, r.rolname, r.oid, grant_open.purpose,"
-        "   statement_timestamp(), grant_open.ends FROM pg_roles r WHERE r.rolname = made;"
+        "   statement_timestamp(), grant_open.ends, cardinality(keys), bits"
+        "   FROM pg_roles r WHERE r.rolname = made;"
         " INSERT INTO ringfence.grant_subject (role, subject, classes, ends, label, token, secret)"
         "  SELECT made, u.key, bits, grant_open.ends, CASE WHEN u.key ~ '^[0-9A-Za-z_-]+$' THEN "
         "u.key ELSE"
@@ -205,7 +248,11 @@ static int compile_open(struct compiler *k)
         "     ORDER BY b.at) FROM (SELECT n AS at, get_byte(convert_to(u.key, 'UTF8'), n)"
         "      AS byte FROM generate_series(0, octet_length(u.key) - 1) n) b) END,"
         "   ringfence.reveal_token_read(), secret FROM unnest(keys) u(key);"
-        " IF cardinality(keys) > 100 THEN PERFORM ringfence.grant_analyze(); END IF;"
+        " IF EXISTS (SELECT FROM ringfence.grant_subject s WHERE s.role = made"
+        "  AND length(s.label) > " LABEL_MAX ") THEN RAISE EXCEPTION"
+        "  'the key of a subject is too long' USING ERRCODE = '22023'; END IF;"
+        " IF cardinality(keys) > 100 THEN PERFORM ringfence.grant_analyze(); END IF;" COUNT_CHANGE
+        " UPDATE ringfence.\"grant\" g SET changed = at WHERE g.id = grant_open.id;"
         " RETURN made; END $body$");
     if (rc == 0)
         rc = take_text(k, &source);
@@ -224,9 +271,12 @@ static const char analyze_source[] =
 
 static const char close_source[] =
     "CREATE FUNCTION ringfence.grant_close(id bigint) RETURNS boolean LANGUAGE "
-    "plpgsql" FUNCTION_HEAD "DECLARE gone name; gone_id oid; BEGIN"
-    " UPDATE ringfence.\"grant\" g SET closed = statement_timestamp() WHERE g.id = grant_close.id"
-    "  AND g.closed IS NULL RETURNING g.role, g.role_id INTO gone, gone_id;"
+    "plpgsql" FUNCTION_HEAD "DECLARE gone name; gone_id oid; at bigint; BEGIN"
+    " IF NOT EXISTS (SELECT FROM ringfence.\"grant\" g WHERE g.id = grant_close.id"
+    "  AND g.closed IS NULL) THEN RETURN false; END IF;" COUNT_CHANGE
+    " UPDATE ringfence.\"grant\" g SET closed = statement_timestamp(), changed = at"
+    "  WHERE g.id = grant_close.id AND g.closed IS NULL RETURNING g.role, g.role_id INTO gone, "
+    "gone_id;"
     " IF NOT FOUND THEN RETURN false; END IF;"
     " DELETE FROM ringfence.grant_subject s WHERE s.role = gone;"
     " IF EXISTS (SELECT FROM pg_roles r WHERE r.rolname = gone AND r.oid = gone_id) THEN"
@@ -242,38 +292,56 @@ static const char signal_source[] =
 
 /* Few at a time: DROP ROLE keeps locks until the commit, and many in one transaction use up all
    there are. Closing and dropping are never done in one call: between them is the commit after
-   which nobody logs in. What depends on a role, against all rules, must not keep the others from
-   being dropped. */
+   which nobody logs in. The change is numbered when all is dropped: a DROP may have to wait, and no
+   closing must wait with it. What depends on a role, against all rules, must not keep the others
+   from being dropped. */
 static const char reap_source[] =
     "CREATE FUNCTION ringfence.grant_reap() RETURNS integer LANGUAGE plpgsql" FUNCTION_HEAD
-    "DECLARE done integer := 0; it record; BEGIN"
-    " FOR it IN SELECT g.id FROM ringfence.\"grant\" g WHERE g.closed IS NULL"
-    "   AND g.ends <= statement_timestamp() ORDER BY g.ends LIMIT 20"
-    "   FOR UPDATE SKIP LOCKED LOOP"
-    "  PERFORM ringfence.grant_close(it.id); done := done + 1; END LOOP;"
+    "DECLARE done integer := 0; it record; at bigint; dropped bigint[] := '{}'; BEGIN"
+    " IF EXISTS (SELECT FROM ringfence.\"grant\" g WHERE g.closed IS NULL"
+    "   AND g.ends <= statement_timestamp()) THEN"
+    /* before any grant is locked: grant_close() does it in this order, too */
+    "  PERFORM FROM ringfence.grant_counter FOR UPDATE;"
+    "  FOR it IN SELECT g.id FROM ringfence.\"grant\" g WHERE g.closed IS NULL"
+    "    AND g.ends <= statement_timestamp() ORDER BY g.ends LIMIT 20 LOOP"
+    "   IF ringfence.grant_close(it.id) THEN done := done + 1; END IF; END LOOP;"
+    " END IF;"
     " IF done > 0 THEN RETURN done; END IF;"
-    " FOR it IN SELECT g.role FROM pg_roles r JOIN ringfence.\"grant\" g ON g.role = r.rolname"
-    "   AND g.role_id = r.oid WHERE r.rolname LIKE 'rf\\_g\\_%' AND g.closed IS NOT NULL"
-    "   AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.usesysid = r.oid) LOOP"
-    "  BEGIN EXECUTE format('DROP ROLE %I', it.role); done := done + 1;"
+    " FOR it IN SELECT g.id, g.role, r.oid IS NOT NULL AS has_role FROM ringfence.\"grant\" g"
+    "   LEFT JOIN pg_roles r ON r.rolname = g.role AND r.oid = g.role_id"
+    "   WHERE g.closed IS NOT NULL AND NOT g.gone"
+    "   AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.usesysid = g.role_id)"
+    "   FOR UPDATE OF g SKIP LOCKED LOOP"
+    "  BEGIN IF it.has_role THEN EXECUTE format('DROP ROLE %I', it.role); END IF;"
+    "   dropped := dropped || it.id;"
     "  EXCEPTION WHEN dependent_objects_still_exist THEN"
     "   RAISE WARNING 'role % of a closed grant cannot be dropped', it.role; END;"
-    "  EXIT WHEN done >= 20; END LOOP;"
-    " RETURN done; END $body$";
+    "  EXIT WHEN cardinality(dropped) >= 20; END LOOP;"
+    " IF cardinality(dropped) = 0 THEN RETURN 0; END IF;" COUNT_CHANGE
+    " UPDATE ringfence.\"grant\" g SET gone = true, changed = at WHERE g.id = ANY (dropped);"
+    " RETURN cardinality(dropped); END $body$";
 
-static const char grants_source[] =
-    "CREATE FUNCTION ringfence.grants() RETURNS TABLE(id bigint, actor text, role name,"
-    " purpose text, ends timestamp with time zone, closed boolean, subjects bigint,"
-    " classes integer) LANGUAGE sql STABLE" FUNCTION_HEAD
-    "SELECT g.id, g.actor, g.role, g.purpose, g.ends, g.closed, coalesce(s.subjects, 0),"
-    " coalesce(s.classes, 0) FROM ("
-    "  SELECT o.id, o.actor, o.role, o.purpose, o.ends, false AS closed"
-    "   FROM ringfence.\"grant\" o WHERE o.closed IS NULL"
-    "  UNION ALL SELECT o.id, o.actor, o.role, o.purpose, o.ends, true FROM pg_roles r"
-    "   JOIN ringfence.\"grant\" o ON o.role = r.rolname WHERE r.rolname LIKE 'rf\\_g\\_%'"
-    "   AND o.closed IS NOT NULL) g"
-    " LEFT JOIN LATERAL (SELECT count(*) AS subjects, bit_or(x.classes) AS classes"
-    "  FROM ringfence.grant_subject x WHERE x.role = g.role) s ON true ORDER BY g.id $body$";
+#define GRANT_COLUMNS                                                  \
+    " g.id, g.actor, g.role, g.purpose, g.ends, g.closed IS NOT NULL," \
+    " CASE WHEN g.closed IS NULL THEN g.subjects ELSE 0 END,"          \
+    " CASE WHEN g.closed IS NULL THEN g.classes ELSE 0 END"
+#define GRANT_RESULT                                                                 \
+    "id bigint, actor text, role name, purpose text, ends timestamp with time zone," \
+    " closed boolean, subjects bigint, classes integer"
+
+static const char grants_source[] = "CREATE FUNCTION ringfence.grants() RETURNS TABLE(" GRANT_RESULT
+                                    ") LANGUAGE sql STABLE" FUNCTION_HEAD "SELECT" GRANT_COLUMNS
+                                    " FROM ringfence.\"grant\" g WHERE NOT g.gone"
+                                    " ORDER BY g.id $body$";
+
+static const char changes_source[] =
+    "CREATE FUNCTION ringfence.grant_changes(since bigint) RETURNS TABLE(" GRANT_RESULT
+    ", gone boolean) LANGUAGE sql STABLE" FUNCTION_HEAD "SELECT" GRANT_COLUMNS
+    ", g.gone FROM ringfence.\"grant\" g WHERE g.changed > $1 ORDER BY g.id $body$";
+
+static const char counter_source[] =
+    "CREATE FUNCTION ringfence.grant_counter_read() RETURNS bigint LANGUAGE sql "
+    "STABLE" FUNCTION_HEAD "SELECT c.n FROM ringfence.grant_counter c $body$";
 
 static const char token_source[] =
     "CREATE FUNCTION ringfence.reveal_token_read() RETURNS text LANGUAGE sql STABLE" FUNCTION_HEAD
@@ -290,15 +358,16 @@ static const char faults_source[] =
     " UNION ALL SELECT 'grant ' || g.id || ': its role is gone' FROM ringfence.\"grant\" g"
     " WHERE g.closed IS NULL AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = g.role"
     "  AND r.oid = g.role_id)"
-    " UNION ALL SELECT s.role || ': names subjects without an open grant' FROM"
-    " (SELECT DISTINCT x.role FROM ringfence.grant_subject x) s WHERE NOT EXISTS (SELECT FROM"
-    "  ringfence.\"grant\" g WHERE g.role = s.role AND g.closed IS NULL)"
-    " UNION ALL SELECT s.role || ': names subjects beyond the end of its grant' FROM"
-    " (SELECT x.role, max(x.ends) AS ends FROM ringfence.grant_subject x GROUP BY x.role) s"
-    " JOIN ringfence.\"grant\" g ON g.role = s.role AND g.ends < s.ends"
-    " UNION ALL SELECT s.role || ': reveals with a token that is not the present one' FROM"
-    " (SELECT DISTINCT x.role, x.token FROM ringfence.grant_subject x) s"
-    " WHERE s.token IS DISTINCT FROM ringfence.reveal_token_read() $body$";
+    " UNION ALL SELECT s.role || f.text FROM"
+    " (SELECT x.role, max(x.ends) AS ends, min(x.token) AS least, max(x.token) AS most"
+    "  FROM ringfence.grant_subject x GROUP BY x.role) s"
+    " LEFT JOIN ringfence.\"grant\" g ON g.role = s.role AND g.closed IS NULL"
+    " CROSS JOIN ringfence.reveal_token_read() t(token), LATERAL (VALUES"
+    "  (g.id IS NULL, ': names subjects without an open grant'),"
+    "  (g.ends < s.ends, ': names subjects beyond the end of its grant'),"
+    "  ((s.least = t.token AND s.most = t.token) IS NOT TRUE,"
+    "   ': reveals with a token that is not the present one')) f(is_so, text)"
+    " WHERE f.is_so $body$";
 
 /* Marks what is about to be shown: an INFO message, which no setting of the client keeps back, sent
    before the function returns. STABLE, or no condition could be moved into a view and no unused
@@ -321,6 +390,8 @@ static int compile_functions(struct compiler *k)
         { "grant_signal", "bigint", ROLE_NAME_ADMIN, ROLE_NAME_CONTROL, signal_source },
         { "grant_reap", "", ROLE_NAME_ADMIN, ROLE_NAME_CONTROL, reap_source },
         { "grants", "", ROLE_NAME_ADMIN, ROLE_NAME_CONTROL, grants_source },
+        { "grant_changes", "bigint", ROLE_NAME_ADMIN, ROLE_NAME_CONTROL, changes_source },
+        { "grant_counter_read", "", ROLE_NAME_ADMIN, ROLE_NAME_CONTROL, counter_source },
         { "grant_faults", "", ROLE_NAME_ADMIN, ROLE_NAME_CONTROL, faults_source },
     };
     int rc = 0;
@@ -369,6 +440,8 @@ static void want_rights(struct compiler *k)
         { ROLE_NAME_ADMIN, "SELECT", "TABLE", SCHEMA_OWN, "grant" },
         { ROLE_NAME_ADMIN, "INSERT", "TABLE", SCHEMA_OWN, "grant" },
         { ROLE_NAME_ADMIN, "UPDATE", "TABLE", SCHEMA_OWN, "grant" },
+        { ROLE_NAME_ADMIN, "SELECT", "TABLE", SCHEMA_OWN, "grant_counter" },
+        { ROLE_NAME_ADMIN, "UPDATE", "TABLE", SCHEMA_OWN, "grant_counter" },
         { ROLE_NAME_ADMIN, "SELECT", "TABLE", SCHEMA_OWN, "grant_subject" },
         { ROLE_NAME_ADMIN, "INSERT", "TABLE", SCHEMA_OWN, "grant_subject" },
         { ROLE_NAME_ADMIN, "DELETE", "TABLE", SCHEMA_OWN, "grant_subject" },

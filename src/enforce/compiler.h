@@ -59,13 +59,14 @@ RF_CHECK int compile_drop_schema(struct compiler *k, const char *schema, const c
 /* A table of schema ringfence, made once by CREATE and never altered. */
 RF_CHECK int compile_own_table(struct compiler *k, const char *name, const char *create);
 
-/* A function of rf_owner's that triggers or views depend on: SOURCE is CREATE OR REPLACE, so that it
-   is replaced in place, with whoever may execute it. *RET_MADE: it was not as SOURCE makes it. */
+/* A function of rf_owner's that triggers or views depend on: SOURCE is CREATE OR REPLACE, so that
+   it is replaced in place, with whoever may execute it. *RET_MADE: it was not as SOURCE makes it.
+ */
 RF_CHECK int compile_kept_function(struct compiler *k, const char *object, const char *arguments,
                                    const char *source, bool *ret_made);
 
-/* A trigger "~ringfence…" of a table of the policy, which fires always, also for replicated rows and
-   whatever session_replication_role says. SOURCE: the text from CREATE TRIGGER on. */
+/* A trigger "~ringfence…" of a table of the policy, which fires always, also for replicated rows
+   and whatever session_replication_role says. SOURCE: the text from CREATE TRIGGER on. */
 RF_CHECK int compile_trigger(struct compiler *k, const struct policy_table *t, const char *name,
                              const char *source, bool *ret_made);
 
@@ -81,10 +82,10 @@ RF_CHECK int compile_roles(struct compiler *k);     /* create, set right, member
 RF_CHECK int compile_objects(struct compiler *k);   /* schemas, our tables, functions, views */
 RF_CHECK int compile_child(struct compiler *k);     /* ringfence.child: part of compile_objects() */
 RF_CHECK int compile_grants(struct compiler *k);    /* room granted and the functions of grants */
-RF_CHECK int compile_ingest(struct compiler *k);    /* rules for what comes in; triggers left over */
-RF_CHECK int compile_expire(struct compiler *k);    /* deletion of what is kept no longer */
-RF_CHECK int compile_rights(struct compiler *k);    /* all wanted rights against those there */
-RF_CHECK int compile_builtins(struct compiler *k);  /* who may call PostgreSQL's own functions */
+RF_CHECK int compile_ingest(struct compiler *k);   /* rules for what comes in; triggers left over */
+RF_CHECK int compile_expire(struct compiler *k);   /* deletion of what is kept no longer */
+RF_CHECK int compile_rights(struct compiler *k);   /* all wanted rights against those there */
+RF_CHECK int compile_builtins(struct compiler *k); /* who may call PostgreSQL's own functions */
 RF_CHECK int compile_everybody(struct compiler *k); /* the group of all other roles */
 RF_CHECK int compile_retired(struct compiler *k);   /* roles that the policy no longer names */
 RF_CHECK int compile_residency(struct compiler *k);

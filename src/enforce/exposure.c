@@ -373,13 +373,13 @@ static bool takes_away(const struct exposure *fact)
 
 static enum exposure_change change_of(const struct exposure *before, const struct exposure *now)
 {
-    if (now == NULL && takes_away(before))
-        return EXPOSURE_WIDENS;
-    if (before == NULL && takes_away(now))
-        return EXPOSURE_NARROWS;
-    if (before == NULL || (now != NULL && now->level > before->level))
-        return EXPOSURE_WIDENS;
-    return now == NULL || now->level < before->level ? EXPOSURE_NARROWS : EXPOSURE_CHANGES;
+    if (before == NULL)
+        return now != NULL && takes_away(now) ? EXPOSURE_NARROWS : EXPOSURE_WIDENS;
+    if (now == NULL)
+        return takes_away(before) ? EXPOSURE_WIDENS : EXPOSURE_NARROWS;
+    if (now->level == before->level)
+        return EXPOSURE_CHANGES;
+    return now->level > before->level ? EXPOSURE_WIDENS : EXPOSURE_NARROWS;
 }
 
 /* The sorted lists side by side; OUT has room for all of both. */

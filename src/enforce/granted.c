@@ -151,19 +151,21 @@ static int find_leaves(struct view *v, const struct policy_table *t, const struc
 
 /* The rows that hop HOP of leaf LEAF starts from or, for hop_count, that hold the key: "t", "h1_2".
  */
-static const char *row_name(char out[24], size_t leaf, size_t hop)
+enum { ROW_NAME_SIZE = 48 };
+
+static const char *row_name(char out[ROW_NAME_SIZE], size_t leaf, size_t hop)
 {
     if (hop == 0)
-        (void)snprintf(out, 24, "t");
+        (void)snprintf(out, ROW_NAME_SIZE, "t");
     else
-        (void)snprintf(out, 24, "h%zu_%zu", leaf, hop);
+        (void)snprintf(out, ROW_NAME_SIZE, "h%zu_%zu", leaf, hop);
     return out;
 }
 
 /* "h1_2.author": the key that leads to the person. */
 static void add_leaf_key(struct view *v, size_t leaf)
 {
-    char row[24];
+    char row[ROW_NAME_SIZE];
     const struct leaf *l = &v->leaves[leaf];
     sql_add(v->sql, "%S.%I", row_name(row, leaf, l->hop_count), l->key->name);
 }
@@ -222,7 +224,7 @@ static void add_marks(struct view *v, size_t leaf)
 static void add_is_named(struct view *v, size_t leaf)
 {
     const struct leaf *l = &v->leaves[leaf];
-    char row[24], next[24];
+    char row[ROW_NAME_SIZE], next[ROW_NAME_SIZE];
     for (size_t i = 0; i < l->hop_count; i++) {
         (void)snprintf(next, sizeof(next), "n%zu_%zu", leaf, i + 1);
         sql_add(v->sql, "%S.%I = ANY (ARRAY(SELECT %S.%I FROM %N %S WHERE ", i == 0 ? "t" : row,
@@ -369,7 +371,7 @@ static void add_no_children(struct view *v)
         return;
     }
     for (size_t i = 0; i < v->leaf_count; i++) {
-        char alias[24];
+        char alias[ROW_NAME_SIZE];
         (void)snprintf(alias, sizeof(alias), "g%zu", i);
         sql_add(v->sql, " AND ");
         if (v->leaves[i].hop_count == 0 && v->leaves[i].key->is_subject_key) {
@@ -389,7 +391,7 @@ static int add_rows_driven(struct view *v)
 {
     const struct policy_table *t = &v->policy->tables[v->table];
     const struct leaf *l = &v->leaves[0];
-    char row[24], before[24];
+    char row[ROW_NAME_SIZE], before[ROW_NAME_SIZE];
     sql_add(v->sql, " FROM ");
     add_marks(v, 0);
     sql_add(v->sql, " JOIN %N %S ON ", l->last->schema, l->last->name,
@@ -410,7 +412,7 @@ static int add_rows_driven(struct view *v)
 static int add_rows_of_several(struct view *v)
 {
     const struct policy_table *t = &v->policy->tables[v->table];
-    char row[24], next[24];
+    char row[ROW_NAME_SIZE], next[ROW_NAME_SIZE];
     sql_add(v->sql, " FROM %N t", t->schema, t->name);
     for (size_t i = 0; i < v->leaf_count; i++) {
         const struct leaf *l = &v->leaves[i];

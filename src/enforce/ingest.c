@@ -1,8 +1,10 @@
 /* What may come in, as triggers of the table.
  *
  *   ~ringfence_ingest_insert, _update   BEFORE, row: makes coarse, drops, and takes the location
- * out of rows of children; function ringfence."ingest_SCHEMA.TABLE" ~ringfence_refuse_insert,
- * _update   AFTER, row: refuses; function ringfence."refuse_SCHEMA.TABLE"
+ * out of rows of children; functions ringfence."ingest_SCHEMA.TABLE" and "change_SCHEMA.TABLE", or
+ * the extension's ringfence_native.ingest(), where it is installed and knows the types
+ *   ~ringfence_refuse_insert, _update   AFTER, row: refuses; function
+ * ringfence."refuse_SCHEMA.TABLE"
  *
  * The first have no WHEN: PostgreSQL parses that of a trigger anew in every statement, 15 us for
  * conditions of this length, while the function compares in one. (It does pay for the second, where
@@ -28,7 +30,9 @@
 #include "enforce/compiler.h"
 #include "enforce/subject.h"
 
-enum { NAME_SIZE = 256, COLUMNS_SIZE = 400 };
+#define CHILD_RULE "location of a child"
+
+enum { NAME_SIZE = 256, COLUMNS_SIZE = 400, WHY_SIZE = 120 };
 
 /* One counter: rows of TABLE that met RULE. */
 struct counter {
@@ -45,6 +49,7 @@ struct ingest {
     const struct policy_table *subjects; /* NULL: nobody can be told to be a child */
     struct counter *counters;            /* of all tables */
     size_t counter_count, counter_cap;
+    bool is_update; /* the function in the making is for UPDATE */
 };
 
 /* -- counters -- */
@@ -109,6 +114,12 @@ static int add_counter(struct ingest *g, const char *columns, const char *rule,
         g->counters = more;
         g->counter_cap = cap;
     }
+    for (size_t i = 0; i < g->counter_count; i++) /* INSERT and UPDATE count together */
+        if (g->counters[i].table == g->table && strcmp(g->counters[i].columns, columns) == 0 &&
+            strcmp(g->counters[i].rule, rule) == 0) {
+            *ret = &g->counters[i];
+            return 0;
+        }
     struct counter *c = &g->counters[g->counter_count];
     *c = (struct counter){ .table = g->table };
     int rc = keep(k, columns, &c->columns);
@@ -235,8 +246,16 @@ static void add_is_child(struct sql *s, const struct ingest *g)
     }
 }
 
-/* An UPDATE that leaves whom and where as they were need not ask again. A statement of its own: an
-   INSERT must not pay for preparing these comparisons in each transaction. */
+/* The column has the same bytes as before. Not the same text: how numbers and times are written as
+   text is the session's choice, and with few digits two places look like one. */
+static void add_is_same(struct sql *s, const char *column)
+{
+    sql_add(s, "ROW(NEW.%I)::pg_catalog.record" OP("*=") "ROW(OLD.%I)::pg_catalog.record", column,
+            column);
+}
+
+/* An UPDATE that leaves whom and where as they were need not ask again. INSERT has a function of
+   its own, which must not pay for preparing these comparisons in each transaction. */
 static void add_as_before(struct sql *s, const struct ingest *g)
 {
     const struct policy_table *t = g->table;
@@ -254,15 +273,15 @@ static void add_as_before(struct sql *s, const struct ingest *g)
         bool is_place = column != NULL && is_child_location(g, column);
         if (!is_birth && !is_place && !subject_is_key(t, fact))
             continue;
-        sql_add(&same, "%S(NEW.%I::pg_catalog.text" OP("="), is_first ? "" : " AND ", fact->name);
-        sql_add(&same, "OLD.%I::pg_catalog.text", fact->name);
+        sql_add(&same, "%S(", is_first ? "" : " AND ");
+        add_is_same(&same, fact->name);
         if (is_place)
             sql_add(&same, " OR NEW.%I IS NULL", fact->name);
         sql_add(&same, ")");
         is_first = false;
     }
     if (sql_text(&same, &text, NULL) == 0)
-        sql_add(s, " IF TG_OP" OP("=") "'UPDATE' THEN known := %S; END IF;", text);
+        sql_add(s, " known := %S;", text);
     sql_done(&same);
 }
 
@@ -283,10 +302,12 @@ static void add_find_child(struct sql *s, const struct ingest *g)
     } else {
         sql_add(
             s,
-            " PERFORM FROM ringfence.child c WHERE c.subject" OP("=") "NEW.%I AND c.adult_on" OP(
-                ">") "CAST((pg_catalog.statement_timestamp() AT TIME ZONE 'UTC') AS"
-                     " pg_catalog.date); IF FOUND",
-            only->name);
+            " PERFORM FROM ringfence.child c WHERE c.subject" OP(
+                "=") "NEW.%I; IF FOUND THEN PERFORM"
+                     " FROM ringfence.child c WHERE c.subject" OP("=") "NEW.%I AND c.adult_on" OP(
+                         ">") "CAST((pg_catalog.statement_timestamp() AT TIME ZONE 'UTC') AS"
+                              " pg_catalog.date); END IF; IF FOUND",
+            only->name, only->name);
     }
     sql_add(s, " THEN");
 }
@@ -310,17 +331,19 @@ static int add_child_rule(struct ingest *g, struct sql *s)
         sql_add(s, "NEW.%I IS NOT NULL", t->columns[i].name);
     }
     sql_add(s, ") THEN");
-    add_as_before(s, g);
-    int rc = add_counter(g, columns, "location of a child", &counter);
+    if (g->is_update)
+        add_as_before(s, g);
+    int rc = add_counter(g, columns, CHILD_RULE, &counter);
     if (rc < 0)
         return rc;
-    sql_add(s, " IF known IS NOT TRUE THEN");
+    if (g->is_update)
+        sql_add(s, " IF known IS NOT TRUE THEN");
     add_find_child(s, g);
     for (size_t i = 0; i < t->column_count; i++)
         if (is_child_location(g, &t->columns[i]))
             sql_add(s, " NEW.%I := NULL;", t->columns[i].name);
     add_count(s, counter);
-    sql_add(s, " END IF; END IF; END IF;");
+    sql_add(s, " END IF; END IF;%S", g->is_update ? " END IF;" : "");
     return 0;
 }
 
@@ -440,6 +463,183 @@ static int add_change_function(struct ingest *g, struct sql *s, const char *name
     return rc;
 }
 
+/* WHY a value is refused; returns what to do. */
+static const char *refusal_words(const struct policy_ingest *rule, char why[WHY_SIZE])
+{
+    char words[COARSE_WORDS_SIZE];
+    if (rule->rule == INGEST_REFUSE) {
+        (void)snprintf(why, WHY_SIZE, "the policy lets no value in");
+        return "leave the column out, or write NULL";
+    }
+    if (rule->is_finer_refused) {
+        (void)snprintf(why, WHY_SIZE, "the value is finer than a %s", coarse_words(rule, words));
+        return "make it coarse before it is written";
+    }
+    (void)snprintf(why, WHY_SIZE, "the value cannot be read as a place");
+    return "write decimal degrees such as 52.5,13.4, WKT, or JSON with keys such as lat and lon";
+}
+
+/* -- the same by extension ringfence -- */
+
+/* A key by which the extension can ask ringfence.child: a plain type, and somebody who is known. */
+static bool is_native_key(const struct catalog_column *key)
+{
+    static const char *const types[] = { "smallint", "integer", "bigint", "uuid" };
+    for (size_t i = 0; i < RF_COUNT(types); i++)
+        if (strcmp(types[i], key->type) == 0)
+            return key->is_subject_key;
+    return false;
+}
+
+/* All rules of the table, or none. */
+static bool is_native(const struct ingest *g)
+{
+    if (!g->k->catalog->has_native_ingest || (has_child_rule(g) && g->table == g->subjects))
+        return false;
+    for (size_t i = 0; i < g->fact->column_count && has_child_rule(g); i++)
+        if (subject_is_key(g->table, &g->fact->columns[i]) && !is_native_key(&g->fact->columns[i]))
+            return false;
+    for (size_t i = 0; i < g->table->ingest_count; i++)
+        if (is_changing(&g->table->ingest[i]) &&
+            !coarse_is_native(&g->table->ingest[i], fact_of(g, &g->table->ingest[i])))
+            return false;
+    return true;
+}
+
+static bool is_refusing(const struct ingest *g, const struct policy_ingest *rule);
+
+/* Where the extension's trigger stands anyway, it refuses, too, and no AFTER trigger is needed: it
+   can keep the line of a COPY out of its error, which plpgsql cannot. */
+static bool refuses_natively(const struct ingest *g)
+{
+    if (!is_native(g) || !has_changes(g))
+        return false;
+    for (size_t i = 0; i < g->table->ingest_count; i++) {
+        const struct policy_ingest *rule = &g->table->ingest[i];
+        if (is_refusing(g, rule) &&
+            (fact_of(g, rule)->is_generated || !coarse_is_native(rule, fact_of(g, rule))))
+            return false;
+    }
+    return true;
+}
+
+static void add_head(struct sql *s, const char *kind, const struct counter *counter, int64_t a,
+                     int64_t b)
+{
+    sql_add(s, "%L, %L, '%D', '%D'", kind, counter->sequence, a, b);
+}
+
+static int add_native_child(struct ingest *g, struct sql *s)
+{
+    const struct policy_table *t = g->table;
+    const struct counter *counter;
+    char columns[COLUMNS_SIZE] = "";
+    struct sql names;
+    const char *text;
+    int64_t keys = 0, places = 0;
+    sql_init(&names);
+    for (size_t i = 0; i < g->fact->column_count; i++)
+        if (subject_is_key(t, &g->fact->columns[i])) {
+            sql_add(&names, ", %L", g->fact->columns[i].name);
+            keys++;
+        }
+    for (size_t i = 0; i < t->column_count; i++) {
+        size_t len = strlen(columns);
+        if (!is_child_location(g, &t->columns[i]))
+            continue;
+        (void)snprintf(columns + len, sizeof(columns) - len, "%s%s", places > 0 ? ", " : "",
+                       t->columns[i].name);
+        sql_add(&names, ", %L", t->columns[i].name);
+        places++;
+    }
+    int rc = add_counter(g, columns, CHILD_RULE, &counter);
+    if (rc == 0)
+        rc = sql_text(&names, &text, g->k->err);
+    if (rc == 0) {
+        add_head(s, "child", counter, 0, 0);
+        sql_add(s, ", '%D', '%D'%S", keys, places, text);
+    }
+    sql_done(&names);
+    return rc;
+}
+
+static int add_native_group(struct ingest *g, struct sql *s, size_t first, bool is_first)
+{
+    const struct policy_table *t = g->table;
+    const struct policy_ingest *rule = &t->ingest[first];
+    const struct counter *counter;
+    char columns[COLUMNS_SIZE] = "", words[COARSE_WORDS_SIZE];
+    bool is_drop = rule->rule == INGEST_NULL, is_network = rule->rule == INGEST_NETWORK;
+    int64_t count = 0;
+    for (size_t i = first; i < t->ingest_count; i++) {
+        size_t len = strlen(columns);
+        if (!is_in_group(g, rule, &t->ingest[i]))
+            continue;
+        (void)snprintf(columns + len, sizeof(columns) - len, "%s%s", count > 0 ? ", " : "",
+                       t->ingest[i].column);
+        count++;
+    }
+    int rc = add_counter(g, columns, is_drop ? "dropped" : coarse_words(rule, words), &counter);
+    if (rc < 0)
+        return rc;
+    sql_add(s, "%S", is_first ? "" : ", ");
+    add_head(s,
+             is_drop      ? "null"
+             : is_network ? "network"
+                          : "multiple",
+             counter, is_network ? rule->bits_v4 : rule->part,
+             is_network ? rule->bits_v6 : rule->whole);
+    sql_add(s, ", '0', '%D'", count);
+    for (size_t i = first; i < t->ingest_count; i++)
+        if (is_in_group(g, rule, &t->ingest[i]))
+            sql_add(s, ", %L", t->ingest[i].column);
+    return 0;
+}
+
+static int add_native_refusal(struct ingest *g, struct sql *s, const struct policy_ingest *rule,
+                              bool is_first)
+{
+    const struct policy_table *t = g->table;
+    const struct counter *counter;
+    char why[WHY_SIZE];
+    const char *hint = refusal_words(rule, why);
+    bool is_network = rule->rule == INGEST_NETWORK;
+    int rc = add_counter(g, rule->column, "refused", &counter);
+    if (rc < 0)
+        return rc;
+    sql_add(s, "%S", is_first ? "" : ", ");
+    add_head(s,
+             rule->rule == INGEST_REFUSE ? "refuse"
+             : is_network                ? "refuse network"
+                                         : "refuse multiple",
+             counter, is_network ? rule->bits_v4 : rule->part,
+             is_network ? rule->bits_v6 : rule->whole);
+    sql_add(s, ", '4', '1', %L, %L, %L, %L, %L", t->schema, t->name, why, hint, rule->column);
+    return 0;
+}
+
+/* What stands behind EXECUTE FUNCTION. */
+static int add_native(struct ingest *g, struct sql *s)
+{
+    bool is_first = !has_child_rule(g);
+    sql_add(s, "%N(", SCHEMA_NATIVE, "ingest");
+    int rc = is_first ? 0 : add_native_child(g, s);
+    for (size_t i = 0; i < g->table->ingest_count && rc == 0; i++) {
+        if (!is_changing(&g->table->ingest[i]) || !starts_group(g, i))
+            continue;
+        rc = add_native_group(g, s, i, is_first);
+        is_first = false;
+    }
+    for (size_t i = 0; i < g->table->ingest_count && rc == 0 && refuses_natively(g); i++) {
+        if (!is_refusing(g, &g->table->ingest[i]))
+            continue;
+        rc = add_native_refusal(g, s, &g->table->ingest[i], is_first);
+        is_first = false;
+    }
+    sql_add(s, ")");
+    return rc;
+}
+
 /* -- refused -- */
 
 static bool is_refusing(const struct ingest *g, const struct policy_ingest *rule)
@@ -450,6 +650,8 @@ static bool is_refusing(const struct ingest *g, const struct policy_ingest *rule
 
 static bool has_refusals(const struct ingest *g)
 {
+    if (refuses_natively(g))
+        return false;
     for (size_t i = 0; i < g->table->ingest_count; i++)
         if (is_refusing(g, &g->table->ingest[i]))
             return true;
@@ -461,26 +663,15 @@ static int add_refusal(struct ingest *g, struct sql *s, const struct policy_inge
     const struct policy_table *t = g->table;
     const struct catalog_column *fact = fact_of(g, rule);
     const struct counter *counter;
-    char why[120], words[COARSE_WORDS_SIZE];
-    const char *hint = "leave the column out, or write NULL";
+    char why[WHY_SIZE];
+    const char *hint = refusal_words(rule, why);
     bool is_whole = rule->rule == INGEST_REFUSE;
-    if (is_whole) {
-        (void)snprintf(why, sizeof(why), "the policy lets no value in");
-    } else if (rule->is_finer_refused) {
-        (void)snprintf(why, sizeof(why), "the value is finer than a %s", coarse_words(rule, words));
-        hint = "make it coarse before it is written";
-    } else {
-        (void)snprintf(why, sizeof(why), "the value cannot be read as a place");
-        hint =
-            "write decimal degrees such as 52.5,13.4, WKT, or JSON with keys such as lat and lon";
-    }
     int rc = add_counter(g, rule->column,
                          is_whole || rule->is_finer_refused ? "refused" : "refused: unreadable",
                          &counter);
-    sql_add(s,
-            " IF NEW.%I IS NOT NULL AND (NEW.%I::pg_catalog.text" OP(
-                "=") "OLD.%I::pg_catalog.text) IS NOT TRUE",
-            rule->column, rule->column, rule->column);
+    sql_add(s, " IF NEW.%I IS NOT NULL AND (", rule->column);
+    add_is_same(s, rule->column);
+    sql_add(s, ") IS NOT TRUE");
     if (!is_whole && rule->is_finer_refused) {
         sql_add(s, " AND ");
         coarse_add_is_finer(s, rule, fact);
@@ -535,23 +726,52 @@ static void add_when_refused(struct sql *s, const struct ingest *g)
 typedef int function_fn(struct ingest *g, struct sql *s, const char *name);
 typedef void when_fn(struct sql *s, const struct ingest *g); /* NULL: always */
 
-static int compile_pair(struct ingest *g, const char *kind, const char *time, function_fn *function,
-                        when_fn *when)
+/* The function that does KIND for the table, and *RET_CALL, what stands behind EXECUTE FUNCTION. */
+static int compile_call(struct ingest *g, const char *kind, function_fn *function,
+                        const char **ret_call)
 {
-    const struct policy_table *t = g->table;
-    char name[NAME_SIZE], trigger[64];
+    char name[NAME_SIZE];
     const char *source;
     struct sql s;
     bool made;
+    int rc;
     sql_init(&s);
-    (void)snprintf(name, sizeof(name), "%s_%s.%s", kind, t->schema, t->name);
-    int rc = function(g, &s, name);
+    (void)snprintf(name, sizeof(name), "%s_%s.%s", kind, g->table->schema, g->table->name);
+    if (function == NULL) {
+        rc = add_native(g, &s);
+    } else {
+        rc = function(g, &s, name);
+        if (rc == 0)
+            rc = take_text(g->k, &s, &source);
+        if (rc == 0)
+            rc = compile_kept_function(g->k, name, "", source, &made);
+        sql_add(&s, "%N()", SCHEMA_OWN, name);
+    }
     if (rc == 0)
-        rc = take_text(g->k, &s, &source);
-    if (rc == 0)
-        rc = compile_kept_function(g->k, name, "", source, &made);
+        rc = take_text(g->k, &s, ret_call);
+    sql_done(&s);
+    return rc;
+}
+
+/* FUNCTION NULL: the extension's. KIND_UPDATE: the function for UPDATE has this name, and is
+   another one when the name is. */
+static int compile_pair(struct ingest *g, const char *kind, const char *kind_update,
+                        const char *time, function_fn *function, when_fn *when)
+{
+    const struct policy_table *t = g->table;
+    char trigger[64];
+    const char *source, *call = "";
+    struct sql s;
+    bool made;
+    sql_init(&s);
+    int rc = 0;
     for (int is_update = 0; is_update < 2 && rc == 0; is_update++) {
         const char *event = is_update ? "update" : "insert";
+        g->is_update = is_update != 0;
+        if (!g->is_update || kind_update != kind)
+            rc = compile_call(g, g->is_update ? kind_update : kind, function, &call);
+        if (rc < 0)
+            break;
         (void)snprintf(trigger, sizeof(trigger), "~ringfence_%s_%s", kind, event);
         sql_add(&s, "CREATE TRIGGER %I %S %S ON %N FOR EACH ROW", trigger, time, event, t->schema,
                 t->name);
@@ -560,7 +780,7 @@ static int compile_pair(struct ingest *g, const char *kind, const char *time, fu
             when(&s, g);
             sql_add(&s, ")");
         }
-        sql_add(&s, " EXECUTE FUNCTION %N()", SCHEMA_OWN, name);
+        sql_add(&s, " EXECUTE FUNCTION %S", call);
         rc = take_text(g->k, &s, &source);
         if (rc == 0)
             rc = compile_trigger(g->k, t, trigger, source, &made);
@@ -637,7 +857,7 @@ static int compile_counts(struct ingest *g)
 /* Functions of tables that have no rules any more; their triggers are gone by now. */
 static int compile_functions_left(struct ingest *g)
 {
-    static const char *const kinds[] = { "ingest", "refuse" };
+    static const char *const kinds[] = { "ingest", "change", "refuse" };
     const struct compiler *k = g->k;
     int rc = 0;
     for (size_t i = 0; i < k->catalog->object_count && rc == 0; i++) {
@@ -653,8 +873,8 @@ static int compile_functions_left(struct ingest *g)
                 g->fact = &k->catalog->tables[t];
                 (void)snprintf(name, sizeof(name), "%s%s.%s()", prefix, g->table->schema,
                                g->table->name);
-                is_wanted |=
-                    strcmp(name, o->name) == 0 && (kind == 0 ? has_changes(g) : has_refusals(g));
+                is_wanted |= strcmp(name, o->name) == 0 &&
+                             (kind < 2 ? has_changes(g) && !is_native(g) : has_refusals(g));
             }
         }
         if (!is_ours || is_wanted)
@@ -676,9 +896,11 @@ int compile_ingest(struct compiler *k)
         g.fact = &k->catalog->tables[i];
         rc = check_rules(&g);
         if (rc == 0 && has_changes(&g))
-            rc = compile_pair(&g, "ingest", "BEFORE", add_change_function, NULL);
+            rc = compile_pair(&g, "ingest", "change", "BEFORE",
+                              is_native(&g) ? NULL : add_change_function, NULL);
         if (rc == 0 && has_refusals(&g))
-            rc = compile_pair(&g, "refuse", "AFTER", add_refuse_function, add_when_refused);
+            rc = compile_pair(&g, "refuse", "refuse", "AFTER", add_refuse_function,
+                              add_when_refused);
         if (rc == 0) {
             want_rights(&g);
             has_places |= needs_places(&g);

@@ -61,7 +61,8 @@ static const char drop_triggers[] =
     "SELECT string_agg(format('DROP TRIGGER %%I ON %%I.%%I', t.tgname, n.nspname, c.relname), ';"
     " '), string_agg('.', '') FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_proc p ON p.oid = t.tgfoid"
-    " WHERE p.pronamespace = 'ringfence'::regnamespace AND NOT t.tgisinternal"
+    " WHERE p.pronamespace IN (to_regnamespace('ringfence'), to_regnamespace('ringfence_native'))"
+    " AND NOT t.tgisinternal"
     " AND t.tgparentid = 0 AND t.tgname LIKE '~ringfence\\_%%' AND (%S)";
 
 /* What lets persons in, and what tells gateways that they may be let in. */

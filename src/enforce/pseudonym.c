@@ -82,8 +82,9 @@ static void add_hash(struct sql *s, const char *secret, const char *domain, cons
     if (secret != NULL) {
         sql_add(s, "sha256(%S || '\\x", secret);
         for (const char *at = domain; *at != '\0'; at++)
-            sql_add(s, "%S", (char[]){ "0123456789abcdef"[(uint8_t)*at >> 4],
-                                       "0123456789abcdef"[*at & 15], '\0' });
+            sql_add(s, "%S",
+                    (char[]){ "0123456789abcdef"[(uint8_t)*at >> 4], "0123456789abcdef"[*at & 15],
+                              '\0' });
         sql_add(s, "'::bytea || ");
         sql_add(s, as_bytes, name);
         sql_add(s, ")");

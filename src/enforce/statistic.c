@@ -155,6 +155,19 @@ static void add_dimension_list(struct sql *s, const struct statistic *st)
         sql_add(s, ", d%D", (int64_t)i + 1);
 }
 
+/* What one subject adds to a sum. A numeric that no double holds would be an error that prints it:
+   such ones become very large, or nothing. */
+static void add_sum_of_share(struct sql *s, const struct policy_measure *m,
+                             const struct catalog_column *fact)
+{
+    bool is_numeric = fact != NULL && fact->kind == KIND_NUMERIC;
+    if (is_numeric)
+        sql_add(s, "round(least(greatest(");
+    sql_add(s, "coalesce(sum(t.%I), 0)", m->column);
+    if (is_numeric)
+        sql_add(s, ", -1e100), 1e100), 100)");
+}
+
 static int add_shares(struct statistic *st, const struct policy *p, const struct catalog *c)
 {
     struct sql *s = st->sql;
@@ -180,10 +193,12 @@ static int add_shares(struct statistic *st, const struct policy *p, const struct
         if (m->what != MEASURE_SUM && m->what != MEASURE_AVG)
             continue;
         rc = find_fact(st, m->column, &column);
+        sql_add(s, ", CAST(");
+        add_sum_of_share(s, m, rc == 0 ? column : NULL);
         sql_add(s,
-                ", CAST(coalesce(sum(t.%I), 0) AS double precision) AS v%D, CAST(count(t.%I) AS "
-                "double precision) AS c%D",
-                m->column, (int64_t)i, m->column, (int64_t)i);
+                " AS double precision) AS v%D, CAST(count(t.%I) AS double precision)"
+                " AS c%D",
+                (int64_t)i, m->column, (int64_t)i);
     }
     if (rc == 0)
         rc = add_rows(st, p, c);

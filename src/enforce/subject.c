@@ -9,7 +9,7 @@
  * about a child" where a foreign key proves that the row is there, else "there is a row with this
  * key, and it is about adults alone". The policy has no circles, so the nesting ends.
  *
- * Rows that are kept no longer are left out by a comparison with the statement's time, in hours: a
+ * Rows that are kept no longer are left out by a comparison with the statement's day, in hours: a
  * day of an interval would be 23 or 25 hours long as the person's time zone pleases. */
 #include "enforce/subject.h"
 
@@ -169,12 +169,11 @@ static void add_through(struct paths *w, const struct policy_table *t,
     char next[16];
     const char *key = subject_through_key(w->policy, w->catalog, t, s, &is_proven);
     (void)snprintf(next, sizeof(next), "p%u", ++w->aliases);
-    sql_add(w->sql, "%SEXISTS (SELECT FROM %N %S WHERE %S.%I = %S.%I AND (",
-            is_child != is_proven ? "NOT " : "", s->through->schema, s->through->name, next, next,
-            key != NULL ? key : "", alias, s->column);
+    sql_add(w->sql, "(EXISTS (SELECT FROM %N %S WHERE %S.%I = %S.%I AND (", s->through->schema,
+            s->through->name, next, next, key != NULL ? key : "", alias, s->column);
     if (add_about(w, s->through, next, is_proven) == 0) /* leads to nobody with a birth date */
         sql_add(w->sql, is_proven ? "false" : "true");
-    sql_add(w->sql, "))");
+    sql_add(w->sql, "))) IS %STRUE", is_child != is_proven ? "NOT " : "");
 }
 
 /* Every way from row ALIAS of table T to a person: any is a child (IS_CHILD), or none is. Returns
@@ -239,6 +238,19 @@ void subject_add_limit(struct sql *s, const struct catalog_column *fact, int64_t
     }
 }
 
+/* The same for views, but at midnight UTC, all that a row's last day would see: whoever looks again
+   and again would learn the second at which each row leaves, which is its time. A date's limit
+   moves at midnight anyway. */
+static void add_limit_of_day(struct sql *s, const struct catalog_column *fact, int64_t days)
+{
+    if (fact->kind == KIND_DATE)
+        subject_add_limit(s, fact, days);
+    else
+        sql_add(s, "date_trunc('day', statement_timestamp()%S 'UTC') - interval '%D hours'",
+                fact->kind == KIND_TIMESTAMPTZ ? "," : " AT TIME ZONE",
+                (days > 0 ? days - 1 : 0) * HOURS_A_DAY);
+}
+
 /* "t.created_at >= …", or nothing. */
 static int add_retention(struct sql *s, const struct policy_table *t,
                          const struct catalog_table *fact, struct err *err)
@@ -254,7 +266,7 @@ static int add_retention(struct sql *s, const struct policy_table *t,
         return err_set(err, RF_ECONFIG, "retention column %s.%s.%s is of type %s, not a time",
                        t->schema, t->name, t->retention_column, column->type);
     sql_add(s, "t.%I >= ", column->name);
-    subject_add_limit(s, column, t->retention_days);
+    add_limit_of_day(s, column, t->retention_days);
     return 1;
 }
 

@@ -157,7 +157,12 @@ int view_add_masked(struct sql *s, const struct policy *p, const struct catalog 
     pseudonym_add_lookups(s, t, fact, subject_leaves_rows_out(p, c, table) ? " AND " : " WHERE ");
     if (!t->is_view && subject_leaves_rows_out(p, c, table))
         sql_add(s, " AND t.tableoid IS NOT NULL");
-    return rc == 0 ? add_order(s, p, c, table, visible_key, err) : rc;
+    if (rc == 0)
+        rc = add_order(s, p, c, table, visible_key, err);
+    if (fact->definition !=
+        NULL) /* another text, so another view: the masks were not made for it */
+        sql_add(s, " /* of %S */", fact->definition);
+    return rc;
 }
 
 /* The first pseudonym column of DOMAIN before column K of table I, as its family of types. */

@@ -14,8 +14,7 @@ RF_CHECK int view_add_masked(struct sql *s, const struct policy *p, const struct
    what its pseudonyms are keyed with, NULL in room masked. */
 RF_CHECK int view_add_mask(struct sql *s, const struct policy *p, const struct catalog *c,
                            size_t table, const struct policy_column *column,
-                           const struct catalog_column *fact, const char *secret,
-                           struct err *err);
+                           const struct catalog_column *fact, const char *secret, struct err *err);
 
 /* Columns of one pseudonym domain are there to be joined: refuse a policy in which they would not
    compare, because one is a bigint and the other a text. */

@@ -24,6 +24,7 @@ enum {
     GRANT_TICK_MS = 100,
     GRANT_PATIENCE_MS = 3000, /* without a lease, before the session ends */
     GRANT_LINGER_MS = 300,    /* for what was released before, so that the last words reach it */
+    GRANT_HEARD_MS = 400,     /* in which control hears of an end that the database knows already */
     GRANT_NEW_MS = 1000       /* how long a login waits for a grant that is not known */
 };
 

@@ -255,6 +255,7 @@ static void on_startup_error(struct link *l, struct rd body)
     (void)snprintf(detail, sizeof(detail), "sqlstate=%s said=\"%s\"", e.sqlstate, e.message);
     /* starting up, shutting down and too many connections pass; the rest is between us and it */
     bool passing = strncmp(e.sqlstate, "57P", 3) == 0 || strcmp(e.sqlstate, "53300") == 0;
+    l->role_refused = strncmp(e.sqlstate, "28", 2) == 0;
     char state[6];
     (void)snprintf(state, sizeof(state), "%.5s", passing ? e.sqlstate : "08006");
     (void)err_set(&l->failure, RF_ECONNECT, "%s",

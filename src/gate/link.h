@@ -61,7 +61,8 @@ struct link {
     struct timer timer;
     struct buf in; /* a message in parts: start-up and RUNNING only */
     struct scram_client *scram;
-    bool proven; /* SCRAM: the server has proven itself, too */
+    bool role_refused; /* a server did not let the role in (SQLSTATE class 28) */
+    bool proven;       /* SCRAM: the server has proven itself, too */
     bool ran_badly;
     int64_t born_ms;
     struct err failure;

@@ -83,6 +83,8 @@ void person_on_drained(struct session *s)
     struct person *p = s->person;
     release_kick(&p->release);
     on_room(&p->release);
+    if (s->person != NULL)
+        person_switch_go(p);
 }
 
 /* ---- beginning and end ---- */
@@ -115,7 +117,35 @@ static void on_link_ready(struct link *l)
 
 static void on_link_failed(struct link *l, const struct err *why)
 {
-    session_fatal(person_of(l)->session, why);
+    struct person *p = person_of(l);
+    if (p->session->grant != NULL && l->role_refused)
+        person_ask_again(p, why);
+    else
+        session_fatal(p->session, why);
+}
+
+void person_ask_again(struct person *p, const struct err *why)
+{
+    p->refusal = *why;
+    p->refused = true;
+    loop_timer(p->session->worker->loop, &p->timer, GRANT_HEARD_MS);
+}
+
+void person_refused(struct person *p)
+{
+    struct session *s = p->session;
+    struct err e = p->refusal;
+    p->refused = false;
+    if (p->change != NULL) {
+        if (s->state == SESSION_PERSON)
+            person_switch_failed(p, &e);
+        return;
+    }
+    if (grant_standing(s) == GRANT_OVER) {
+        (void)err_set(&e, RF_EUNAVAIL, "grant %llu has ended", (unsigned long long)s->grant_id);
+        err_sqlstate(&e, "57P01");
+    }
+    session_fatal(s, &e);
 }
 
 const struct link_ops person_link_ops = {

@@ -415,6 +415,10 @@ static bool ask(struct person *p, enum step step, struct rd body)
 void person_on_timer(struct timer *t)
 {
     struct person *p = RF_OWNER(t, struct person, timer);
+    if (p->refused) {
+        person_refused(p);
+        return;
+    }
     person_fail(
         p, RF_EUNAVAIL,
         p->session->state == SESSION_ADMISSION

@@ -53,6 +53,7 @@ struct person {
     uint64_t synced_out; /* of those, up to the last Sync sent */
     uint32_t synced;     /* newest statement before the Sync that a 'Z' answers */
     struct timer timer;  /* how long the parser may take; before the greeting, the ledger */
+    struct err refusal;  /* REFUSED: until the timer says what to make of it */
     size_t discard;      /* bytes to come of a message that was refused unseen */
     uint8_t watched;     /* enum message whose body is collected, or 0 */
     char status;
@@ -60,7 +61,7 @@ struct person {
     bool news;                   /* the server message being walked needs a record */
     bool swallowing, replacing;  /* the server message being walked */
     bool noticing;               /* it is a notice, held once it is known not to be for us */
-    bool said_fatal, link_over;
+    bool said_fatal, link_over, refused;
 };
 
 /* End the session with this error. */
@@ -77,7 +78,15 @@ extern const struct link_ops person_link_ops;
    it is refused, and *RET_DENIAL and *RET_RULE say why. The answer follows. */
 RF_CHECK bool person_switch_begin(struct person *p, uint64_t id, struct err *ret_denial,
                                   const char **ret_rule);
+void person_switch_go(struct person *p); /* goes on where it can; harmless without one */
+void person_switch_failed(struct person *p, const struct err *why);
 void person_switch_end(struct person *p); /* the session ends; harmless without one */
+
+/* The server refuses the role of a grant: look in a moment whether the grant has ended, and refuse
+   for that reason, or else for WHY. */
+void person_ask_again(struct person *p, const struct err *why);
+
+void person_refused(struct person *p); /* that moment is over */
 
 /* The session ends over something that only an attacker or a fault can be behind. */
 void person_alarm(struct person *p, const char *rule, const char *reason);

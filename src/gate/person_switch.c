@@ -7,7 +7,8 @@
  *   SET (judged, recorded) -> new link connects -> decided again -> swapped -> room recorded,
  *   NOTICE, CommandComplete, ReadyForQuery, all held until the record is durable
  *
- * Meanwhile the client's messages wait. */
+ * Meanwhile the client's messages wait. A grant is left only when the client has taken all that was
+ * read under it: what is held must end with its grant, and not pass as the next one's. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@
 struct person_switch {
     struct link *link; /* NULL: handed over */
     uint64_t id;       /* 0: leaves */
+    bool is_ready;     /* connected, and what the old room showed is still on its way */
 };
 
 /* This session, as if it asked for grant ID. */
@@ -124,6 +126,7 @@ static struct link *swap(struct person *p)
     p->link = p->change->link;
     p->change->link = NULL;
     p->link->ops = &person_link_ops;
+    stream_resume(&p->link->stream);
     p->server = walk_of(MESSAGE_FROM_BACKEND);
     names_done(&p->prepared);
     names_done(&p->portals);
@@ -133,14 +136,15 @@ static struct link *swap(struct person *p)
     return old;
 }
 
-static void on_ready(struct link *l)
+void person_switch_go(struct person *p)
 {
-    struct person *p = person_of(l);
     struct session *s = p->session;
     struct grant_entry entry;
     struct decision d;
     struct err e;
-    if (s->state != SESSION_PERSON)
+    if (p->change == NULL || !p->change->is_ready || s->state != SESSION_PERSON)
+        return;
+    if (s->grant != NULL && (!release_is_empty(&p->release) || stream_queued(&s->stream) > 0))
         return;
     uint64_t id = p->change->id;
     if (!decide(s, id, &d, &entry, &e)) {
@@ -163,12 +167,33 @@ static void on_ready(struct link *l)
     person_line_free(old);
 }
 
+static void on_ready(struct link *l)
+{
+    struct person *p = person_of(l);
+    stream_pause(&l->stream); /* until it is the one that is listened to */
+    p->change->is_ready = true;
+    person_switch_go(p);
+}
+
 static void on_failed(struct link *l, const struct err *why)
 {
     struct person *p = person_of(l);
-    struct err e = *why;
-    if (p->session->state == SESSION_PERSON)
-        refuse(p, &e);
+    if (p->session->state != SESSION_PERSON)
+        return;
+    if (p->change->id != 0 && l->role_refused)
+        person_ask_again(p, why); /* the database may have heard first of the end of a grant */
+    else
+        person_switch_failed(p, why);
+}
+
+void person_switch_failed(struct person *p, const struct err *why)
+{
+    struct decision d;
+    struct grant_entry entry;
+    struct err e, denial;
+    bool may = decide(p->session, p->change->id, &d, &entry, &denial);
+    e = may ? *why : denial;
+    refuse(p, &e);
 }
 
 /* Neither is ever called before on_ready(), where others take over. */

@@ -8,6 +8,7 @@
  */
 #include "policy/policy_ingest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "policy/field.h"
@@ -39,7 +40,7 @@ static bool read_decimal(const char *text, int64_t *ret_part, int64_t *ret_whole
     int64_t part, whole = 1;
     if (len >= sizeof(before))
         return false;
-    memcpy(before, text, len);
+    (void)snprintf(before, sizeof(before), "%.*s", (int)len, text);
     if (!quantity_integer(before, &part) || part > STEP_MAX)
         return false;
     if (point != NULL && (point[1] == '\0' || strlen(point + 1) > STEP_DIGITS))

@@ -94,6 +94,15 @@ static bool words_read(const _Atomic uint64_t *seq, const _Atomic uint64_t *word
     return false;
 }
 
+static bool is_same(const struct packed *a, const struct packed *b)
+{
+    const struct grant_entry *x = &a->entry, *y = &b->entry;
+    return a->place == b->place && x->id == y->id && x->ends_wall_ms == y->ends_wall_ms &&
+           x->ends_mono_ms == y->ends_mono_ms && x->subjects == y->subjects &&
+           x->classes == y->classes && x->closed == y->closed && strcmp(x->actor, y->actor) == 0 &&
+           strcmp(x->role, y->role) == 0 && strcmp(x->purpose, y->purpose) == 0;
+}
+
 static bool slot_read(const struct slot *s, struct packed *ret)
 {
     uint64_t words[SLOT_WORDS];
@@ -333,7 +342,7 @@ int grant_table_put(struct grant_table *t, unsigned database, const struct grant
     struct slot *slot = &t->slots[at];
     uint64_t round = atomic_load_explicit(&t->databases[database].round, memory_order_relaxed);
     atomic_store_explicit(&slot->round, round, memory_order_relaxed);
-    if (found == 1 && memcmp(&old, &fresh, sizeof(fresh)) == 0)
+    if (found == 1 && is_same(&old, &fresh))
         return 0;
     slot_write(slot, &fresh);
     set_used(t, at, true);
@@ -353,6 +362,14 @@ void grant_table_end(struct grant_table *t, unsigned database)
             slot_read(slot, &p) && p.place == place(database, SLOT_USED))
             drop(t, database, at - 1);
     }
+}
+
+void grant_table_drop(struct grant_table *t, unsigned database, uint64_t id)
+{
+    struct packed p;
+    uint32_t at;
+    if (find(t, database, id, &at, &p) == 1)
+        drop(t, database, at);
 }
 
 void grant_table_set_token(struct grant_table *t, unsigned database, const char *token)

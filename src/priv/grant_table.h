@@ -66,6 +66,9 @@ void grant_table_begin(struct grant_table *t, unsigned database);
 RF_CHECK int grant_table_put(struct grant_table *t, unsigned database, const struct grant_entry *e);
 void grant_table_end(struct grant_table *t, unsigned database);
 
+/* Between answers, put changes one grant, too; drop takes one away. */
+void grant_table_drop(struct grant_table *t, unsigned database, uint64_t id);
+
 /* The token of RF001 messages; NULL: none, no message is believed. */
 void grant_table_set_token(struct grant_table *t, unsigned database, const char *token);
 

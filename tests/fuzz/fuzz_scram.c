@@ -56,7 +56,7 @@ static void client_run(uint8_t how, const uint8_t *at, size_t left)
     struct scram_client *c;
     struct buf out;
     struct err err;
-    size_t len;
+    size_t len = 0;
     const uint8_t *line = line_next(&at, &left, &len);
     const char *mechanism;
     if (scram_client_new("pencil", binding, (how & 2) != 0 ? sizeof(binding) : 0, NULL, &c) < 0)

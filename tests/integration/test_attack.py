@@ -25,9 +25,9 @@ UNSEEN = "user_id NOT IN (SELECT id FROM users)"
 BLABBING = [
     f"SELECT 1 FROM watch_events WHERE {UNSEEN}"
     " AND (user_id || ' ' || at || ' ' || video_id || ' ' || seconds)::int > 0",
-    f"SELECT 1 FROM videos WHERE {UNSEEN} AND (user_id || ' ' || id || ' ' || created_at)::int > 0",
+    f"SELECT 1 FROM searches WHERE {UNSEEN} AND (user_id || ' ' || id || ' ' || at)::int > 0",
     f"SELECT 1 FROM purchases WHERE {UNSEEN} AND (user_id || ' ' || cents)::int > 0",
-    "SELECT 1 FROM messages WHERE sender_id NOT IN (SELECT id FROM users) AND sender_id::text::int2 > 0",
+    f"SELECT 1 FROM locations WHERE {UNSEEN} AND user_id::text::int2 > 0",
     "SELECT 1 FROM users u JOIN watch_events w ON (w.user_id || 'x')::int = u.id"
     f" WHERE w.{UNSEEN}",
     "SELECT 1 FROM users WHERE birthdate > current_date - 6000 AND (residency || birthdate)::int > 0",

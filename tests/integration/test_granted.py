@@ -565,11 +565,12 @@ BAD = [
 ]
 
 
+OPEN = ("SELECT ringfence.grant_open(%s::bigint, %s::text, %s::text, now() + %s::interval,"
+        " %s::text[], %s::text[])")
+
+
 def open_with(grants, **arguments):
-    made = {**GOOD, **arguments}
-    return grants.call(
-        "SELECT ringfence.grant_open(%s::bigint, %s::text, %s::text, now() + %s::interval,"
-        " %s::text[], %s::text[])", *made.values())
+    return grants.call(OPEN, *{**GOOD, **arguments}.values())
 
 
 @pytest.mark.parametrize("arguments,sqlstate", BAD)
@@ -621,6 +622,90 @@ def test_the_same_number_at_the_same_time_opens_once(grants, region):
     assert len([role for role in outcomes if role]) == 1
     assert region.primary.value("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'rf\\_g\\_%'") == 1
     Grant(grants, 777777, next(role for role in outcomes if role)).end()
+    grants.reap()
+
+
+class Follower:
+    """What control does: the number first, then what has changed after the one before."""
+
+    def __init__(self, grants, server):
+        self.connection = grants.control(server)
+        self.number = self.read()
+        self.open = {row[0] for row in self.connection.execute(
+            "SELECT id FROM ringfence.grants() WHERE NOT closed")}
+
+    def read(self):
+        return self.connection.execute("SELECT ringfence.grant_counter_read()").fetchone()[0]
+
+    def look(self):
+        number = self.read()
+        for row in self.connection.execute(
+                "SELECT id, closed FROM ringfence.grant_changes(%s)", (self.number,)).fetchall():
+            (self.open.discard if row[1] else self.open.add)(row[0])
+        self.number = number
+        return self.open
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_no_change_is_missed_that_was_begun_early_and_committed_late(grants, region, end):
+    followers = [Follower(grants, server) for server in (region.primary, region.standby)]
+    late = 800100 if end == "COMMIT" else 800200
+    with grants.control() as slow:
+        slow.execute("BEGIN")
+        slow.execute(OPEN, list({**GOOD, "id": late}.values()))
+        quick = threading.Thread(target=lambda: open_with(grants, id=late + 1))
+        quick.start()
+        for _ in range(5):
+            for follower in followers:
+                assert not {late, late + 1} & follower.look()
+            time.sleep(0.05)
+        assert quick.is_alive(), "two changes have the same place in the order"
+        slow.execute(end)
+        quick.join()
+    region.wait_for_standby()
+    wanted = {late, late + 1} if end == "COMMIT" else {late + 1}
+    for follower in followers:
+        assert {late, late + 1} & follower.look() == wanted
+    for number in wanted:
+        assert grants.call("SELECT ringfence.grant_close(%s)", number)
+    region.wait_for_standby()
+    for follower in followers:
+        assert not wanted & follower.look()
+    grants.reap()
+
+
+def test_following_the_changes_ends_where_the_list_does(grants, region):
+    followers = [Follower(grants, server) for server in (region.primary, region.standby)]
+    done = threading.Event()
+
+    def change(first):
+        for number in range(first, first + 12):
+            open_with(grants, id=number)
+            if number % 2:
+                grants.call("SELECT ringfence.grant_close(%s)", number)
+            grants.call("SELECT ringfence.grant_reap()") if number % 5 == 0 else None
+
+    def follow(follower):
+        while not done.is_set():
+            follower.look()
+
+    threads = [threading.Thread(target=change, args=(810000 + 100 * i,)) for i in range(3)]
+    watching = [threading.Thread(target=follow, args=(follower,)) for follower in followers]
+    for thread in threads + watching:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    region.wait_for_standby()
+    done.set()
+    for thread in watching:
+        thread.join()
+    there = {row[0] for row in region.primary.rows(
+        'SELECT id FROM ringfence."grant" WHERE closed IS NULL')}
+    assert len([number for number in there if number >= 810000]) == 18
+    for follower in followers:
+        assert follower.look() == there
+    for number in there:
+        grants.call("SELECT ringfence.grant_close(%s)", number)
     grants.reap()
 
 

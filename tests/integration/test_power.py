@@ -197,7 +197,7 @@ def test_control_can_open_a_grant_which_is_what_it_is_for(thief, pair):
     grant stands in the database for those who look, and its role has no more than a person's."""
     with thief.connect(CONTROL) as connection:
         role = connection.execute(
-            "SELECT ringfence.grant_open(900001, 'nobody', 'support_ticket',"
+            "SELECT ringfence.grant_open(900001, 'us_analyst', 'support_ticket',"
             " now() + interval '5 minutes', ARRAY['1'], ARRAY['contact'])").fetchone()[0]
         try:
             powers = pair.primary.rows(
@@ -208,7 +208,7 @@ def test_control_can_open_a_grant_which_is_what_it_is_for(thief, pair):
             assert powers == [(False, ["rf_granted", "rf_person"])]
             assert pair.primary.rows(
                 'SELECT actor, purpose FROM ringfence."grant" WHERE role = %s', role) \
-                == [("nobody", "support_ticket")]
+                == [("us_analyst", "support_ticket")]
             with pytest.raises(psycopg.Error):
                 connection.execute(f"SET ROLE {role}")
             held = enter(thief, pair, role)

@@ -139,6 +139,9 @@ FAULTS = [
 ]
 
 WARNINGS = [
+    ("table that inherits from one of the policy, past the rules for what comes in",
+     "CREATE TABLE app.people_of_old () INHERITS (app.users)", "app.people_of_old of app.users",
+     "DROP TABLE app.people_of_old"),
     ("functions of PostgreSQL that everybody may call, persons too",
      "GRANT EXECUTE ON FUNCTION md5(text) TO PUBLIC", "1",
      "REVOKE EXECUTE ON FUNCTION md5(text) FROM PUBLIC"),

@@ -167,6 +167,27 @@ def test_a_person_who_makes_most_of_a_figure_hides_it(region):
         region.rows("DELETE FROM app.watch_events WHERE id > 900000")
 
 
+@pytest.mark.parametrize("amount", ["1.2345e-330", "1.2345e310", "'NaN'"])
+def test_a_number_that_does_not_fit_is_in_no_error(region, amount):
+    region.rows("CREATE TABLE app.pays (user_id bigint REFERENCES app.users, at timestamptz, amount numeric,"
+                " residency text); INSERT INTO app.pays SELECT id, '2026-03-01', 10, 'US' FROM app.users;"
+                f"UPDATE app.pays SET amount = {amount} WHERE user_id = 5")
+    try:
+        region.policy["tables"]["app.pays"] = {
+            "subject": "user_id", "residency": "residency", "columns": {
+                "user_id": "identity", "at": "activity", "amount": "payment", "residency": "none"}}
+        region.policy["statistics"]["pays"] = {
+            "table": "app.pays", "dimensions": {"residency": "residency"}, "minimum": MINIMUM,
+            "measures": {"sum": {"sum": "amount"}, "mean": {"avg": "amount"}}}
+        region.apply()
+        (_, total, _), = region.rows("SELECT * FROM pays", "us_analyst.stats")
+        assert (total is not None) == (amount == "1.2345e-330")
+    finally:
+        del region.policy["tables"]["app.pays"], region.policy["statistics"]["pays"]
+        region.rows("DROP TABLE app.pays CASCADE")
+        region.apply()
+
+
 def test_types_are_those_of_plain_aggregates(region):
     types = dict(region.rows("SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
                              " WHERE attrelid = 'stats.watch_by_length'::regclass AND attnum > 0"))
