@@ -41,7 +41,7 @@ def test_before_the_first_apply_everything_is_new(server):
     assert "department analytics in US may enter room masked (from home)" in text
     assert "department engineering in CN may enter room stats" in text
     assert "engineering in CN may enter room masked" not in text
-    assert "department internal-audit in CN: cn_audit_manager" in text
+    assert "department internal-audit in CN: joined by cn_audit_manager" in text
     assert "department security in US gains contact: users.email (redact)" in text.replace(
         "department analytics in US, department audit in US, department privacy in US, ", "")
 
