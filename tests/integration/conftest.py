@@ -3,6 +3,7 @@
 `tests/support/run.py` (behind `./dev test`) says by RF_BUILD, RF_SANDBOX and RF_SLOW which build is
 under test, how it is confined and how much patience it needs."""
 
+import glob
 import itertools
 import os
 import re
@@ -52,6 +53,18 @@ def scratch(request):
         print(f"\nkept: {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy(scratch):
+    """Databases that a module has made and stopped go with it: together they would fill a small disk."""
+    yield
+    if os.environ.get("RF_KEEP"):
+        return
+    for version in glob.glob(f"{scratch}/**/PG_VERSION", recursive=True):
+        data = os.path.dirname(version)
+        if os.path.exists(f"{data}/global") and not os.path.exists(f"{data}/postmaster.pid"):
+            shutil.rmtree(data, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
