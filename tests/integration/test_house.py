@@ -128,7 +128,7 @@ def listed_packages():
     for line in read("packages.txt").splitlines():
         if line and not line.startswith("#"):
             group, package = line.split()
-            groups.setdefault(group, set()).add(package.rstrip("?"))
+            groups.setdefault(group, set()).add(package.rstrip("?").split(">=")[0])
     return groups
 
 
