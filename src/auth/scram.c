@@ -5,8 +5,8 @@
 
 #include <openssl/rand.h>
 
-#include "auth/base64.h"
 #include "auth/scram_keys.h"
+#include "base/base64.h"
 
 static const char prefix[] = SCRAM_MECHANISM "$";
 

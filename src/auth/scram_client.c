@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "auth/base64.h"
 #include "auth/scram_keys.h"
+#include "base/base64.h"
 #include "base/mem.h"
 
 enum client_state { CLIENT_OVER, CLIENT_START, CLIENT_FIRST, CLIENT_FINAL };

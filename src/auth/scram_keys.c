@@ -7,7 +7,7 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
-#include "auth/base64.h"
+#include "base/base64.h"
 
 int scram_keys_nonce(char ret[SCRAM_NONCE_LEN + 1])
 {

@@ -16,8 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "auth/base64.h"
 #include "auth/scram_keys.h"
+#include "base/base64.h"
 #include "base/mem.h"
 
 enum server_state { SERVER_OVER, SERVER_INITIAL, SERVER_FIRST, SERVER_PROOF };

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
-#include "ledger/digest.h"
+#include "base/digest.h"
 
 enum {
     FRAME_NAME_MAX = 255,

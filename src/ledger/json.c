@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/err.h"
-#include "ledger/digest.h"
 
 #define NUMBER_MAX ((UINT64_C(1) << 53) - 1)
 

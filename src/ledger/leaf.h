@@ -5,7 +5,7 @@
 #ifndef RF_LEDGER_LEAF_H
 #define RF_LEDGER_LEAF_H
 
-#include "ledger/digest.h"
+#include "base/digest.h"
 #include "ledger/record.h"
 
 struct policy;

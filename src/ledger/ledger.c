@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "ledger/desk.h"
-#include "ledger/digest.h"
 #include "ledger/rollup.h"
 #include "priv/child.h"
 #include "priv/sandbox.h"

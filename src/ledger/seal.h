@@ -4,7 +4,7 @@
 #define RF_LEDGER_SEAL_H
 
 #include "base/buf.h"
-#include "ledger/digest.h"
+#include "base/digest.h"
 
 enum {
     SEAL_KEY_LEN = 32,

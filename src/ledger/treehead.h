@@ -3,7 +3,7 @@
 #ifndef RF_LEDGER_TREEHEAD_H
 #define RF_LEDGER_TREEHEAD_H
 
-#include "ledger/digest.h"
+#include "base/digest.h"
 
 /* Roots of the perfect subtrees that make up the tree, largest first: one for each set bit of SIZE.
  */

@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/mem.h"
-#include "ledger/digest.h"
 #include "ledger/json.h"
 #include "ledger/leaf.h"
 #include "ledger/record.h"

@@ -10,9 +10,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "auth/base64.h"
 #include "auth/scram.h"
 #include "auth/scram_keys.h"
+#include "base/base64.h"
 
 /* RFC 7677 section 3: user "user", password "pencil" */
 #define RFC_NONCE        "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"

@@ -1,7 +1,7 @@
 /* base64.h - RFC 4648 section 4, strict: no blanks, full padding, spare bits zero, so that one
  * sequence of bytes has one text and comparing texts compares bytes. */
-#ifndef RF_AUTH_BASE64_H
-#define RF_AUTH_BASE64_H
+#ifndef RF_BASE_BASE64_H
+#define RF_BASE_BASE64_H
 
 #include <stddef.h>
 #include <stdint.h>

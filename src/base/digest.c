@@ -1,4 +1,4 @@
-#include "ledger/digest.h"
+#include "base/digest.h"
 
 #include <errno.h>
 #include <openssl/evp.h>

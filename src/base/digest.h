@@ -1,6 +1,6 @@
 /* digest.h - SHA-256 over several pieces, and CRC-32C: the two checksums of the journal. */
-#ifndef RF_LEDGER_DIGEST_H
-#define RF_LEDGER_DIGEST_H
+#ifndef RF_BASE_DIGEST_H
+#define RF_BASE_DIGEST_H
 
 #include <stdint.h>
 #include <sys/uio.h>
