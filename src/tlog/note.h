@@ -11,7 +11,7 @@ struct note_signature { /* borrowed from the note */
     const char *name;
     size_t name_len;
     uint32_t id;
-    size_t line_at, line_len; /* with its line end */
+    size_t line_at, line_len;            /* with its line end */
     uint8_t blob[8 + KEY_SIGNATURE_LEN]; /* after the id; longer ones are of other algorithms */
     size_t blob_len;
 };

@@ -1,4 +1,5 @@
-/* trust.h - whom to believe about a log: its key, its witnesses, their quorum (C2SP tlog-policy). */
+/* trust.h - whom to believe about a log: its key, its witnesses, their quorum (C2SP tlog-policy).
+ */
 #ifndef RF_TLOG_TRUST_H
 #define RF_TLOG_TRUST_H
 
