@@ -191,8 +191,8 @@ static int ensure_file(struct store *s, const struct tlog_path *path, const void
     }
     if (rc < 0 || same) /* its name may not be flushed: a crash lies between */
         return rc < 0 ? rc : note_folder(s, name, err);
-    (void)err_set(err, RF_ETAMPER, "\"%.200s/%s\" is not what the journal makes of it", s->directory,
-                  name);
+    (void)err_set(err, RF_ETAMPER, "\"%.200s/%s\" is not what the journal makes of it",
+                  s->directory, name);
     err_hint(err, "the folder was changed, or belongs to another log: nothing more is signed; copy "
                   "it away, find out why, and let the log be made again in an empty folder");
     return -RF_ETAMPER;
@@ -383,8 +383,8 @@ static int write_partials(struct store *s, struct err *err)
                                    .index = count / TLOG_TILE_WIDTH,
                                    .width = s->edge.width[level] };
         if (path.width > 0 && count != tlog_level_count(s->synced, level))
-            rc = ensure_file(s, &path, s->edge.hash[level], path.width * (size_t)TLOG_HASH_LEN,
-                             err);
+            rc =
+                ensure_file(s, &path, s->edge.hash[level], path.width * (size_t)TLOG_HASH_LEN, err);
     }
     return rc;
 }

@@ -1,5 +1,5 @@
-/* store.h - the public files of one log (docs/formats/log.md, section 2), written so that nothing is
- * named by a checkpoint before it is on stable storage.
+/* store.h - the public files of one log (docs/formats/log.md, section 2), written so that nothing
+ * is named by a checkpoint before it is on stable storage.
  *
  * Order of calls: store_open(); store_load() or nothing for an empty log; then store_append() any
  * number of times, store_sync(), store_publish(), again and again. What was appended is durable
