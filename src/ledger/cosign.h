@@ -59,7 +59,7 @@ enum cosign_outcome {
     COSIGN_OLDER,    /* a cosignature of the checkpoint that was current when it was asked for */
     COSIGN_BEHIND,   /* the witness named the size it has: it is asked again from there */
     COSIGN_REFUSED,  /* an answer, no cosignature: backs off */
-    COSIGN_DISPUTED, /* 422 to a proof from the size it named: its history differs; backs off */
+    COSIGN_DISPUTED, /* 422 to a proof from the size it has: its history differs; backs off */
     COSIGN_FAILED,   /* no answer: backs off */
     COSIGN_ALARM,    /* it has cosigned a larger log than ours: ours was rolled back */
     COSIGN_OUTCOME_COUNT
