@@ -6,10 +6,7 @@
 #include "base/err.h"
 #include "tlog/path.h"
 
-enum {
-    BUNDLE_ENTRY_MAX = 65535,
-    BUNDLE_MAX = TLOG_TILE_WIDTH * (BUNDLE_ENTRY_MAX + 2)
-};
+enum { BUNDLE_ENTRY_MAX = 65535, BUNDLE_MAX = TLOG_TILE_WIDTH * (BUNDLE_ENTRY_MAX + 2) };
 
 struct bundle_entry {
     const uint8_t *bytes; /* borrowed */

@@ -5,6 +5,7 @@
 #define RF_TLOG_KEY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -41,9 +42,8 @@ void key_write(const struct key *key, char ret[KEY_VKEY_SIZE]);
 RF_CHECK int key_load(const char *path, struct key *ret, struct err *err);
 
 /* Of that name and type out of SEED. */
-RF_CHECK int secret_key_make(const char *name, enum key_type type,
-                             const uint8_t seed[KEY_SEED_LEN], struct secret_key *ret,
-                             struct err *err);
+RF_CHECK int secret_key_make(const char *name, enum key_type type, const uint8_t seed[KEY_SEED_LEN],
+                             struct secret_key *ret, struct err *err);
 RF_CHECK int secret_key_load(const char *path, enum key_type type, struct secret_key *ret,
                              struct err *err);
 /* Refuses to replace a file. Synced. */

@@ -24,8 +24,8 @@ struct tlog_path {
 RF_CHECK int tlog_path_read(const char *text, size_t len, struct tlog_path *ret);
 void tlog_path_write(const struct tlog_path *path, char ret[TLOG_PATH_SIZE]);
 
-/* How many hashes LEVEL of a tree of SIZE has (0 above its height), and the width that tile INDEX of
-   that level has in it: 0 none. */
+/* How many hashes LEVEL of a tree of SIZE has (0 above its height), and the width that tile INDEX
+   of that level has in it: 0 none. */
 uint64_t tlog_level_count(uint64_t size, unsigned level);
 unsigned tlog_tile_width(uint64_t size, unsigned level, uint64_t index);
 
