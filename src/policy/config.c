@@ -505,9 +505,31 @@ static bool listens_in_policy(const struct config_listen *l, const struct policy
     return policy_network_of(p->listeners, p->listener_count, &range.address) != NULL;
 }
 
-int config_check_policy(const struct config *c, const struct policy *p, struct mistakes *mistakes)
+/* What the policy demands of the log, the log must be able to give. */
+static int check_release(const struct config *c, const struct policy *p, struct mistakes *mistakes)
 {
     int rc = 0;
+    for (int i = 0; i < CLASS_COUNT; i++) {
+        const char *lacks = p->release[i] >= RELEASE_CHECKPOINTED && c->ledger.origin == NULL
+                                ? "ledger"
+                            : p->release[i] == RELEASE_WITNESSED && c->ledger.witnesses_path == NULL
+                                ? "ledger.witnesses"
+                                : NULL;
+        if (lacks == NULL)
+            continue;
+        mistakes_add(mistakes, c->path, c->ledger.line,
+                     "%s: missing, and the policy releases class %s only when it is in a %s "
+                     "checkpoint",
+                     lacks, policy_class_name((enum class_id)i),
+                     p->release[i] == RELEASE_WITNESSED ? "witnessed" : "signed");
+        rc = -RF_ECONFIG;
+    }
+    return rc;
+}
+
+int config_check_policy(const struct config *c, const struct policy *p, struct mistakes *mistakes)
+{
+    int rc = check_release(c, p, mistakes);
     for (size_t i = 0; i < c->listen_count; i++) {
         if (listens_in_policy(&c->listen[i], p))
             continue;

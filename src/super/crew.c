@@ -183,6 +183,8 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     log_info("child-started", "child=%s pid=%ld", m->name, (long)m->pid);
     tell_config(m, c->bundle);
     tell(m, IMSG_METER, c->workers, NULL, 0, &c->meter_fd, 1);
+    if (m->role == ROLE_LEDGER)
+        tell(m, IMSG_GRANTS, 0, NULL, 0, &c->grants_read_fd, 1);
     if (m->role == ROLE_WORKER || m->role == ROLE_CONTROL) {
         bool writes = m->role == ROLE_CONTROL;
         tell(m, IMSG_LEASE, (uint32_t)c->bundle->config->database_count, NULL, 0,

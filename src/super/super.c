@@ -183,6 +183,10 @@ static int narrow(const struct config *c, struct err *err)
     size_t count = 0;
     (void)snprintf(folders[count++], PATH_MAX, "%s", c->state_dir);
     (void)snprintf(folders[count++], PATH_MAX, "%s", c->run_dir);
+    if (c->ledger.origin != NULL)
+        (void)snprintf(folders[count++], PATH_MAX, "%s", c->ledger.directory);
+    if (c->ledger.copy_path != NULL)
+        (void)snprintf(folders[count++], PATH_MAX, "%s", c->ledger.copy_path);
     add_socket_folders(c, folders, &count, FOLDERS_MAX);
     for (size_t i = 0; i < count; i++)
         read_write[i] = folders[i];
@@ -201,6 +205,8 @@ static int open_everything(struct super *s, struct err *err)
     (void)umask(077);
     if (rc < 0 || (rc = make_folder(c->run_dir, 0755, err)) < 0 ||
         (rc = make_folder(c->state_dir, 0700, err)) < 0 ||
+        (c->ledger.origin != NULL && (rc = make_folder(c->ledger.directory, 0755, err)) < 0) ||
+        (c->ledger.copy_path != NULL && (rc = make_folder(c->ledger.copy_path, 0700, err)) < 0) ||
         (rc = pidfile_open(c->run_dir, &s->pidfile, err)) < 0 ||
         (rc = activation_open(&s->activation, err)) < 0 ||
         (rc = listeners_open(c, &s->activation, NULL, NULL, &s->listeners, err)) < 0)

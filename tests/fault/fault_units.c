@@ -293,7 +293,7 @@ static int converse(void *arg)
     buf_init(&b, 1 << 20);
     int rc = house_open(&h);
     if (rc == 0)
-        rc = desk_new(h.journal, house_policy(), NULL, &desk, &h.err);
+        rc = desk_new(h.journal, NULL, house_policy(), NULL, &desk, &h.err);
     if (rc == 0)
         rc = desk_worker_new(desk, &w, &h.err);
     if (rc == 0)
