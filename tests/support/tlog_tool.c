@@ -67,12 +67,6 @@ static void say_hash(const hash_of hash)
     puts(text);
 }
 
-static int say_verdict(bool good)
-{
-    puts(good ? "yes" : "no");
-    return 0;
-}
-
 static int say_refused(void)
 {
     printf("refused: %s\n", err.line);
@@ -85,6 +79,14 @@ static void say_bytes(struct buf *b)
     buf_done(b);
 }
 
+static char *input;
+
+static void free_input(void)
+{
+    mem_free(input);
+}
+
+/* All of it; asked for once. */
 static char *standard_input(size_t *ret_len)
 {
     size_t max = BUNDLE_MAX + 1, len = 0, n;
@@ -94,9 +96,11 @@ static char *standard_input(size_t *ret_len)
     while ((n = fread(bytes + len, 1, max - len, stdin)) > 0)
         len += n;
     /* ends where it ends, so that a sanitizer sees a reader that leaves it */
-    char *fitting = mem_realloc(bytes, len > 0 ? len : 1);
+    input = mem_realloc(bytes, len > 0 ? len : 1);
+    if (input == NULL)
+        die("memory");
     *ret_len = len;
-    return fitting != NULL ? fitting : bytes;
+    return input;
 }
 
 static struct secret_key secret_of(const char *name, enum key_type type, const char *seed)
@@ -224,23 +228,28 @@ static struct proof proof_of(char **hashes)
     return p;
 }
 
-static int say_inclusion_holds(char **argv)
+/* Each line of standard input: `inclusion INDEX SIZE LEAF ROOT HASH…`, or `consistency OLD SIZE
+   OLDROOT ROOT HASH…`. */
+static int say_what_holds(char **argv)
 {
-    struct proof p = proof_of(argv + 4);
-    hash_of leaf, root;
-    unhex_hash(argv[2], leaf);
-    unhex_hash(argv[3], root);
-    return say_verdict(proof_inclusion_holds(&p, number(argv[0]), number(argv[1]), leaf, root));
-}
-
-static int say_consistency_holds(char **argv)
-{
-    struct proof p = proof_of(argv + 4);
-    hash_of old_root, root;
-    unhex_hash(argv[2], old_root);
-    unhex_hash(argv[3], root);
-    return say_verdict(
-        proof_consistency_holds(&p, number(argv[0]), number(argv[1]), old_root, root));
+    char line[PROOF_MAX * (2 * TLOG_HASH_LEN + 1) + 512];
+    (void)argv;
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        char *words[5 + PROOF_MAX + 2] = { strtok(line, " \n") };
+        for (size_t i = 1; i + 1 < RF_COUNT(words) && words[i - 1] != NULL; i++)
+            words[i] = strtok(NULL, " \n");
+        struct proof p = proof_of(words + 5);
+        hash_of one, root;
+        unhex_hash(words[3], one);
+        unhex_hash(words[4], root);
+        bool inclusion = strcmp(words[0], "inclusion") == 0;
+        puts((inclusion ? proof_inclusion_holds : proof_consistency_holds)(&p, number(words[1]),
+                                                                           number(words[2]), one,
+                                                                           root)
+                 ? "yes"
+                 : "no");
+    }
+    return 0;
 }
 
 static int say_leaf(char **argv)
@@ -320,7 +329,6 @@ static int say_bundle(char **argv)
             tlog_leaf_hash(entries[i].bytes, entries[i].len, hash);
             say_hash(hash);
         }
-    mem_free(bytes);
     return 0;
 }
 
@@ -511,7 +519,6 @@ static int say_signed(char **argv)
         say_refused();
     else
         say_bytes(&b);
-    mem_free(text);
     return 0;
 }
 
@@ -532,7 +539,6 @@ static int say_note(char **argv)
         printf("%s %" PRIu64 "\n", rc == 1 ? "holds" : rc == 0 ? "none" : err_name(rc), time);
     }
     (void)fwrite(note.text, 1, note.text_len, stdout);
-    mem_free(bytes);
     return 0;
 }
 
@@ -548,7 +554,6 @@ static int say_checkpoint(char **argv)
         die("checkpoint is written otherwise");
     printf("%s %" PRIu64 " ", c.origin, c.size);
     say_hash(c.root);
-    mem_free(text);
     return 0;
 }
 
@@ -577,7 +582,6 @@ static int say_prooffile(char **argv)
     for (unsigned i = 0; i < p.proof.count; i++)
         say_hash(p.proof.hash[i]);
     (void)fwrite(p.checkpoint, 1, p.checkpoint_len, stdout);
-    mem_free(bytes);
     return 0;
 }
 
@@ -598,7 +602,6 @@ static int say_request(char **argv)
     for (unsigned i = 0; i < r.proof.count; i++)
         say_hash(r.proof.hash[i]);
     (void)fwrite(r.checkpoint, 1, r.checkpoint_len, stdout);
-    mem_free(bytes);
     return 0;
 }
 
@@ -607,32 +610,31 @@ static const struct {
     int arguments; /* at least */
     int (*run)(char **argv);
 } tools[] = {
-    { "leaf", 1, say_leaf },                           /* HEX */
-    { "node", 2, say_node },                           /* HASH HASH */
-    { "root", 2, say_root },                           /* SET SIZE */
-    { "inclusion", 3, say_inclusion },                 /* SET INDEX SIZE */
-    { "consistency", 3, say_consistency },             /* SET OLD SIZE */
-    { "inclusion-holds", 4, say_inclusion_holds },     /* INDEX SIZE LEAF ROOT HASH… */
-    { "consistency-holds", 4, say_consistency_holds }, /* OLD SIZE OLDROOT ROOT HASH… */
-    { "path", 1, say_path },                           /* TEXT */
-    { "path-of", 4, say_path_of },                     /* KIND LEVEL INDEX WIDTH */
-    { "bundle", 1, say_bundle },                       /* COUNT, bytes at standard input */
-    { "bundle-of", 0, say_bundle_of },                 /* HEX or N*HEX … */
-    { "grow", 5, grow },                               /* FOLDER NAME SEED FROM TO */
-    { "prove", 4, prove },                             /* FOLDER SIZE KIND NUMBER… */
-    { "key", 3, say_key },                             /* NAME TYPE SEED */
-    { "vkey", 1, say_vkey },                           /* VKEY */
-    { "sign", 2, say_signed },                         /* NAME SEED [TIME], text */
-    { "note", 0, say_note },                           /* VKEY…, note */
-    { "checkpoint", 0, say_checkpoint },               /* text of one */
-    { "prooffile", 0, say_prooffile },                 /* bytes of one */
-    { "request", 0, say_request },                     /* bytes of one */
+    { "leaf", 1, say_leaf },               /* HEX */
+    { "node", 2, say_node },               /* HASH HASH */
+    { "root", 2, say_root },               /* SET SIZE */
+    { "inclusion", 3, say_inclusion },     /* SET INDEX SIZE */
+    { "consistency", 3, say_consistency }, /* SET OLD SIZE */
+    { "holds", 0, say_what_holds },        /* questions at standard input */
+    { "path", 1, say_path },               /* TEXT */
+    { "path-of", 4, say_path_of },         /* KIND LEVEL INDEX WIDTH */
+    { "bundle", 1, say_bundle },           /* COUNT, bytes at standard input */
+    { "bundle-of", 0, say_bundle_of },     /* HEX or N*HEX … */
+    { "grow", 5, grow },                   /* FOLDER NAME SEED FROM TO */
+    { "prove", 4, prove },                 /* FOLDER SIZE KIND NUMBER… */
+    { "key", 3, say_key },                 /* NAME TYPE SEED */
+    { "vkey", 1, say_vkey },               /* VKEY */
+    { "sign", 2, say_signed },             /* NAME SEED [TIME], text */
+    { "note", 0, say_note },               /* VKEY…, note */
+    { "checkpoint", 0, say_checkpoint },   /* text of one */
+    { "prooffile", 0, say_prooffile },     /* bytes of one */
+    { "request", 0, say_request },         /* bytes of one */
 };
 
 int main(int argc, char **argv)
 {
-    if (digest_init(&err) < 0)
-        die("digest");
+    if (digest_init(&err) < 0 || atexit(free_input) != 0)
+        die("start");
     for (size_t i = 0; argc >= 2 && i < RF_COUNT(tools); i++)
         if (strcmp(argv[1], tools[i].name) == 0 && argc - 2 >= tools[i].arguments)
             return tools[i].run(argv + 2);
