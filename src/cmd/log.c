@@ -109,17 +109,18 @@ static int damage(const struct log_run *r, uint64_t offset, uint64_t index, stru
 
 /* Judge one entry and open it if it can be: *RET_PRIVATE is NULL when it stays sealed. */
 static int entry_open(struct log_run *r, const struct frame_entry *entry, uint64_t offset,
-                      const uint8_t **ret_private, size_t *ret_len, struct err *err)
+                      struct leaf *ret_leaf, const uint8_t **ret_private, size_t *ret_len,
+                      struct err *err)
 {
-    struct leaf leaf;
     *ret_private = NULL;
     *ret_len = 0;
-    int rc = opening_leaf(entry, &leaf, err);
+    int rc = opening_leaf(entry, ret_leaf, err);
     if (rc < 0)
         return damage(r, offset, entry->index, err);
     if (r->options.sealed)
         return 0;
-    rc = opening_private(r->keys, scan_state(r->scan)->header.name, entry, &leaf, &r->plain, err);
+    rc =
+        opening_private(r->keys, scan_state(r->scan)->header.name, entry, ret_leaf, &r->plain, err);
     if (rc == -RF_ETAMPER)
         return damage(r, offset, entry->index, err);
     if (rc == -RF_ENOMEM)
@@ -149,6 +150,7 @@ static void entry_print(const struct log_run *r, const struct frame_entry *entry
 static int print_entries(struct log_run *r, uint64_t from, struct err *err)
 {
     struct frame_entry entry;
+    struct leaf leaf;
     const uint8_t *private_part;
     uint64_t offset;
     size_t len;
@@ -156,7 +158,7 @@ static int print_entries(struct log_run *r, uint64_t from, struct err *err)
     while ((rc = scan_next(r->scan, &entry, &offset, err)) == 1) {
         if (entry.index < from)
             continue;
-        rc = entry_open(r, &entry, offset, &private_part, &len, err);
+        rc = entry_open(r, &entry, offset, &leaf, &private_part, &len, err);
         if (rc < 0)
             break;
         entry_print(r, &entry, private_part, len);
@@ -213,15 +215,17 @@ static bool has_writer(const struct log_run *r)
 static int check_entries(struct log_run *r, struct err *err)
 {
     struct frame_entry entry;
+    struct leaf leaf;
     const uint8_t *private_part;
     uint64_t offset;
     size_t len;
     int rc;
     while ((rc = scan_next(r->scan, &entry, &offset, err)) == 1) {
-        rc = entry_open(r, &entry, offset, &private_part, &len, err);
+        rc = entry_open(r, &entry, offset, &leaf, &private_part, &len, err);
         if (rc < 0)
             return rc;
-        treehead_add(&r->tree, entry.leaf, entry.leaf_len);
+        if (leaf.type != LEAF_NONE)
+            treehead_add(&r->tree, entry.leaf, entry.leaf_len);
         *(private_part != NULL ? &r->opened : &r->closed) += 1;
     }
     return rc;
@@ -235,13 +239,15 @@ static void check_print(const struct log_run *r)
     treehead_root(&r->tree, digest);
     digest_hex(digest, sizeof(digest), root);
     digest_hex(at->chain, sizeof(at->chain), chain);
-    (void)printf(r->context->json
-                     ? "{\"entries\":%" PRIu64 ",\"opened\":%" PRIu64 ",\"sealed\":%" PRIu64
-                       ",\"segments\":%zu,\"torn_bytes\":%" PRIu64
-                       ",\"chain\":\"%s\",\"root\":\"%s\"}\n"
-                     : "entries  %" PRIu64 "\nopened   %" PRIu64 "\nsealed   %" PRIu64
-                       "\nsegments %zu\ntorn     %" PRIu64 " bytes\nchain    %s\nroot     %s\n",
-                 at->index, r->opened, r->closed, at->segments, at->torn, chain, root);
+    (void)printf(r->context->json ? "{\"entries\":%" PRIu64 ",\"leaves\":%" PRIu64
+                                    ",\"opened\":%" PRIu64 ",\"sealed\":%" PRIu64
+                                    ",\"segments\":%zu,\"torn_bytes\":%" PRIu64
+                                    ",\"chain\":\"%s\",\"root\":\"%s\"}\n"
+                                  : "entries  %" PRIu64 "\nleaves   %" PRIu64 "\nopened   %" PRIu64
+                                    "\nsealed   %" PRIu64 "\nsegments %zu\ntorn     %" PRIu64
+                                    " bytes\nchain    %s\nroot     %s\n",
+                 at->index, r->tree.size, r->opened, r->closed, at->segments, at->torn, chain,
+                 root);
 }
 
 /* A torn end is what a writer at work leaves for a moment, and a crash until the next start. With a

@@ -7,9 +7,12 @@
 
 #include "base/log.h"
 #include "control/control.h"
+#include "courier/courier.h"
 #include "gate/worker.h"
 #include "guard/inspect.h"
+#include "hub/hub.h"
 #include "ledger/ledger.h"
+#include "ledger/notary.h"
 #include "priv/imsg.h"
 #include "super/super.h"
 
@@ -58,6 +61,12 @@ static int run_role(const char *name, unsigned index)
         return ledger_main(IMSG_CHILD_FD);
     if (strcmp(name, imsg_role_name(ROLE_CONTROL)) == 0)
         return control_main(IMSG_CHILD_FD);
+    if (strcmp(name, imsg_role_name(ROLE_NOTARY)) == 0)
+        return notary_main(IMSG_CHILD_FD);
+    if (strcmp(name, imsg_role_name(ROLE_COURIER)) == 0)
+        return courier_main(IMSG_CHILD_FD);
+    if (strcmp(name, imsg_role_name(ROLE_HUB)) == 0)
+        return hub_main(IMSG_CHILD_FD);
     return usage("no such role");
 }
 

@@ -51,6 +51,7 @@ struct record {
     uint64_t rows, bytes;   /* RESULT: of this chunk; SESSION_CLOSE: in all; SERVICE: cumulative */
     uint64_t statements;    /* SESSION_CLOSE, SERVICE */
     uint64_t subjects;      /* DISCLOSURE */
+    uint64_t slot, start; /* SERVICE, the ledger's own: whose totals, of which start; never sent */
 
     /* private: sealed */
     const char *actor;

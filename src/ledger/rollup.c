@@ -84,9 +84,12 @@ static int slot_write(struct journal *journal, const struct policy *policy, cons
                              .bytes = t->bytes_out,
                              .statements = t->statements,
                              .actor = actor,
+                             .slot = (uint64_t)slot + 1,
                              .detail = detail };
     _Static_assert(sizeof(record.session) == METER_START_ID_LEN, "start id as a session");
     memcpy(record.session, start_id, sizeof(record.session));
+    memcpy(&record.start, start_id, sizeof(record.start));
+    record.start = (record.start & (uint64_t)RECORD_NUMBER_MAX) | 1;
     return journal_append(journal, policy, &record, 0, 0, now_ms, err);
 }
 

@@ -1,6 +1,7 @@
 #include "policy/config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "policy/field.h"
 #include "policy/mistakes.h"
 #include "policy/quantity.h"
+#include "tlog/key.h"
 
 enum { PATH_LEN_MAX = 1000, HOSTS_MAX = 16, LISTEN_MAX = 64, DATABASES_MAX = 200 };
 
@@ -158,6 +160,109 @@ static const struct field_shape database_shape = { .what = "a database",
                                                    .line_offset =
                                                        offsetof(struct config_database, line) };
 
+/* -- the public log and the hub -- */
+
+static const int64_t minute_ms = 60 * 1000;
+
+/* A time in whole minutes: minutes are all that the log knows. */
+static void read_minutes(struct field_reader *r, const struct field_at *at,
+                         const struct yaml_node *node, int64_t *to, int64_t least, int64_t most)
+{
+    const struct field plain = { at->key,      FIELD_DURATION, .offset = 0, .width = sizeof(*to),
+                                 .min = least, .max = most };
+    int64_t value = *to;
+    field_read_value(r, at, &plain, node, &value);
+    if (value % minute_ms != 0)
+        field_wrong(r, at, node->line, "expected whole minutes");
+    else
+        *to = value;
+}
+
+static void read_rollup(struct field_reader *r, const struct field_at *at,
+                        const struct yaml_node *node, void *record)
+{
+    read_minutes(r, at, node, &((struct config *)record)->ledger.rollup_ms, minute_ms,
+                 24 * 60 * minute_ms);
+}
+
+static void read_seal(struct field_reader *r, const struct field_at *at,
+                      const struct yaml_node *node, void *record)
+{
+    read_minutes(r, at, node, &((struct config *)record)->ledger.seal_ms, minute_ms,
+                 60 * minute_ms);
+}
+
+static void read_origin(struct field_reader *r, const struct field_at *at,
+                        const struct yaml_node *node, void *record)
+{
+    struct config *c = record;
+    if (node->kind != YAML_TEXT || !key_is_name(node->text, strlen(node->text))) {
+        char found[FIELD_FOUND_MAX];
+        field_wrong(r, at, node->line,
+                    "expected a name such as log.example/us-virginia, without blank and \"+\", "
+                    "found %s",
+                    field_found(node, found));
+        return;
+    }
+    c->ledger.origin = arena_strndup(r->arena, node->text, strlen(node->text));
+    c->ledger.line = node->line;
+    if (c->ledger.origin == NULL)
+        r->no_memory = true;
+}
+
+static void read_epoch(struct field_reader *r, const struct field_at *at,
+                       const struct yaml_node *node, void *record)
+{
+    struct config *c = record;
+    char found[FIELD_FOUND_MAX], again[16];
+    long n = node->kind == YAML_TEXT ? strtol(node->text, NULL, 10) : 0;
+    (void)snprintf(again, sizeof(again), "%ldm", n);
+    bool is_span = node->kind == YAML_TEXT && n >= 1 && n <= 1440 && strcmp(node->text, again) == 0;
+    if (!is_span && (node->kind != YAML_TEXT || strcmp(node->text, "month") != 0)) {
+        field_wrong(r, at, node->line, "expected month, or minutes such as 60m, found %s",
+                    field_found(node, found));
+        return;
+    }
+    c->ledger.epoch = arena_strndup(r->arena, node->text, strlen(node->text));
+    if (c->ledger.epoch == NULL)
+        r->no_memory = true;
+}
+
+#define LEDGER_PATH(member) FIELD_AT(struct config, ledger.member), .max = PATH_LEN_MAX
+static const struct field ledger_fields[] = {
+    { "origin", FIELD_OTHER, .required = true, .read = read_origin },
+    { "directory", FIELD_PATH, .required = true, LEDGER_PATH(directory) },
+    { "key", FIELD_PATH, .required = true, LEDGER_PATH(key_path) },
+    { "vrf_key", FIELD_PATH, .required = true, LEDGER_PATH(vrf_path) },
+    { "witnesses", FIELD_PATH, LEDGER_PATH(witnesses_path) },
+    { "copy", FIELD_PATH, LEDGER_PATH(copy_path) },
+    { "epoch", FIELD_OTHER, .read = read_epoch },
+    { "rollup", FIELD_OTHER, .read = read_rollup },
+    { "seal", FIELD_OTHER, .read = read_seal },
+    { "checkpoint", FIELD_DURATION, FIELD_AT(struct config, ledger.checkpoint_ms), .min = 10,
+      .max = 60 * 1000 },
+};
+static const struct field_shape ledger_shape = { .what = "the public log", FIELDS(ledger_fields) };
+
+static const struct field hub_log_fields[] = {
+    { "directory", FIELD_PATH, .required = true, FIELD_AT(struct config_hub_log, directory),
+      .max = PATH_LEN_MAX },
+};
+static const struct field_shape hub_log_shape = { .what = "a log's folder",
+                                                  .size = sizeof(struct config_hub_log),
+                                                  FIELDS(hub_log_fields),
+                                                  .short_form = "directory",
+                                                  .key_offset =
+                                                      offsetof(struct config_hub_log, region),
+                                                  .line_offset = FIELD_NO_LINE };
+static const struct field hub_fields[] = {
+    { "listen", FIELD_LIST, .required = true, ARRAY_AT(struct config, hub.listen, hub.listen_count),
+      .max = LISTEN_MAX, .shape = &listen_shape },
+    { "logs", FIELD_MAP, ARRAY_AT(struct config, hub.logs, hub.log_count), .max = DATABASES_MAX,
+      .shape = &hub_log_shape },
+};
+static const struct field_shape hub_shape = { .what = "the hub", FIELDS(hub_fields) };
+
 /* -- the file -- */
 
 static const struct field tls_fields[] = {
@@ -198,6 +303,8 @@ static const struct field config_fields[] = {
       .max = LISTEN_MAX, .shape = &listen_shape },
     { "databases", FIELD_MAP, .required = true, ARRAY_AT(struct config, databases, database_count),
       .max = DATABASES_MAX, .shape = &database_shape },
+    { "ledger", FIELD_SECTION, .shape = &ledger_shape },
+    { "hub", FIELD_SECTION, .shape = &hub_shape },
     { "limits", FIELD_SECTION, .shape = &limits_shape },
     { "workers", FIELD_INTEGER, FIELD_AT(struct config, workers), .min = 0, .max = 64 },
     { "sandbox", FIELD_WORD, FIELD_AT(struct config, sandbox_floor), .words = sandbox_words },
@@ -209,6 +316,7 @@ static const struct config config_initial = {
 #define LIMIT(key, member, type, least, most, default, reloadable, sentence) .member = default,
 #include "policy/tbl/config.def"
 #undef LIMIT
+    .ledger = { .rollup_ms = 6 * 60 * 60 * 1000, .seal_ms = 60 * 1000, .checkpoint_ms = 500 },
     .sandbox_floor = SANDBOX_FULL,
     .log_level = LOG_LEVEL_INFO,
 };
@@ -224,22 +332,24 @@ static bool same_socket(const struct config_listen *a, const struct config_liste
     return false;
 }
 
-static void check_listen(struct field_reader *r, struct config *c, size_t index)
+static void check_listen(struct field_reader *r, const struct config *c, const char *what,
+                         struct config_listen *list, size_t index)
 {
-    struct config_listen *l = &c->listen[index];
+    struct config_listen *l = &list[index];
     if (l->unix_path != NULL) {
         if (l->port != 0)
-            field_wrong(r, NULL, l->line, "listen[%zu]: a unix socket has no \"port\"", index);
+            field_wrong(r, NULL, l->line, "%s[%zu]: a unix socket has no \"port\"", what, index);
         l->tls_required = l->tls_offered = false; /* the kernel vouches for both ends */
     }
     if (l->address != NULL && l->port == 0)
-        field_wrong(r, NULL, l->line, "listen[%zu]: an address needs a \"port\"", index);
+        field_wrong(r, NULL, l->line, "%s[%zu]: an address needs a \"port\"", what, index);
     if (l->tls_offered && (c->tls_certificate == NULL || c->tls_key == NULL))
         field_wrong(r, NULL, l->line,
-                    "listen[%zu]: TLS needs \"certificate\" and \"key\" under \"tls\"", index);
+                    "%s[%zu]: TLS needs \"certificate\" and \"key\" under \"tls\"", what, index);
     for (size_t i = 0; i < index; i++)
-        if (same_socket(&c->listen[i], l))
-            field_wrong(r, NULL, l->line, "listen[%zu]: the same socket as listen[%zu]", index, i);
+        if (same_socket(&list[i], l))
+            field_wrong(r, NULL, l->line, "%s[%zu]: the same socket as %s[%zu]", what, index, what,
+                        i);
 }
 
 static void check_database(struct field_reader *r, const struct config_database *d)
@@ -256,12 +366,29 @@ static void check_database(struct field_reader *r, const struct config_database 
         field_wrong(r, NULL, d->line, "databases.%s: a client certificate needs TLS", d->alias);
 }
 
+/* One log is one region's. */
+static void check_ledger(struct field_reader *r, const struct config *c)
+{
+    for (size_t i = 1; c->ledger.origin != NULL && i < c->database_count; i++)
+        if (strcmp(c->databases[i].region, c->databases[0].region) != 0)
+            field_wrong(r, NULL, c->databases[i].line,
+                        "databases.%s: a gateway with a public log serves one region, and "
+                        "databases.%s is of region \"%s\"",
+                        c->databases[i].alias, c->databases[0].alias, c->databases[0].region);
+}
+
 static void check(struct field_reader *r, struct config *c)
 {
+    static char month[] = "month";
+    if (c->ledger.epoch == NULL)
+        c->ledger.epoch = month;
+    check_ledger(r, c);
     if ((c->tls_certificate == NULL) != (c->tls_key == NULL))
         field_wrong(r, NULL, 0, "tls: \"certificate\" and \"key\" go together");
     for (size_t i = 0; i < c->listen_count; i++)
-        check_listen(r, c, i);
+        check_listen(r, c, "listen", c->listen, i);
+    for (size_t i = 0; i < c->hub.listen_count; i++)
+        check_listen(r, c, "hub.listen", c->hub.listen, i);
     for (size_t i = 0; i < c->database_count; i++)
         check_database(r, &c->databases[i]);
 }

@@ -47,13 +47,41 @@ struct config_database {
     unsigned line;
 };
 
+/* The public log (docs/formats/log.md); without an origin there is none, only the journal. */
+struct config_ledger {
+    char *origin;         /* the log's name for ever; of its key, too */
+    char *directory;      /* the public files */
+    char *key_path;       /* secret Ed25519 key of the log */
+    char *vrf_path;       /* secret VRF key, the same for all gateways of the region */
+    char *witnesses_path; /* C2SP tlog-policy file; NULL: no witness is asked */
+    char *copy_path;      /* folder for a second, synchronous copy of the journal; may be NULL */
+    char *epoch;          /* "month", or "Nm" */
+    int64_t rollup_ms;    /* whole minutes: sums of sessions and refusals */
+    int64_t seal_ms;      /* whole minutes: commitments to the journal */
+    int64_t checkpoint_ms;
+    unsigned line;
+};
+
+struct config_hub_log {
+    char *region; /* served under /log/REGION/ */
+    char *directory;
+};
+
+/* Public pages and files; without `listen` there is no hub process. */
+struct config_hub {
+    struct config_listen *listen;
+    size_t listen_count;
+    struct config_hub_log *logs;
+    size_t log_count;
+};
+
 struct config {
     char *path;         /* the file */
     char *name;         /* of this gateway; log and record label */
     struct place place; /* of this host */
     char *policy_path;
     char *credentials_path; /* NAME:SCRAM-SHA-256$… a line */
-    char *state_dir;        /* journal, day keys */
+    char *state_dir;        /* journal, day keys, the notary's state */
     char *run_dir;          /* pid file, control socket */
     char *user;             /* to become when started as root; may be NULL */
     char *tls_certificate, *tls_key, *tls_client_ca; /* towards clients */
@@ -61,6 +89,8 @@ struct config {
     size_t listen_count;
     struct config_database *databases;
     size_t database_count;
+    struct config_ledger ledger;
+    struct config_hub hub;
     int64_t workers;     /* 0: one a core */
     int64_t max_clients; /* per worker */
     int64_t max_waiting; /* sessions queued for a server connection, per worker */

@@ -35,7 +35,17 @@ enum imsg_type {
     IMSG_TYPE_COUNT
 };
 
-enum imsg_role { ROLE_SUPERVISOR, ROLE_WORKER, ROLE_PARSER, ROLE_LEDGER, ROLE_CONTROL, ROLE_COUNT };
+enum imsg_role {
+    ROLE_SUPERVISOR,
+    ROLE_WORKER,
+    ROLE_PARSER,
+    ROLE_LEDGER,
+    ROLE_CONTROL,
+    ROLE_NOTARY,  /* makes the public log out of the journal and signs it */
+    ROLE_COURIER, /* talks to witnesses for it */
+    ROLE_HUB,     /* serves the public files */
+    ROLE_COUNT
+};
 
 struct imsg {
     enum imsg_type type;

@@ -40,7 +40,10 @@ enum {
     PAR = 1 << ROLE_PARSER,
     LED = 1 << ROLE_LEDGER,
     CTL = 1 << ROLE_CONTROL,
-    ALL = SUP | WRK | PAR | LED | CTL,
+    NOT = 1 << ROLE_NOTARY,
+    COU = 1 << ROLE_COURIER,
+    HUB = 1 << ROLE_HUB,
+    ALL = SUP | WRK | PAR | LED | CTL | NOT | COU | HUB,
 };
 
 /* Rows may overlap: a call is allowed when any row says so. What a child may do, the supervisor
@@ -65,15 +68,19 @@ static const struct {
            "sendmsg sendto recvmsg recvfrom shutdown getsockopt setsockopt getsockname "
            "getpeername" },
     /* sessions: clients come, databases are called, names are looked up */
-    { WRK | SUP, "accept accept4" },
-    { WRK | CTL | SUP, "connect sendmmsg recvmmsg stat lstat statx access faccessat faccessat2 "
-                       "readlink readlinkat getcwd" },
+    { WRK | HUB | SUP, "accept accept4" },
+    { WRK | CTL | COU | SUP,
+      "connect sendmmsg recvmmsg stat lstat statx access faccessat faccessat2 "
+      "readlink readlinkat getcwd" },
+    /* public files, of a region's log, read */
+    { HUB, "stat lstat statx access faccessat faccessat2 readlink readlinkat getcwd sendfile" },
     /* the log and the private store: below the state folder, by landlock */
-    { LED | SUP, "open openat stat lstat statx access faccessat faccessat2 readlink readlinkat "
-                 "getcwd getdents64 pwrite64 pwritev ftruncate fallocate fadvise64 fsync "
-                 "fdatasync sync_file_range flock mkdir mkdirat rename renameat renameat2 "
-                 "unlink unlinkat rmdir link linkat fchmod fchmodat fchown utimensat umask "
-                 "statfs fstatfs" },
+    { LED | NOT | SUP,
+      "open openat stat lstat statx access faccessat faccessat2 readlink readlinkat "
+      "getcwd getdents64 pwrite64 pwritev ftruncate fallocate fadvise64 fsync "
+      "fdatasync sync_file_range flock mkdir mkdirat rename renameat renameat2 "
+      "unlink unlinkat rmdir link linkat fchmod fchmodat fchown utimensat umask "
+      "statfs fstatfs" },
     /* starting, hearing and ending processes, and what a fresh exec does before it narrows */
     { SUP,
       "clone fork vfork execveat execve wait4 waitid kill tgkill socket socketpair bind listen "
@@ -98,13 +105,13 @@ static const struct {
     { ALL & ~SUP, "mmap mprotect", 0, 2, PROT_EXEC, 0 },
     { ALL & ~SUP, "mmap mprotect", EACCES, 2, PROT_EXEC, PROT_EXEC },
     /* reading only, where landlock lets it */
-    { WRK | CTL, "openat", 0, 2, OPEN_WRITES, 0 },
-    { WRK | CTL, "open", 0, 1, OPEN_WRITES, 0 },
+    { WRK | CTL | COU | HUB, "openat", 0, 2, OPEN_WRITES, 0 },
+    { WRK | CTL | COU | HUB, "open", 0, 1, OPEN_WRITES, 0 },
     /* sockets of its own: to databases and name servers. getaddrinfo() can do without netlink. */
-    { WRK | CTL, "socket", 0, 0, UINT32_MAX, AF_UNIX },
-    { WRK | CTL, "socket", 0, 0, UINT32_MAX, AF_INET },
-    { WRK | CTL, "socket", 0, 0, UINT32_MAX, AF_INET6 },
-    { WRK | CTL, "socket", EAFNOSUPPORT, 0, UINT32_MAX, AF_NETLINK },
+    { WRK | CTL | COU, "socket", 0, 0, UINT32_MAX, AF_UNIX },
+    { WRK | CTL | COU, "socket", 0, 0, UINT32_MAX, AF_INET },
+    { WRK | CTL | COU, "socket", 0, 0, UINT32_MAX, AF_INET6 },
+    { WRK | CTL | COU, "socket", EAFNOSUPPORT, 0, UINT32_MAX, AF_NETLINK },
     /* libpq's Kerberos looks for a key ring that nobody here uses */
     { CTL | SUP, "keyctl add_key request_key", ENOSYS, 0, 0, 0 },
     /* is standard error a terminal; how much is there to read */
@@ -148,6 +155,22 @@ static const struct {
                        { "/etc", "/run/systemd/resolve", "/usr/lib/ssl", "/usr/share/zoneinfo",
                          "/dev/null", "/dev/urandom", NULL },
                        { NULL } },
+    [ROLE_NOTARY] = { HANDLED_EVERYTHING,
+                      false,
+                      false,
+                      { "/usr/share/zoneinfo", "/dev/urandom", NULL },
+                      { NULL } },
+    [ROLE_COURIER] = { HANDLED_EVERYTHING,
+                       true,
+                       false,
+                       { "/etc", "/run/systemd/resolve", "/usr/lib/ssl", "/usr/share/zoneinfo",
+                         "/dev/null", "/dev/urandom", NULL },
+                       { NULL } },
+    [ROLE_HUB] = { HANDLED_EVERYTHING, /* its sockets are bound before it narrows */
+                   false,
+                   false,
+                   { "/usr/share/zoneinfo", "/dev/urandom", NULL },
+                   { NULL } },
 };
 
 /* ---- landlock ------------------------------------------------------------------------------- */

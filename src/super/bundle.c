@@ -87,6 +87,9 @@ static void check_together(const struct bundle *b, struct mistakes *mistakes, in
     if (c->database_count > LEASE_SLOTS)
         mistakes_add(mistakes, b->path, 0, "databases: at most %d, found %zu", (int)LEASE_SLOTS,
                      c->database_count);
+    check_readable(c->ledger.key_path, b->path, c->ledger.line, mistakes, worst);
+    check_readable(c->ledger.vrf_path, b->path, c->ledger.line, mistakes, worst);
+    check_readable(c->ledger.witnesses_path, b->path, c->ledger.line, mistakes, worst);
     for (size_t i = 0; i < c->database_count; i++) {
         const struct config_database *d = &c->databases[i];
         check_readable(d->tls_ca, b->path, d->line, mistakes, worst);
@@ -201,6 +204,14 @@ static bool same(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+static bool same_ledger(const struct config_ledger *a, const struct config_ledger *b)
+{
+    return same(a->origin, b->origin) && same(a->directory, b->directory) &&
+           same(a->key_path, b->key_path) && same(a->vrf_path, b->vrf_path) &&
+           same(a->witnesses_path, b->witnesses_path) && same(a->copy_path, b->copy_path) &&
+           same(a->epoch, b->epoch) && a->rollup_ms == b->rollup_ms && a->seal_ms == b->seal_ms;
+}
+
 void bundle_compare(const struct bundle *old, const struct bundle *next, struct mistakes *mistakes)
 {
     const struct config *a = old->config, *b = next->config;
@@ -214,6 +225,8 @@ void bundle_compare(const struct bundle *old, const struct bundle *next, struct 
         { "run", same(a->run_dir, b->run_dir) },
         { "user", same(a->user, b->user) },
         { "workers", a->workers == b->workers },
+        { "ledger", same_ledger(&a->ledger, &b->ledger) },
+        { "hub", (a->hub.listen_count > 0) == (b->hub.listen_count > 0) },
         { "sandbox", a->sandbox_floor == b->sandbox_floor },
     };
     for (size_t i = 0; i < RF_COUNT(rows); i++)

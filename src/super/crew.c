@@ -26,8 +26,9 @@ static const struct {
     enum imsg_role one, other;
     int socket_type;
 } links[] = {
-    { ROLE_WORKER, ROLE_LEDGER, SOCK_STREAM },
-    { ROLE_WORKER, ROLE_PARSER, SOCK_SEQPACKET },
+    { ROLE_WORKER, ROLE_LEDGER, SOCK_STREAM },     { ROLE_WORKER, ROLE_PARSER, SOCK_SEQPACKET },
+    { ROLE_CONTROL, ROLE_LEDGER, SOCK_STREAM },    { ROLE_LEDGER, ROLE_NOTARY, SOCK_SEQPACKET },
+    { ROLE_NOTARY, ROLE_COURIER, SOCK_SEQPACKET },
 };
 
 static void add_member(struct crew *c, enum imsg_role role, unsigned index)
@@ -51,6 +52,12 @@ void crew_init(struct crew *c, unsigned workers)
     for (unsigned i = 0; i < workers; i++)
         add_member(c, ROLE_WORKER, i);
     /* outboxes hold a pointer into themselves: members never move from here on */
+}
+
+void crew_add(struct crew *c, enum imsg_role role)
+{
+    RF_ASSERT(c->count < CREW_MAX);
+    add_member(c, role, 0);
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */

@@ -21,7 +21,7 @@
 #include "super/listener.h"
 #include "super/outbox.h"
 
-enum { CREW_MAX = CHILD_WORKERS_MAX + 3, CREW_START_MS = 60 * 1000 };
+enum { CREW_MAX = CHILD_WORKERS_MAX + 6, CREW_START_MS = 60 * 1000 };
 
 enum crew_state { CREW_DOWN, CREW_STARTING, CREW_SERVING, CREW_STOPPING, CREW_STATE_COUNT };
 
@@ -59,6 +59,8 @@ struct crew {
 };
 
 void crew_init(struct crew *c, unsigned workers);
+/* One more member, of a role that not every gateway has; before anybody is started. */
+void crew_add(struct crew *c, enum imsg_role role);
 void crew_done(struct crew *c); /* kills and reaps whoever still runs */
 
 /* Start everybody who is due and may run; kill whoever let its deadline pass. */

@@ -4,11 +4,12 @@
  * and sealed files that it passes on. Its whole state is which child runs (crew.c), whether a
  * reload is under way (reload.c), and how far the end has come:
  *
- *   END_NONE -> END_WORKERS -> END_CONTROL -> END_PARSER -> END_LEDGER -> END_OVER
+ *   END_NONE -> END_WORKERS -> END_CONTROL -> END_PARSER -> END_LEDGER -> END_NOTARY
+ *            -> END_COURIER -> END_HUB -> END_OVER
  *
- * Each stage tells one role to stop and waits until it is gone, so that the ledger, last, has
- * recorded whatever the others still had to say. Roles of later stages are restarted meanwhile as
- * usual. */
+ * Each stage tells one role to stop and waits until it is gone, so that the ledger has
+ * recorded whatever the others still had to say, and the notary published what the ledger had.
+ * Roles of later stages are restarted meanwhile as usual. */
 #include "super/super.h"
 
 #include <errno.h>
@@ -44,13 +45,22 @@ enum {
     AT_ONCE_MS = 2000,
 };
 
-enum end_stage { END_NONE, END_WORKERS, END_CONTROL, END_PARSER, END_LEDGER, END_OVER };
+enum end_stage {
+    END_NONE,
+    END_WORKERS,
+    END_CONTROL,
+    END_PARSER,
+    END_LEDGER,
+    END_NOTARY,
+    END_COURIER,
+    END_HUB,
+    END_OVER
+};
 
 static const enum imsg_role stage_roles[END_OVER] = {
-    [END_WORKERS] = ROLE_WORKER,
-    [END_CONTROL] = ROLE_CONTROL,
-    [END_PARSER] = ROLE_PARSER,
-    [END_LEDGER] = ROLE_LEDGER,
+    [END_WORKERS] = ROLE_WORKER, [END_CONTROL] = ROLE_CONTROL, [END_PARSER] = ROLE_PARSER,
+    [END_LEDGER] = ROLE_LEDGER,  [END_NOTARY] = ROLE_NOTARY,   [END_COURIER] = ROLE_COURIER,
+    [END_HUB] = ROLE_HUB,
 };
 
 struct super {
@@ -197,6 +207,12 @@ static int open_everything(struct super *s, struct err *err)
         return rc;
     activation_done(&s->activation);
     crew_init(&s->crew, workers);
+    if (c->ledger.origin != NULL)
+        crew_add(&s->crew, ROLE_NOTARY);
+    if (c->ledger.origin != NULL && c->ledger.witnesses_path != NULL)
+        crew_add(&s->crew, ROLE_COURIER);
+    if (c->hub.listen_count > 0)
+        crew_add(&s->crew, ROLE_HUB);
     s->crew.bundle = s->bundle;
     s->crew.listeners = &s->listeners;
     if ((rc = open_signals(s, err)) < 0 ||
@@ -244,12 +260,16 @@ static void end_begin(struct super *s, int64_t now_ms)
 static void end_at_once(struct super *s, int64_t now_ms)
 {
     log_warn("stopping-at-once", "reason=\"a second signal\"");
-    if (s->at_once || s->end == END_LEDGER)
+    if (s->at_once || s->end >= END_LEDGER) {
         crew_kill(&s->crew, ROLE_LEDGER);
+        crew_kill(&s->crew, ROLE_NOTARY);
+    }
     s->at_once = true;
     crew_kill(&s->crew, ROLE_WORKER);
     crew_kill(&s->crew, ROLE_CONTROL);
     crew_kill(&s->crew, ROLE_PARSER);
+    crew_kill(&s->crew, ROLE_COURIER);
+    crew_kill(&s->crew, ROLE_HUB);
     (void)now_ms;
 }
 
