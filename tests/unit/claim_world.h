@@ -27,6 +27,30 @@ enum {
 #define WORLD_REGION "us-virginia"
 #define WORLD_MINUTE UINT32_C(29929525)
 
+/* What the region itself does wrong once, in leaves that its logs have signed. */
+enum world_lie {
+    LIE_NONE,
+    LIE_REGION,
+    LIE_GENESIS_KEY,
+    LIE_VRF,
+    LIE_PERIOD,
+    LIE_FIRST_HAS_PREDECESSOR,
+    LIE_NO_PREDECESSOR,
+    LIE_ANOTHER_PREDECESSOR,
+    LIE_OLD_SIGNATURE,
+    LIE_NEW_SIGNATURE,
+    LIE_MEMBER_OF_MEMBER,
+    LIE_MEMBER_AFTER_SUCCESSOR,
+    LIE_CHECKPOINT_ORIGIN,
+    LIE_SEAL_OF_INTERVAL,
+    LIE_SEAL_OF_ANOTHER_EPOCH,
+    LIE_DISCLOSURE_OF_ANOTHER_EPOCH,
+    LIE_ACCESS_OF_ANOTHER,
+    LIE_ACCESS_AFTER_SEAL,
+    LIE_ACCESS_ORDER,
+    LIE_COUNT
+};
+
 struct world_log {
     struct secret_key key;
     char vkey[KEY_VKEY_SIZE];
@@ -47,9 +71,13 @@ struct world_access {
     uint64_t index;
     const char *classes;
     int64_t time_ms;
+    bool of_another; /* its commitment is to an access of the last subject */
 };
 
 struct world {
+    enum world_lie lie;
+    bool told;
+    unsigned victim; /* whose claims show it */
     uint8_t secret[VRF_SECRET_LEN], public[VRF_PUBLIC_LEN];
     struct world_log logs[WORLD_LOGS]; /* in the roster's order */
     unsigned log_count;
@@ -69,6 +97,14 @@ static size_t world_subject(unsigned i, uint8_t ret[32])
     return (size_t)snprintf((char *)ret, 32, "%u", i);
 }
 
+/* Is LIE to be told, for the first time and now? */
+static bool world_lies(struct world *w, enum world_lie lie)
+{
+    bool now = w->lie == lie && !w->told;
+    w->told = w->told || now;
+    return now;
+}
+
 static void world_epoch(int epoch, char ret[TAG_EPOCH_SIZE])
 {
     struct tag_period period = { WORLD_PERIOD };
@@ -81,7 +117,8 @@ static uint64_t world_leaf(struct world_log *log, struct logleaf *leaf, int epoc
     struct buf *to = &log->leaves[log->count];
     RF_ASSERT(log->count < WORLD_LEAVES);
     leaf->minute = WORLD_MINUTE + (uint32_t)epoch * WORLD_PERIOD;
-    logleaf_text(leaf, LEAF_KEY_REGION, WORLD_REGION);
+    if (!logleaf_has(leaf, LEAF_KEY_REGION))
+        logleaf_text(leaf, LEAF_KEY_REGION, WORLD_REGION);
     randombytes_buf(leaf->id, sizeof(leaf->id));
     buf_init(to, LOGLEAF_MAX);
     RF_ASSERT(logleaf_write(to, leaf) == 0);
@@ -126,11 +163,15 @@ static void world_log_begin(struct world *w, struct world_log *old, bool succeed
             naming.type = LEAF_SUCCESSOR;
             RF_ASSERT(key_sign(&old->key, message, n, signature) == 0);
             RF_ASSERT(key_sign(&log->key, message, n, again) == 0);
+            signature[7] ^= world_lies(w, LIE_OLD_SIGNATURE);
+            again[7] ^= world_lies(w, LIE_NEW_SIGNATURE);
             logleaf_bytes(&naming, LEAF_KEY_SIGNATURE, signature, sizeof(signature));
             logleaf_bytes(&genesis, LEAF_KEY_SIGNATURE, again, sizeof(again));
-            (void)snprintf(predecessor, sizeof(predecessor), "%llu %s", (unsigned long long)at,
+            (void)snprintf(predecessor, sizeof(predecessor), "%llu %s",
+                           (unsigned long long)at + world_lies(w, LIE_ANOTHER_PREDECESSOR),
                            old->key.key.name);
-            logleaf_text(&genesis, LEAF_KEY_PREDECESSOR, predecessor);
+            if (!world_lies(w, LIE_NO_PREDECESSOR))
+                logleaf_text(&genesis, LEAF_KEY_PREDECESSOR, predecessor);
             old->ends = epoch;
         }
         old->named[old->named_count++] = world_leaf(old, &naming, epoch);
@@ -141,6 +182,16 @@ static void world_log_begin(struct world *w, struct world_log *old, bool succeed
     logleaf_text(&genesis, LEAF_KEY_EPOCH, "5m");
     logleaf_number(&genesis, LEAF_KEY_ROLLUP, 5);
     logleaf_number(&genesis, LEAF_KEY_SEAL, 5);
+    if (world_lies(w, LIE_FIRST_HAS_PREDECESSOR))
+        logleaf_text(&genesis, LEAF_KEY_PREDECESSOR, "3 log.example.com/before");
+    if (world_lies(w, LIE_REGION))
+        logleaf_text(&genesis, LEAF_KEY_REGION, "eu-dublin");
+    if (world_lies(w, LIE_GENESIS_KEY))
+        logleaf_text(&genesis, LEAF_KEY_KEY, "log.example.com/k-0+00000000+AA");
+    if (world_lies(w, LIE_VRF))
+        logleaf_bytes(&genesis, LEAF_KEY_VRF, w->secret, sizeof(w->secret));
+    if (old == NULL ? false : world_lies(w, LIE_PERIOD))
+        logleaf_text(&genesis, LEAF_KEY_EPOCH, "6m");
     (void)world_leaf(log, &genesis, epoch);
     o.origin = name;
     memcpy(o.secret, w->secret, sizeof(o.secret));
@@ -148,54 +199,115 @@ static void world_log_begin(struct world *w, struct world_log *old, bool succeed
     tag_book_enter(log->book, WORLD_MINUTE + (uint32_t)epoch * WORLD_PERIOD);
 }
 
-static void world_disclose(struct world *w, unsigned at, int epoch)
+/* One more access of SUBJECT, whose item is in RET; its leaf is not written yet. */
+static struct world_access *world_access(struct world *w, unsigned at, int epoch, unsigned subject,
+                                         uint8_t ret[TAG_ITEM_LEN])
 {
     static const char *const classes[] = { "identity", "contact", "identity,contact" };
+    struct world_access *a = &w->accesses[w->access_count++];
     struct world_log *log = &w->logs[at];
-    struct logleaf leaf = { .type = LEAF_DISCLOSURE };
-    uint8_t items[8][TAG_ITEM_LEN], key[32];
-    char text[TAG_EPOCH_SIZE];
-    unsigned count = 1 + randombytes_uniform(8);
-    for (unsigned i = 0; i < count; i++) {
-        struct world_access *a = &w->accesses[w->access_count++];
-        RF_ASSERT(w->access_count < WORLD_ACCESSES);
-        a->subject = randombytes_uniform(WORLD_SUBJECTS - 1); /* the last one is never seen */
-        a->log = at;
-        a->epoch = epoch;
-        a->n = w->seen[a->subject][at][epoch]++;
-        a->index = log->count;
-        a->classes = classes[randombytes_uniform(RF_COUNT(classes))];
-        a->time_ms = (int64_t)WORLD_MINUTE * 60000 + (int64_t)w->access_count * 137;
-        size_t len = world_subject(a->subject, key);
-        RF_ASSERT(tag_book_take(log->book, key, len, a->classes, a->time_ms, items[i]) == 0);
-        RF_ASSERT(tag_set_add(&log->tags[epoch], items[i]) == 1);
-    }
+    uint8_t key[32];
+    RF_ASSERT(w->access_count < WORLD_ACCESSES);
+    a->subject = subject;
+    a->log = at;
+    a->epoch = epoch;
+    a->n = w->seen[subject][at][epoch]++;
+    a->index = log->count;
+    a->classes = classes[randombytes_uniform(RF_COUNT(classes))];
+    a->time_ms = (int64_t)WORLD_MINUTE * 60000 + (int64_t)w->access_count * 137;
+    size_t len = world_subject(subject, key);
+    RF_ASSERT(tag_book_take(log->book, key, len, a->classes, a->time_ms, ret) == 0);
+    RF_ASSERT(tag_set_add(&log->tags[epoch], ret) == 1);
     tag_book_commit(log->book);
-    world_epoch(epoch, text);
+    return a;
+}
+
+static void world_disclosure(struct world *w, struct world_log *log, int epoch,
+                             const uint8_t *items, unsigned count, int minute_epoch)
+{
+    struct logleaf leaf = { .type = LEAF_DISCLOSURE };
+    char text[TAG_EPOCH_SIZE];
+    world_epoch(epoch + world_lies(w, LIE_DISCLOSURE_OF_ANOTHER_EPOCH), text);
     logleaf_text(&leaf, LEAF_KEY_ROOM, "granted");
     logleaf_text(&leaf, LEAF_KEY_PURPOSE, "support_ticket");
     logleaf_number(&leaf, LEAF_KEY_GRANT, 7);
     logleaf_text(&leaf, LEAF_KEY_CLASSES, "identity,contact");
     logleaf_text(&leaf, LEAF_KEY_EPOCH, text);
-    logleaf_bytes(&leaf, LEAF_KEY_TAGS, items[0], count * TAG_ITEM_LEN);
-    (void)world_leaf(log, &leaf, epoch);
+    logleaf_bytes(&leaf, LEAF_KEY_TAGS, items, count * TAG_ITEM_LEN);
+    (void)world_leaf(log, &leaf, minute_epoch);
 }
 
-static void world_seal(struct world_log *log, int epoch)
+/* The commitment of A, whose item is ITEM, is to an access of somebody else. */
+static void world_misattribute(struct world *w, struct world_access *a, uint8_t item[TAG_ITEM_LEN])
 {
+    char epoch[TAG_EPOCH_SIZE];
+    uint8_t key[32], k[TAG_KEY_LEN], salt[TAG_SALT_LEN];
+    struct buf access;
+    world_epoch(a->epoch, epoch);
+    struct tag_subject s = { .region = WORLD_REGION, .epoch = epoch, .key = key };
+    s.key_len = world_subject(a->subject, key);
+    RF_ASSERT(tag_key_make(&s, w->secret, NULL, k) == 0);
+    tag_salt_of(k, w->logs[a->log].key.key.name, a->n, salt);
+    buf_init(&access, TAG_ACCESS_MAX);
+    size_t len = world_subject(WORLD_SUBJECTS - 1, key);
+    RF_ASSERT(tag_access_write(&access, key, len, a->classes, a->time_ms) == 0);
+    tag_commitment_of(salt, buf_at(&access), buf_len(&access), item + TAG_LEN);
+    buf_done(&access);
+    a->of_another = true;
+}
+
+static void world_disclose(struct world *w, unsigned at, int epoch)
+{
+    struct world_log *log = &w->logs[at];
+    uint8_t items[8][TAG_ITEM_LEN];
+    unsigned count = 1 + randombytes_uniform(8);
+    for (unsigned i = 0; i < count; i++) {
+        /* the last subject is never seen */
+        struct world_access *a =
+            world_access(w, at, epoch, randombytes_uniform(WORLD_SUBJECTS - 1), items[i]);
+        if (!w->told)
+            w->victim = a->subject;
+        if (world_lies(w, LIE_ACCESS_OF_ANOTHER))
+            world_misattribute(w, a, items[i]);
+    }
+    world_disclosure(w, log, epoch, items[0], count, epoch);
+}
+
+/* Somebody who was not seen yet: his second access stands before his first. */
+static void world_disclose_reversed(struct world *w, unsigned at, int epoch)
+{
+    struct world_log *log = &w->logs[at];
+    uint8_t items[2][TAG_ITEM_LEN];
+    w->victim = WORLD_SUBJECTS - 1;
+    world_access(w, at, epoch, w->victim, items[0])->index = log->count + 1;
+    world_access(w, at, epoch, w->victim, items[1])->index = log->count;
+    world_disclosure(w, log, epoch, items[1], 1, epoch);
+    world_disclosure(w, log, epoch, items[0], 1, epoch);
+}
+
+static void world_seal(struct world *w, unsigned at, int epoch)
+{
+    struct world_log *log = &w->logs[at];
     struct logleaf leaf = { .type = LEAF_SEAL };
-    uint8_t root[DIGEST_LEN];
+    uint8_t root[DIGEST_LEN], late[TAG_ITEM_LEN];
     char text[TAG_EPOCH_SIZE];
     uint64_t count;
+    bool is_late = world_lies(w, LIE_ACCESS_AFTER_SEAL);
+    if (is_late) {
+        w->victim = WORLD_SUBJECTS - 1;
+        world_access(w, at, epoch, w->victim, late)->index = log->count + 1;
+    }
     RF_ASSERT(tag_book_seal(log->book, root, &count) == 0);
     RF_ASSERT(count == log->tags[epoch].count);
-    world_epoch(epoch, text);
-    logleaf_text(&leaf, LEAF_KEY_OF, "epoch");
+    world_epoch(epoch + world_lies(w, LIE_SEAL_OF_ANOTHER_EPOCH), text);
+    logleaf_text(&leaf, LEAF_KEY_OF, world_lies(w, LIE_SEAL_OF_INTERVAL) ? "interval" : "epoch");
     logleaf_text(&leaf, LEAF_KEY_EPOCH, text);
     logleaf_number(&leaf, LEAF_KEY_LEAVES, log->count);
     logleaf_number(&leaf, LEAF_KEY_TAGS, count);
     logleaf_bytes(&leaf, LEAF_KEY_TAGS_ROOT, root, sizeof(root));
     log->seal[epoch] = world_leaf(log, &leaf, epoch + 1);
+    if (is_late)
+        world_disclosure(w, log, epoch, late, 1, epoch + 1);
     tag_book_enter(log->book, WORLD_MINUTE + (uint32_t)(epoch + 1) * WORLD_PERIOD);
 }
 
@@ -211,10 +323,12 @@ static void world_fill(struct world_log *log, int epoch)
 
 /* The roster's order is that in which logs are shown: with at most one new log a log, and those in
    the order of their parents, it is the order of their making. */
-static struct world *world_new(void)
+static struct world *world_new(enum world_lie lie)
 {
     struct world *w = mem_zalloc(1, sizeof(*w));
-    RF_ASSERT(w != NULL && vrf_secret_make(w->secret) == 0);
+    RF_ASSERT(w != NULL);
+    w->lie = lie;
+    RF_ASSERT(vrf_secret_make(w->secret) == 0);
     RF_ASSERT(vrf_public_of(w->secret, w->public) == 0);
     for (int i = 0; i < WORLD_LOGS; i++)
         for (int e = 0; e < WORLD_EPOCHS; e++)
@@ -239,10 +353,16 @@ static struct world *world_new(void)
         if (heir < WORLD_LOGS) {
             world_log_begin(w, &w->logs[heir], true, e);
             world_disclose(w, w->log_count - 1, e);
+            if (heir == 0 && world_lies(w, LIE_MEMBER_AFTER_SUCCESSOR))
+                world_log_begin(w, &w->logs[0], false, e);
         }
+        if (e == 1 && w->log_count == 2 && world_lies(w, LIE_MEMBER_OF_MEMBER))
+            world_log_begin(w, &w->logs[1], false, e);
+        if (world_lies(w, LIE_ACCESS_ORDER))
+            world_disclose_reversed(w, 0, e);
         for (unsigned i = 0; i < w->log_count; i++)
             if (w->logs[i].ends >= e)
-                world_seal(&w->logs[i], e);
+                world_seal(w, i, e);
     }
     return w;
 }
@@ -292,13 +412,13 @@ static void claim_leaf(struct world_claim *c, struct world_log *log, uint64_t in
 }
 
 /* A checkpoint of the first SIZE leaves, signed by KEY, cosigned by WITNESS (or not). */
-static void world_checkpoint(const struct world_log *log, unsigned size,
+static void world_checkpoint(const struct world_log *log, const char *origin, unsigned size,
                              const struct secret_key *key, const struct secret_key *witness,
                              struct buf *to)
 {
     struct checkpoint cp = { .size = size };
     char text[CHECKPOINT_TEXT_SIZE];
-    (void)snprintf(cp.origin, sizeof(cp.origin), "%s", log->key.key.name);
+    (void)snprintf(cp.origin, sizeof(cp.origin), "%s", origin);
     tree_root_of((const uint8_t(*)[TLOG_HASH_LEN])log->hashes, size, cp.root);
     size_t len = checkpoint_write(&cp, text);
     RF_ASSERT(note_sign(to, text, len, key, NULL) == 0);
@@ -313,7 +433,10 @@ static void claim_logs(struct world_claim *c, const struct secret_key *witness)
         struct buf note;
         claim_text(c, CLAIM_LOG, log->key.key.name);
         buf_init(&note, NOTE_MAX);
-        world_checkpoint(log, log->count, &log->key, witness, &note);
+        world_checkpoint(log,
+                         world_lies(c->world, LIE_CHECKPOINT_ORIGIN) ? "log.example.com/else"
+                                                                     : log->key.key.name,
+                         log->count, &log->key, witness, &note);
         c->line->checkpoint_len = buf_len(&note);
         memcpy(c->line->checkpoint, buf_at(&note), buf_len(&note));
         buf_done(&note);
@@ -343,7 +466,10 @@ static void claim_epoch_log(struct world_claim *c, unsigned at, unsigned subject
         if (a->subject != subject || a->log != at || a->epoch != epoch)
             continue;
         buf_init(&access, TAG_ACCESS_MAX);
+        if (a->of_another)
+            len = world_subject(WORLD_SUBJECTS - 1, key);
         RF_ASSERT(tag_access_write(&access, key, len, a->classes, a->time_ms) == 0);
+        len = world_subject(subject, key);
         c->line->n = n++;
         c->line->access_len = buf_len(&access);
         memcpy(c->line->access, buf_at(&access), buf_len(&access));

@@ -297,7 +297,7 @@ static void claims_of_random_regions_are_the_truth(void **state)
 {
     (void)state;
     for (int round = 0; round < 8; round++) {
-        struct world *w = world_new();
+        struct world *w = world_new(LIE_NONE);
         for (unsigned subject = 0; subject < WORLD_SUBJECTS; subject++) {
             unsigned epochs = 1 + randombytes_uniform((1 << WORLD_EPOCHS) - 1);
             struct claim_trust trust = { .keys = &w->logs[0].key.key, .key_count = 1 };
@@ -510,6 +510,56 @@ static bool lie_reverse_neighbours(struct text *t)
     return true;
 }
 
+/* From an `epoch` line on, how many lines it has. */
+static unsigned epoch_len(const struct text *t, unsigned epoch)
+{
+    unsigned n = 1;
+    while (!starts(t->lines[epoch + n], "epoch") && !starts(t->lines[epoch + n], "end"))
+        n++;
+    return n;
+}
+
+/* Each part of the file holds for itself; it is there twice. */
+static bool lie_repeat_epoch(struct text *t)
+{
+    unsigned at = (unsigned)pick(t, "epoch"), n = epoch_len(t, at);
+    memmove(&t->lines[at + 2 * n], &t->lines[at + n], (t->count - at - n) * sizeof(t->lines[0]));
+    for (unsigned i = 0; i < n; i++) {
+        t->lines[at + n + i] = mem_strdup(t->lines[at + i]);
+        assert_non_null(t->lines[at + n + i]);
+    }
+    t->count += n;
+    return true;
+}
+
+/* The last log of the roster is left out wherever it stands. */
+static bool lie_drop_log(struct text *t)
+{
+    char in[KEY_NAME_MAX + 5];
+    unsigned at = 0, n = 1;
+    for (unsigned i = 0; i < t->count; i++)
+        if (starts(t->lines[i], "log"))
+            at = i;
+    (void)snprintf(in, sizeof(in), "in %s", t->lines[at] + 4);
+    while (!starts(t->lines[at + n], "epoch"))
+        n++;
+    text_drop(t, at, n);
+    for (unsigned i = 0; i < t->count; i++)
+        if (strcmp(t->lines[i], in) == 0) {
+            text_drop(t, i, block_len(t, i));
+            i--;
+        }
+    return true;
+}
+
+static bool lie_absent_for_none(struct text *t)
+{
+    int at = pick(t, "none");
+    if (at >= 0)
+        text_set(t, (unsigned)at, "absent - -");
+    return at >= 0;
+}
+
 static bool lie_say_more(struct text *t)
 {
     t->lines[t->count++] = mem_strdup("end");
@@ -517,9 +567,10 @@ static bool lie_say_more(struct text *t)
 }
 
 static bool (*const lies[])(struct text *t) = {
-    lie_drop_line,   lie_swap_lines,    lie_repeat_line,        lie_flip_bit,
-    lie_swap_fields, lie_swap_fields,   lie_drop_log_of_epoch,  lie_drop_all_accesses,
-    lie_say_none,    lie_one_neighbour, lie_reverse_neighbours, lie_say_more,
+    lie_drop_line,    lie_swap_lines,    lie_repeat_line,        lie_flip_bit,
+    lie_swap_fields,  lie_swap_fields,   lie_drop_log_of_epoch,  lie_drop_all_accesses,
+    lie_say_none,     lie_one_neighbour, lie_reverse_neighbours, lie_say_more,
+    lie_repeat_epoch, lie_drop_log,      lie_absent_for_none,
 };
 
 static void assert_refused(const struct text *t, const struct world *w, const char *what)
@@ -544,7 +595,7 @@ static void thousands_of_lies_are_refused(void **state)
     unsigned told[RF_COUNT(lies)] = { 0 }, all = 0;
     (void)state;
     for (int round = 0; round < 10; round++) {
-        struct world *w = world_new();
+        struct world *w = world_new(LIE_NONE);
         for (unsigned subject = 0; subject < WORLD_SUBJECTS; subject += 4) {
             struct buf b;
             buf_init(&b, CLAIM_MAX);
@@ -569,6 +620,55 @@ static void thousands_of_lies_are_refused(void **state)
     for (size_t i = 0; i < RF_COUNT(lies); i++)
         assert_true(told[i] > 0);
     assert_true(all > 1500);
+}
+
+/* ---- regions that lie ---------------------------------------------------------------------- */
+
+/* Everything is signed and in its tree, and the file says what the leaves say. */
+static void what_a_region_does_wrong_in_its_leaves_is_refused(void **state)
+{
+    static const char *const said[LIE_COUNT] = {
+        [LIE_REGION] = "of another region",
+        [LIE_GENESIS_KEY] = "is not the genesis of log",
+        [LIE_VRF] = "has another VRF key",
+        [LIE_PERIOD] = "has another kind of epochs",
+        [LIE_FIRST_HAS_PREDECESSOR] = "genesis has a predecessor",
+        [LIE_NO_PREDECESSOR] = "genesis has no predecessor",
+        [LIE_ANOTHER_PREDECESSOR] = "genesis has another predecessor",
+        [LIE_OLD_SIGNATURE] = "signature of the old log",
+        [LIE_NEW_SIGNATURE] = "signature of the new log",
+        [LIE_MEMBER_OF_MEMBER] = "which is one itself",
+        [LIE_MEMBER_AFTER_SUCCESSOR] = "named leaves are not in their order",
+        [LIE_CHECKPOINT_ORIGIN] = "checkpoint is one of log",
+        [LIE_SEAL_OF_INTERVAL] = "is not the seal of epoch",
+        [LIE_SEAL_OF_ANOTHER_EPOCH] = "is not the seal of epoch",
+        [LIE_DISCLOSURE_OF_ANOTHER_EPOCH] = "is no disclosure of epoch",
+        [LIE_ACCESS_OF_ANOTHER] = "access is one to another subject",
+        [LIE_ACCESS_AFTER_SEAL] = "is not where an access of this epoch may be",
+        [LIE_ACCESS_ORDER] = "is not where an access of this epoch may be",
+    };
+    (void)state;
+    for (int lie = LIE_NONE + 1; lie < LIE_COUNT; lie++) {
+        bool told = false;
+        for (int attempt = 0; !told && attempt < 1000; attempt++) {
+            struct world *w = world_new((enum world_lie)lie);
+            struct claim_trust trust = { .keys = &w->logs[0].key.key, .key_count = 1 };
+            struct claim_result result;
+            struct err err = { 0 };
+            struct buf b;
+            buf_init(&b, CLAIM_MAX);
+            world_claim(w, w->victim, (1 << WORLD_EPOCHS) - 1, NULL, &b);
+            told = w->told;
+            int rc = claim_verify(buf_at(&b), buf_len(&b), &trust, &result, &err);
+            if (rc != (told ? -RF_ETAMPER : 0) || (told && strstr(err.line, said[lie]) == NULL))
+                fail_msg("lie %d: %d, %s", lie, rc, err.line);
+            if (told)
+                keep("bad", buf_at(&b), buf_len(&b), w);
+            buf_done(&b);
+            world_free(w);
+        }
+        assert_true(told);
+    }
 }
 
 /* ---- lies that need the region's secrets ---------------------------------------------------- */
@@ -606,11 +706,11 @@ static void an_access_is_not_hidden_by_neighbours_that_are_none(void **state)
 {
     static struct text t;
     (void)state;
-    struct world *w = world_new();
+    struct world *w = world_new(LIE_NONE);
     const struct world_access *a;
     while ((a = last_access(w)) == NULL) {
         world_free(w);
-        w = world_new();
+        w = world_new(LIE_NONE);
     }
     struct world_log *log = &w->logs[a->log];
     struct buf b, hidden;
@@ -667,7 +767,7 @@ static void the_key_of_another_subject_is_refused(void **state)
 {
     static struct text t, other;
     (void)state;
-    struct world *w = world_new();
+    struct world *w = world_new(LIE_NONE);
     struct buf b, c;
     buf_init(&b, CLAIM_MAX);
     buf_init(&c, CLAIM_MAX);
@@ -690,7 +790,7 @@ static void another_checkpoint_is_refused(void **state)
     static struct text t;
     static char text[2 * NOTE_MAX];
     (void)state;
-    struct world *w = world_new();
+    struct world *w = world_new(LIE_NONE);
     struct secret_key thief;
     uint8_t seed[KEY_SEED_LEN];
     struct buf b, note;
@@ -701,7 +801,7 @@ static void another_checkpoint_is_refused(void **state)
     for (int i = 0; i < 2; i++) {
         text_split(&b, &t);
         buf_init(&note, NOTE_MAX);
-        world_checkpoint(&w->logs[0], w->logs[0].count - (i == 0),
+        world_checkpoint(&w->logs[0], w->logs[0].key.key.name, w->logs[0].count - (i == 0),
                          i == 0 ? &w->logs[0].key : &thief, NULL, &note);
         memcpy(text, "checkpoint ", 11);
         (void)base64_encode(buf_at(&note), buf_len(&note), text + 11);
@@ -716,7 +816,7 @@ static void another_checkpoint_is_refused(void **state)
 
 static void the_keys_that_are_given_must_be_of_the_roster(void **state)
 {
-    struct world *w = world_new();
+    struct world *w = world_new(LIE_NONE);
     struct key keys[WORLD_LOGS + 1];
     struct claim_trust trust = { .keys = keys, .key_count = w->log_count };
     struct claim_result result;
@@ -752,7 +852,7 @@ static void the_keys_that_are_given_must_be_of_the_roster(void **state)
 
 static void a_quorum_is_asked_of_every_checkpoint(void **state)
 {
-    struct world *w = world_new();
+    struct world *w = world_new(LIE_NONE);
     struct trust *t = mem_zalloc(1, sizeof(*t));
     struct claim_trust trust = { .keys = &w->logs[0].key.key, .key_count = 1, .witnesses = t };
     struct secret_key witness;
@@ -796,6 +896,7 @@ int main(void)
         cmocka_unit_test(a_writer_writes_only_what_a_reader_takes),
         cmocka_unit_test(claims_of_random_regions_are_the_truth),
         cmocka_unit_test(thousands_of_lies_are_refused),
+        cmocka_unit_test(what_a_region_does_wrong_in_its_leaves_is_refused),
         cmocka_unit_test(an_access_is_not_hidden_by_neighbours_that_are_none),
         cmocka_unit_test(the_key_of_another_subject_is_refused),
         cmocka_unit_test(another_checkpoint_is_refused),
