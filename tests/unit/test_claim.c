@@ -279,7 +279,7 @@ static void keep(const char *kind, const void *bytes, size_t n, const struct wor
     static unsigned kept;
     const char *folder = getenv("RF_CLAIMS_OUT");
     char path[PATH_MAX];
-    if (folder == NULL || kept >= 300)
+    if (folder == NULL || kept >= 150)
         return;
     (void)snprintf(path, sizeof(path), "%s/%03u.%s", folder, kept, kind);
     FILE *file = fopen(path, "w");
@@ -312,7 +312,8 @@ static void claims_of_random_regions_are_the_truth(void **state)
             assert_int_equal(result.epoch_count, __builtin_popcount(epochs));
             assert_is_the_truth(w, subject, epochs, (char *)buf_at(&b), buf_len(&b));
             assert_writes_back((char *)buf_at(&b), buf_len(&b));
-            keep("good", buf_at(&b), buf_len(&b), w);
+            if (subject % 4 == 0)
+                keep("good", buf_at(&b), buf_len(&b), w);
             buf_done(&b);
         }
         world_free(w);
@@ -584,7 +585,7 @@ static void assert_refused(const struct text *t, const struct world *w, const ch
     int rc = verify(buf_at(&b), buf_len(&b), &w->logs[0].key.key);
     if (rc != -RF_EPROTO && rc != -RF_ETAMPER)
         fail_msg("%s was not refused: %d\n%.*s", what, rc, (int)buf_len(&b), (char *)buf_at(&b));
-    if (randombytes_uniform(10) == 0)
+    if (randombytes_uniform(15) == 0)
         keep("bad", buf_at(&b), buf_len(&b), w);
     buf_done(&b);
 }
@@ -895,8 +896,8 @@ int main(void)
         cmocka_unit_test(lines_of_another_form_are_refused),
         cmocka_unit_test(a_writer_writes_only_what_a_reader_takes),
         cmocka_unit_test(claims_of_random_regions_are_the_truth),
-        cmocka_unit_test(thousands_of_lies_are_refused),
         cmocka_unit_test(what_a_region_does_wrong_in_its_leaves_is_refused),
+        cmocka_unit_test(thousands_of_lies_are_refused),
         cmocka_unit_test(an_access_is_not_hidden_by_neighbours_that_are_none),
         cmocka_unit_test(the_key_of_another_subject_is_refused),
         cmocka_unit_test(another_checkpoint_is_refused),
