@@ -33,8 +33,7 @@ struct server {
     struct err why; /* code 0: all is well */
 };
 
-/* A POST whose body is coming in. */
-struct request {
+struct request { /* whose body is coming in */
     struct buf body;
 };
 
@@ -92,27 +91,6 @@ static bool is_too_large(struct MHD_Connection *connection)
     return text != NULL && (strlen(text) > 5 || strtoul(text, NULL, 10) > WITNESS_REQUEST_MAX);
 }
 
-static enum MHD_Result on_post(struct server *s, struct MHD_Connection *connection,
-                               const char *bytes, size_t *n, void **state)
-{
-    struct request *r = *state;
-    if (r == NULL) { /* the header is there */
-        if (is_too_large(connection))
-            return refuse(connection, STATUS_TOO_LARGE, "too large\n", NULL);
-        r = mem_zalloc(1, sizeof(*r));
-        if (r == NULL)
-            return MHD_NO;
-        buf_init(&r->body, WITNESS_REQUEST_MAX);
-        *state = r;
-        return MHD_YES;
-    }
-    if (*n == 0)
-        return answer_post(s, connection, r);
-    size_t len = *n;
-    *n = 0;
-    return buf_append(&r->body, bytes, len) == 0 ? MHD_YES : MHD_NO; /* hangs up */
-}
-
 static enum MHD_Result on_get(struct server *s, struct MHD_Connection *connection, const char *path)
 {
     if (strlen(path) != 1 + WITNESS_HEX_LEN + strlen(checkpoint_path) ||
@@ -125,22 +103,40 @@ static enum MHD_Result on_get(struct server *s, struct MHD_Connection *connectio
                  buf_len(note), NULL);
 }
 
+static enum MHD_Result begin(void **state)
+{
+    struct request *r = mem_zalloc(1, sizeof(*r));
+    if (r == NULL)
+        return MHD_NO;
+    buf_init(&r->body, WITNESS_REQUEST_MAX);
+    *state = r;
+    return MHD_YES;
+}
+
+/* Called with the header, with each piece of the body, and when all is there. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *path, const char *method, const char *version,
                                   const char *bytes, size_t *n, void **state)
 {
     struct server *s = context;
-    bool is_post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
-    bool is_get =
-        strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    struct request *r = *state;
+    size_t len = *n;
     (void)version;
     if (s->why.code != 0)
         return MHD_NO;
+    if (r == NULL) /* an answer now would end the connection, which is meant for the first only */
+        return is_too_large(connection) ? refuse(connection, STATUS_TOO_LARGE, "too large\n", NULL)
+                                        : begin(state);
+    *n = 0;
+    if (len > 0)
+        return buf_append(&r->body, bytes, len) == 0 ? MHD_YES : MHD_NO; /* hangs up */
     if (strcmp(path, post_path) == 0)
-        return is_post ? on_post(s, connection, bytes, n, state)
-                       : refuse(connection, STATUS_METHOD, "POST only\n", "POST");
-    return is_get ? on_get(s, connection, path)
-                  : refuse(connection, STATUS_METHOD, "GET only\n", "GET, HEAD");
+        return strcmp(method, MHD_HTTP_METHOD_POST) == 0
+                   ? answer_post(s, connection, r)
+                   : refuse(connection, STATUS_METHOD, "POST only\n", "POST");
+    return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0
+               ? on_get(s, connection, path)
+               : refuse(connection, STATUS_METHOD, "GET only\n", "GET, HEAD");
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **state,
