@@ -14,7 +14,8 @@ enum {
     CARRIER_CONNECT_MS = 5 * 1000,  /* name looked up, connected, TLS done */
 };
 
-/* Certificates of Debian's ca-certificates. */
+/* Certificates of Debian's ca-certificates: what CA_PATH below is, unless SSL_CERT_FILE in the
+   environment says otherwise, as for other programs on OpenSSL. */
 #define CARRIER_CA "/etc/ssl/certs/ca-certificates.crt"
 
 struct carrier;
