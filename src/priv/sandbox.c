@@ -108,7 +108,8 @@ static const struct {
     { WRK | CTL | COU | HUB, "openat", 0, 2, OPEN_WRITES, 0 },
     { WRK | CTL | COU | HUB, "open", 0, 1, OPEN_WRITES, 0 },
     /* sockets of its own: to databases and name servers. getaddrinfo() can do without netlink. */
-    { WRK | CTL | COU, "socket", 0, 0, UINT32_MAX, AF_UNIX },
+    { WRK | CTL, "socket", 0, 0, UINT32_MAX, AF_UNIX },
+    { COU, "socket", EAFNOSUPPORT, 0, UINT32_MAX, AF_UNIX }, /* no neighbours: nscd, databases */
     { WRK | CTL | COU, "socket", 0, 0, UINT32_MAX, AF_INET },
     { WRK | CTL | COU, "socket", 0, 0, UINT32_MAX, AF_INET6 },
     { WRK | CTL | COU, "socket", EAFNOSUPPORT, 0, UINT32_MAX, AF_NETLINK },
@@ -160,11 +161,10 @@ static const struct {
                       false,
                       { "/usr/share/zoneinfo", "/dev/urandom", NULL },
                       { NULL } },
-    [ROLE_COURIER] = { HANDLED_EVERYTHING,
+    [ROLE_COURIER] = { HANDLED_EVERYTHING, /* names, and whom to believe: the witnesses' file too */
                        true,
                        false,
-                       { "/etc", "/run/systemd/resolve", "/usr/lib/ssl", "/usr/share/zoneinfo",
-                         "/dev/null", "/dev/urandom", NULL },
+                       { "/etc", "/run/systemd/resolve", NULL },
                        { NULL } },
     [ROLE_HUB] = { HANDLED_EVERYTHING, /* its sockets are bound before it narrows */
                    false,
