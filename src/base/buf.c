@@ -34,7 +34,7 @@ static void compact(struct buf *b)
     b->off = 0;
 }
 
-static int ensure(struct buf *b, size_t n)
+int buf_ensure(struct buf *b, size_t n)
 {
     size_t len = buf_len(b);
     if (n > b->max || len > b->max - n)
@@ -59,7 +59,7 @@ static int ensure(struct buf *b, size_t n)
 
 uint8_t *buf_reserve(struct buf *b, size_t n)
 {
-    return ensure(b, n) == 0 ? b->data + b->end : NULL;
+    return buf_ensure(b, n) == 0 ? b->data + b->end : NULL;
 }
 
 void buf_grew(struct buf *b, size_t n)
@@ -72,7 +72,7 @@ int buf_append(struct buf *b, const void *bytes, size_t n)
 {
     if (n == 0)
         return 0;
-    int rc = ensure(b, n);
+    int rc = buf_ensure(b, n);
     if (rc < 0)
         return rc;
     memcpy(b->data + b->end, bytes, n);

@@ -32,6 +32,10 @@ static inline uint8_t *buf_at(struct buf *b)
     return b->data + b->off;
 }
 
+/* Room for N more bytes, so that appending them cannot fail: 0, -RF_ETOOBIG past the ceiling,
+   -RF_ENOMEM. */
+RF_CHECK int buf_ensure(struct buf *b, size_t n);
+
 /* Room for N more bytes at the returned place (buf_grew() makes them count), or NULL. */
 RF_CHECK uint8_t *buf_reserve(struct buf *b, size_t n);
 void buf_grew(struct buf *b, size_t n);

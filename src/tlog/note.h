@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "tlog/key.h"
 
-enum { NOTE_MAX = 128 * 1024, NOTE_SIGNATURES_MAX = 100, NOTE_BLOB_MAX = 4096 };
+enum { NOTE_MAX = 128 * 1024, NOTE_SIGNATURES_MAX = 100, NOTE_BLOB_MAX = 8192 };
 
 struct note_signature { /* borrowed from the note */
     const char *name;
@@ -23,7 +23,7 @@ struct note {
     unsigned signature_count;
 };
 
-/* Strictly; -RF_EPROTO says in ERR what is wrong. */
+/* Strictly; -RF_EPROTO says in ERR what is wrong. Two lines of one name and id are refused. */
 RF_CHECK int note_read(const char *bytes, size_t n, struct note *ret, struct err *err);
 
 /* 1: signed by KEY and the signature holds. 0: KEY has not signed. -RF_ETAMPER: a signature of that
@@ -31,7 +31,8 @@ RF_CHECK int note_read(const char *bytes, size_t n, struct note *ret, struct err
 RF_CHECK int note_verify(const struct note *note, const struct key *key, uint64_t *ret_time,
                          struct err *err);
 
-/* Append TEXT, a blank line and KEY's signature line. */
+/* Append TEXT, a blank line and KEY's signature line; or nothing. -RF_EINVAL for a key of another
+   type, and for a text that is none: it ends with a line feed and is UTF-8 without controls. */
 RF_CHECK int note_sign(struct buf *to, const char *text, size_t len, const struct secret_key *key,
                        struct err *err);
 /* Append a witness's line over the text of a note: KEY is of type KEY_COSIGNATURE. */

@@ -22,6 +22,8 @@ struct tile_source {
     void *context;
 };
 
+/* -RF_EINVAL for an index or an old size that the tree does not have. Old size 0, and two equal
+   sizes, have the empty proof. */
 RF_CHECK int proof_inclusion(const struct tile_source *from, uint64_t index, uint64_t size,
                              struct proof *ret, struct err *err);
 RF_CHECK int proof_consistency(const struct tile_source *from, uint64_t old_size, uint64_t size,

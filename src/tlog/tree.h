@@ -24,6 +24,7 @@ void tree_edge_init(struct tree_edge *e);
 typedef int tree_tile_fn(void *context, unsigned level, uint64_t index,
                          const uint8_t hashes[TLOG_TILE_WIDTH][TLOG_HASH_LEN]);
 
+/* ON_TILE may be NULL. -RF_ETOOBIG at 2^63 - 1 leaves. */
 RF_CHECK int tree_edge_add(struct tree_edge *e, const uint8_t leaf_hash[TLOG_HASH_LEN],
                            tree_tile_fn *on_tile, void *context);
 void tree_edge_root(const struct tree_edge *e, uint8_t ret[TLOG_HASH_LEN]);

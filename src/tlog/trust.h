@@ -5,16 +5,21 @@
 
 #include "tlog/note.h"
 
-enum { TRUST_MAX = 64, TRUST_URL_MAX = 512, TRUST_FILE_MAX = 256 * 1024 };
+enum {
+    TRUST_MAX = 64,
+    TRUST_NAME_MAX = KEY_NAME_MAX,
+    TRUST_URL_MAX = 512,
+    TRUST_FILE_MAX = 256 * 1024
+};
 
 struct trust_witness {
-    char name[64]; /* in the file; groups refer to it */
+    char name[TRUST_NAME_MAX + 1]; /* in the file; groups refer to it */
     struct key key;
     char url[TRUST_URL_MAX]; /* submission prefix, or "" */
 };
 
 struct trust_group {
-    char name[64];
+    char name[TRUST_NAME_MAX + 1];
     unsigned needed;
     unsigned member_count;
     unsigned short members[2 * TRUST_MAX]; /* < TRUST_MAX a witness, else TRUST_MAX + a group */
@@ -31,7 +36,8 @@ struct trust {
     int quorum; /* as in `members`; -1: none */
 };
 
-/* Errors name the line. The struct is large: not on a small stack. */
+/* -RF_ECONFIG: ERR names the line, and *RET holds part of the file. Witnesses' keys are Ed25519
+   ones (type 04). The struct is large: not on a small stack. */
 RF_CHECK int trust_read(const char *text, size_t len, struct trust *ret, struct err *err);
 RF_CHECK int trust_load(const char *path, struct trust *ret, struct err *err);
 
