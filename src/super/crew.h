@@ -16,9 +16,9 @@
 #include <sys/types.h>
 
 #include "priv/child.h"
+#include "priv/listener.h"
 #include "super/backoff.h"
 #include "super/bundle.h"
-#include "super/listener.h"
 #include "super/outbox.h"
 
 enum { CREW_MAX = CHILD_WORKERS_MAX + 6, CREW_START_MS = 60 * 1000 };
