@@ -7,7 +7,10 @@
  *
  *   before the first READY of the ledger  =>  no worker and no control runs
  *   a worker runs                         =>  it holds the sockets of crew->listeners
- *   crew->hold                            =>  nobody is started */
+ *   crew->hold                            =>  nobody is started
+ *
+ * The hub is nobody's business but its readers': it starts when it can, whether or not the ledger
+ * does, completeness does not wait for it, and its failures are logged and tried again for ever. */
 #ifndef RF_SUPER_CREW_H
 #define RF_SUPER_CREW_H
 
