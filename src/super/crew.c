@@ -60,6 +60,12 @@ void crew_add(struct crew *c, enum imsg_role role)
     add_member(c, role, 0);
 }
 
+/* Can the gateway not do without it? */
+static bool is_essential(const struct crew_member *m)
+{
+    return m->role != ROLE_HUB;
+}
+
 /* ---- sending -------------------------------------------------------------------------------- */
 
 static bool is_running(const struct crew_member *m)
@@ -147,7 +153,8 @@ static void link_member(struct crew *c, struct crew_member *m)
 
 static bool may_start(const struct crew *c, const struct crew_member *m)
 {
-    bool in_turn = m->role == ROLE_LEDGER || m->role == ROLE_PARSER || c->ledger_was_ready;
+    bool in_turn =
+        m->role == ROLE_LEDGER || m->role == ROLE_PARSER || !is_essential(m) || c->ledger_was_ready;
     return m->state == CREW_DOWN && !m->retired && !c->hold && in_turn;
 }
 
@@ -157,7 +164,7 @@ static void back_off(struct crew *c, struct crew_member *m, int64_t now_ms)
 {
     int64_t wait_ms = backoff_after_death(&m->backoff, m->role, m->started_ms, now_ms);
     m->due_ms = now_ms + wait_ms;
-    if (!c->complete && m->backoff.quick_deaths >= GIVE_UP_AFTER)
+    if (!c->complete && is_essential(m) && m->backoff.quick_deaths >= GIVE_UP_AFTER)
         c->failed = true;
     else
         log_warn("child-restart", "child=%s in_ms=%lld quick_deaths=%u", m->name,
@@ -231,7 +238,7 @@ int64_t crew_next_ms(const struct crew *c)
 static void note_complete(struct crew *c)
 {
     for (size_t i = 0; i < c->count; i++)
-        if (c->members[i].state != CREW_SERVING)
+        if (c->members[i].state != CREW_SERVING && is_essential(&c->members[i]))
             return;
     c->complete = true;
 }
@@ -270,7 +277,7 @@ static bool on_failed(struct crew *c, struct crew_member *m, const char *why)
         return true;
     }
     m->gave_up = true;
-    if (m->state == CREW_STARTING && !c->complete)
+    if (m->state == CREW_STARTING && !c->complete && is_essential(m))
         c->failed = true;
     return true;
 }
@@ -390,7 +397,8 @@ static void log_death(const struct crew_member *m, int status, int64_t lived_ms,
 
 static void bury(struct crew *c, struct crew_member *m, int status, int64_t now_ms)
 {
-    bool expected = m->state == CREW_STOPPING && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool told = m->state == CREW_STOPPING || m->role == ROLE_HUB; /* hub/hub.c: it makes way */
+    bool expected = told && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (m->fd >= 0)
         hear(c, m, now_ms); /* its last words may say why */
     log_death(m, status, now_ms - m->started_ms, expected);
