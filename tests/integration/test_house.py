@@ -60,7 +60,7 @@ def test_the_build_knows_the_same_folders_in_the_same_order():
 
 def test_every_header_compiles_alone():
     flags = subprocess.run(["pkg-config", "--cflags", "openssl", "libpq", "libprotobuf-c", "libseccomp",
-                            "libsodium", "yaml-0.1"], stdout=subprocess.PIPE, text=True,
+                            "libsodium", "yaml-0.1", "libcurl"], stdout=subprocess.PIPE, text=True,
                            check=True).stdout.split()
 
     def compile_alone(path):
