@@ -15,7 +15,7 @@
 #include "tlog/note.h"
 #include "tlog/tree.h"
 
-enum { MINUTE_FIRST = 29921880 /* 2026-11-22T10:00Z */, EPOCH_SIZE = 32, TEXT_SIZE = 8192 };
+enum { MINUTE_FIRST = 29922360 /* 2026-11-22T10:00Z */, EPOCH_SIZE = 32, TEXT_SIZE = 8192 };
 
 struct counted {
     uint64_t leaves, disclosures;
