@@ -118,9 +118,9 @@ static int make_folders(struct store *s, const char *path, struct err *err)
 static int write_all(int fd, const void *bytes, size_t n)
 {
     if (FAULT("store.write")) { /* as a full disk does: a part is written, then no more */
-        (void)fd_write_all(fd, bytes, n / 2);
+        int rc = fd_write_all(fd, bytes, n / 2);
         errno = ENOSPC;
-        return -1;
+        return rc < 0 ? rc : -1;
     }
     return fd_write_all(fd, bytes, n);
 }
