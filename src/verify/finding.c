@@ -41,8 +41,8 @@ void findings_add(struct findings *f, enum finding_grade grade, const char *file
     va_end(arguments);
 }
 
-void findings_add_leaf(struct findings *f, enum finding_grade grade, uint64_t leaf,
-                       const char *fmt, ...)
+void findings_add_leaf(struct findings *f, enum finding_grade grade, uint64_t leaf, const char *fmt,
+                       ...)
 {
     const struct tlog_path path = { .file = TLOG_FILE_ENTRIES,
                                     .index = leaf / TLOG_TILE_WIDTH,

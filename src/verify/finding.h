@@ -35,8 +35,8 @@ struct findings {
 void findings_add(struct findings *f, enum finding_grade grade, const char *file, uint64_t leaf,
                   const char *fmt, ...) RF_PRINTF(5, 6);
 /* The bundle that holds LEAF stands as its file. */
-void findings_add_leaf(struct findings *f, enum finding_grade grade, uint64_t leaf,
-                       const char *fmt, ...) RF_PRINTF(4, 5);
+void findings_add_leaf(struct findings *f, enum finding_grade grade, uint64_t leaf, const char *fmt,
+                       ...) RF_PRINTF(4, 5);
 
 int findings_exit_status(const struct findings *f); /* 0, 1 or 4 */
 

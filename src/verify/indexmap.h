@@ -8,7 +8,7 @@
 #include "base/err.h"
 
 struct indexmap {
-    uint8_t *place;     /* u64 index + 1 (0: free), then the record */
+    uint8_t *place; /* u64 index + 1 (0: free), then the record */
     size_t places, count, record_len;
 };
 

@@ -497,10 +497,10 @@ static int on_opened(struct rules *r, const struct logleaf *l)
         return 0;
     }
     logleaf_hash(l, LEAF_KEY_SALT, salt);
-    const struct iovec pieces[] = { digest_piece(domain, sizeof(domain) - 1),
-                                    digest_piece(salt, sizeof(salt)),
-                                    digest_piece(l->value[LEAF_KEY_PURPOSE].text,
-                                                 l->value[LEAF_KEY_PURPOSE].len) };
+    const struct iovec pieces[] = {
+        digest_piece(domain, sizeof(domain) - 1), digest_piece(salt, sizeof(salt)),
+        digest_piece(l->value[LEAF_KEY_PURPOSE].text, l->value[LEAF_KEY_PURPOSE].len)
+    };
     digest_pieces(pieces, RF_COUNT(pieces), digest);
     if (memcmp(digest, h->hash, sizeof(digest)) != 0)
         wrong(r, "the purpose that it shows is not the one that leaf %llu holds",

@@ -1,7 +1,7 @@
 /* rules.h - how the leaves of one log must fit together (docs/formats/log.md, section 4).
  *
- * Pure, leaf after leaf. What is remembered: the tags of the present epoch (tagset.h), the groups of
- * the present interval, 48 bytes a grant that is open, 56 a leaf whose hold is, 8 a `start` or
+ * Pure, leaf after leaf. What is remembered: the tags of the present epoch (tagset.h), the groups
+ * of the present interval, 48 bytes a grant that is open, 56 a leaf whose hold is, 8 a `start` or
  * `policy`, and each different list of classes and each purpose once. */
 #ifndef RF_VERIFY_RULES_H
 #define RF_VERIFY_RULES_H
@@ -44,7 +44,8 @@ RF_CHECK int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *l
 
 const struct rules_facts *rules_facts(const struct rules *r);
 
-/* The epoch that MINUTE lies in, for the `epoch` of a genesis (`month`, `Nm`). False: it is none. */
+/* The epoch that MINUTE lies in, for the `epoch` of a genesis (`month`, `Nm`). False: it is none.
+ */
 bool rules_epoch(const char *period, size_t len, uint32_t minute, char ret[RULES_EPOCH_SIZE]);
 
 #endif

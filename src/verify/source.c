@@ -39,8 +39,8 @@ int source_open(const char *where, struct source **ret, struct err *err)
     if (strncmp(where, "http://", 7) == 0 || strncmp(where, "https://", 8) == 0)
         return source_http_open(where, ret, err);
     if (strstr(where, "://") != NULL)
-        return err_set(err, RF_EUSAGE, "cannot read \"%.200s\": a log is a folder or an http(s) URL",
-                       where);
+        return err_set(err, RF_EUSAGE,
+                       "cannot read \"%.200s\": a log is a folder or an http(s) URL", where);
     return source_folder_open(where, ret, err);
 }
 

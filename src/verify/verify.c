@@ -78,8 +78,8 @@ static bool checkpoint_judge(struct buf *bytes, const struct key *key, struct no
         return false;
     }
     if (strcmp(c.origin, key->name) != 0) {
-        findings_add(to, FINDING_TAMPERED, "checkpoint", FINDING_NO_LEAF,
-                     "is of origin \"%.200s\"", c.origin);
+        findings_add(to, FINDING_TAMPERED, "checkpoint", FINDING_NO_LEAF, "is of origin \"%.200s\"",
+                     c.origin);
         return false;
     }
     *ret = c;

@@ -1,7 +1,7 @@
 /* witnessing.h - what the cosignatures of a checkpoint are worth under a policy of trust.
  *
- * A witness is **the operator's own** when its key's name, or the name that the policy gives it, was
- * listed as such, or when the host in its key's name (what stands before the first `/`) and the
+ * A witness is **the operator's own** when its key's name, or the name that the policy gives it,
+ * was listed as such, or when the host in its key's name (what stands before the first `/`) and the
  * host in the log's origin end in the same two labels: `w1.example.org/x` for
  * `log.example.org/us`. Of hosts of one label the whole is compared. Two strangers below one public
  * suffix (`co.uk`) count as one that way: it errs on the side of doubt. */
@@ -19,8 +19,8 @@ enum witnessing {
 };
 
 struct witnessing_options {
-    const struct trust *trust;       /* NULL: none */
-    const char *const *own;          /* names of the operator's witnesses */
+    const struct trust *trust; /* NULL: none */
+    const char *const *own;    /* names of the operator's witnesses */
     unsigned own_count;
     uint64_t now_s, max_age_s; /* POSIX time; 0: no limit of age */
 };

@@ -24,7 +24,7 @@ static int make_key(int argc, char **argv)
     uint8_t seed[DIGEST_LEN];
     char vkey[KEY_VKEY_SIZE];
     struct err err;
-    if (argc < 6 || digest_init(&err) < 0)
+    if (argc < 6)
         return 2;
     const struct iovec word = digest_piece(argv[3], strlen(argv[3]));
     digest_pieces(&word, 1, seed);
@@ -71,6 +71,8 @@ int main(int argc, char **argv)
     struct logmaker *m = NULL;
     struct err err;
     err_clear(&err);
+    if (digest_init(&err) < 0)
+        return fail(&err);
     if (argc > 1 && strcmp(argv[1], "key") == 0)
         return make_key(argc, argv);
     for (int i = 1; i + 1 < argc; i += 2) {
