@@ -757,7 +757,7 @@ static bool is_met(const struct trust *t, unsigned long long witnesses)
 
 static void a_policy_says_who_is_enough(void **state)
 {
-    char text[8192];
+    static char text[TRUST_FILE_MAX + 4096];
     (void)state;
     (void)snprintf(text, sizeof(text),
                    "# whom to believe\n"
