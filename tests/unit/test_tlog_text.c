@@ -408,12 +408,15 @@ static void what_is_no_note_is_refused(void **state)
         { "", "" },
         { "text\n", "" },
         { "text\n\n", "" },
-        { "text\n", line },                                      /* no blank line */
-        { "text", line },                                        /* text without its line end */
-        { "te\rxt\n\n", line },                                  /* controls */
-        { "te\txt\n\n", line },                                  /* */
-        { "text\r\n\r\n", line },                                /* */
-        { "te\xffxt\n\n", line },                                /* UTF-8 */
+        { "text\n", line },       /* no blank line */
+        { "text", line },         /* text without its line end */
+        { "te\rxt\n\n", line },   /* controls */
+        { "te\txt\n\n", line },   /* */
+        { "text\r\n\r\n", line }, /* */
+        { "te\xffxt\n\n", line }, /* UTF-8 */
+        { "te\xc1\xbfxt\n\n", line },
+        { "te\xe0\x80\xafxt\n\n", line },
+        { "te\xf0\x8f\xbf\xbfxt\n\n", line },
         { "te\xc0\x80xt\n\n", line },                            /* not the shortest form */
         { "te\xed\xa0\x80xt\n\n", line },                        /* a surrogate */
         { "te\xf4\x90\x80\x80xt\n\n", line },                    /* too high */
