@@ -202,7 +202,16 @@ class Demo:
         self.settings["passwords"] = keys.make_credentials(f"{self.base}/credentials", actors)
         for region in REGIONS:
             self.write_configuration(region)
+            self.make_log_keys(region)
         self._save_settings()
+
+    def make_log_keys(self, region):
+        own = f"{self.base}/{region}"
+        vkey = self.command("key", "new", "log", "--origin", origin_of(region), "--out",
+                            f"{own}/log.key")
+        with open(f"{own}/log.vkey", "w", encoding="ascii") as f:
+            f.write(vkey)
+        self.command("key", "new", "vrf", "--region", region, "--out", f"{own}/vrf.key")
 
     def choose_ports(self):
         """The usual ones, or others where a program that is not ours has taken them."""
@@ -257,6 +266,15 @@ databases:
     tls_certificate: {k}/gateway-client.crt
     tls_key: {k}/gateway-client.key
     pool: {{mode: session, size: 20, idle: 10min, lifetime: 1h}}
+ledger:
+  origin: {origin_of(region)}
+  directory: {own}/log
+  key: {own}/log.key
+  vrf_key: {own}/vrf.key
+  epoch: 1m
+  rollup: 1min
+  seal: 1min
+  checkpoint: 100ms
 sandbox: {sandbox_floor()}
 """)
 
@@ -275,7 +293,8 @@ sandbox: {sandbox_floor()}
         done = subprocess.run([f"{self.bin}/ringfence", *arguments], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode != 0:
-            fail(f"ringfence {arguments[2]}: {done.stdout.decode(errors='replace')}")
+            fail(f"ringfence {' '.join(arguments)}: {done.stdout.decode(errors='replace')}")
+        return done.stdout.decode(errors="replace")
 
     def in_parallel(self, act):
         """ACT(region) for all regions at once; the first failure ends the demo."""
@@ -390,8 +409,10 @@ sandbox: {sandbox_floor()}
             "RF_GATEWAY_PORT": self.gateway_port("us-virginia"),
             "RF_EU_GATEWAY_PORT": self.gateway_port("eu-dublin"),
             "RF_CA": f"{self.base}/keys/ca.crt",
-            "RF_LOG_DIR": f"{self.base}/us-virginia/state",
-            "RF_EU_LOG_DIR": f"{self.base}/eu-dublin/state",
+            "RF_LOG_DIR": f"{self.base}/us-virginia/log",
+            "RF_LOG_VKEY": f"{self.base}/us-virginia/log.vkey",
+            "RF_EU_LOG_DIR": f"{self.base}/eu-dublin/log",
+            "RF_EU_LOG_VKEY": f"{self.base}/eu-dublin/log.vkey",
             "RF_US_DSN": us.dsn("primary"),
             "RF_US_STANDBY_DSN": us.dsn("standby"),
             "RF_EU_DSN": eu.dsn("primary"),
@@ -510,6 +531,10 @@ def is_port_free(port):
 def check_port_free(port):
     if not is_port_free(port):
         fail(f"port {port} is in use by another program: stop it, or choose with --port")
+
+
+def origin_of(region):
+    return f"ringfence.example/{region}"
 
 
 def sandbox_floor():
