@@ -1,301 +1,169 @@
-/* log.c - `ringfence log show|tail|check`: the journal as lines, and whether it holds together
- * (docs/formats/journal.md, section 7). Reads only, also while the gateway writes. */
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
+/* log.c - `ringfence log VERB …`: which verb, and its arguments. With a URL or a folder `show` and
+ * `tail` look at a public log, without one at the gateway's journal. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <time.h>
 
 #include "base/fd.h"
-#include "cmd/command.h"
-#include "ledger/opening.h"
-#include "ledger/scan.h"
-#include "ledger/segment.h"
-#include "ledger/treehead.h"
-#include "policy/mistakes.h"
+#include "cmd/logcommand.h"
+#include "policy/quantity.h"
 
-enum { TAIL_ENTRIES = 10, FOLLOW_PAUSE_MS = 200, SETTLE_PAUSE_MS = 50, SETTLE_TRIES = 20 };
+enum { DAY_S = 86400, COUNT_DEFAULT = 20 };
 
-struct log_options {
-    const char *verb;      /* "show", "tail", "check" */
-    const char *state_dir; /* NULL: the configuration's */
-    uint64_t from;
-    bool sealed; /* do not open private parts */
-    bool follow;
+/* What a verb takes. */
+enum option_set {
+    TAKES_FROM = 1,
+    TAKES_TYPE = 2,
+    TAKES_FOLLOW = 4,
+    TAKES_TRUST = 8, /* --key and who witnesses */
+    TAKES_OUT = 16,
+    TAKES_CLAIMS = 32,
+    TAKES_PROOF = 64,
+    TAKES_SAMPLE = 128
 };
 
-struct log_run {
-    const struct command_context *context;
-    struct log_options options;
-    char state_dir[PATH_MAX], folder[PATH_MAX];
-    struct scan *scan;
-    struct daykey_store *keys;
-    struct buf plain; /* salt and private part of one entry */
-    struct treehead tree;
-    uint64_t opened, closed;
+static const struct verb {
+    const char *name;
+    log_verb_fn *run;
+    unsigned takes, words_min, words_max;
+} verbs[] = {
+    { "verify", log_verify, TAKES_TRUST | TAKES_CLAIMS, 1, LOG_SOURCES_MAX },
+    { "show", log_show_public, TAKES_FROM | TAKES_TYPE, 1, 1 },
+    { "tail", log_tail_public, TAKES_FOLLOW | TAKES_TYPE, 1, 1 },
+    { "prove", log_prove, TAKES_TRUST | TAKES_OUT | TAKES_PROOF, 0, 2 },
+    { "export", log_export, TAKES_TRUST | TAKES_OUT, 1, 1 },
+    { "claims", log_claims, TAKES_TRUST | TAKES_CLAIMS, 1, 1 },
+    { "audit", log_audit, TAKES_TRUST | TAKES_SAMPLE, 1, 1 },
 };
 
-static bool read_index(const char *text, uint64_t *ret)
+static bool read_key(const char *path, struct log_arguments *a, struct err *err)
 {
-    uint64_t value = 0;
-    for (size_t i = 0; text[i] != '\0'; i++) {
-        if (text[i] < '0' || text[i] > '9' || i > 17)
-            return false;
-        value = value * 10 + (uint64_t)(text[i] - '0');
+    if (a->key_count == LOG_SOURCES_MAX) {
+        (void)err_set(err, RF_EUSAGE, "too many keys");
+        return false;
     }
-    *ret = value;
-    return text[0] != '\0';
+    if (key_load(path, &a->keys[a->key_count], err) < 0)
+        return false;
+    if (a->keys[a->key_count].type != KEY_ED25519) {
+        (void)err_set(err, RF_EUSAGE, "the key in \"%.200s\" is not one that signs logs", path);
+        return false;
+    }
+    a->key_count++;
+    return true;
 }
 
-static int read_arguments(int argc, char **argv, struct log_options *ret)
+static bool read_age(const char *text, uint64_t *ret)
 {
-    if (argc < 2)
-        return -RF_EUSAGE;
-    ret->verb = argv[1];
-    bool is_show = strcmp(ret->verb, "show") == 0, is_tail = strcmp(ret->verb, "tail") == 0;
-    if (!is_show && !is_tail && strcmp(ret->verb, "check") != 0)
-        return -RF_EUSAGE;
+    int64_t ms;
+    if (!quantity_duration_ms(text, &ms) || ms < 1000)
+        return false;
+    *ret = (uint64_t)ms / 1000;
+    return true;
+}
+
+static bool read_number(const char *text, uint64_t *ret, bool *ret_has)
+{
+    int64_t value;
+    if (!quantity_integer(text, &value))
+        return false;
+    *ret = (uint64_t)value;
+    *ret_has = true;
+    return true;
+}
+
+/* An option with a value, stored. False: no such option here, or a value that is none; with ERR
+   set when there is more to say. */
+static bool take_value(unsigned takes, const char *option, const char *value,
+                       struct log_arguments *a, struct err *err)
+{
+    const struct {
+        const char *option;
+        unsigned takes;
+        const char **to;
+    } texts[] = {
+        { "--witnesses", TAKES_TRUST, &a->witnesses },
+        { "--remember", TAKES_TRUST, &a->remember },
+        { "--claims", TAKES_CLAIMS, &a->claims },
+        { "--out", TAKES_OUT, &a->out },
+        { "--entry", TAKES_PROOF, &a->entry },
+        { "--check", TAKES_PROOF, &a->check },
+        { "--type", TAKES_TYPE, &a->type },
+        { "--seed", TAKES_SAMPLE, &a->seed },
+        { "--state", TAKES_SAMPLE, &a->state_dir },
+    };
+    for (size_t i = 0; i < RF_COUNT(texts); i++)
+        if ((takes & texts[i].takes) != 0 && strcmp(option, texts[i].option) == 0) {
+            *texts[i].to = value;
+            return true;
+        }
+    if ((takes & TAKES_TRUST) != 0 && strcmp(option, "--key") == 0)
+        return read_key(value, a, err);
+    if ((takes & TAKES_TRUST) != 0 && strcmp(option, "--max-age") == 0)
+        return read_age(value, &a->max_age_s);
+    if ((takes & TAKES_TRUST) != 0 && strcmp(option, "--own-witness") == 0 &&
+        a->own_count < LOG_NAMES_MAX) {
+        a->own[a->own_count++] = value;
+        return true;
+    }
+    if ((takes & TAKES_FROM) != 0 && strcmp(option, "--from") == 0)
+        return read_number(value, &a->from, &a->has_from);
+    return (takes & TAKES_SAMPLE) != 0 && strcmp(option, "--count") == 0 &&
+           read_number(value, &a->count, &a->has_count) && a->count > 0;
+}
+
+static bool read_arguments(const struct verb *verb, int argc, char **argv, struct log_arguments *a,
+                           struct err *err)
+{
     for (int i = 2; i < argc; i++) {
-        if (strcmp(argv[i], "--state") == 0 && i + 1 < argc)
-            ret->state_dir = argv[++i];
-        else if (is_show && strcmp(argv[i], "--from") == 0 && i + 1 < argc &&
-                 read_index(argv[i + 1], &ret->from))
+        if (argv[i][0] != '-') {
+            if (a->word_count == verb->words_max)
+                return false;
+            a->words[a->word_count++] = argv[i];
+        } else if ((verb->takes & TAKES_FOLLOW) != 0 && strcmp(argv[i], "-f") == 0) {
+            a->follow = true;
+        } else if ((verb->takes & TAKES_TRUST) != 0 && strcmp(argv[i], "--forget") == 0) {
+            a->forget = true;
+        } else if (i + 1 == argc || !take_value(verb->takes, argv[i], argv[i + 1], a, err)) {
+            return false;
+        } else {
             i++;
-        else if (is_show && strcmp(argv[i], "--sealed") == 0)
-            ret->sealed = true;
-        else if (is_tail && strcmp(argv[i], "-f") == 0)
-            ret->follow = true;
-        else
-            return -RF_EUSAGE;
+        }
     }
-    return 0;
+    return a->word_count >= verb->words_min;
 }
 
-/* The state folder that was named, or the configuration's. */
-static int find_state(struct log_run *r, struct err *err)
+/* The journal's `show` and `tail` have no words but values of options. */
+static bool is_of_journal(int argc, char **argv)
 {
-    struct mistakes mistakes;
-    struct config *config = NULL;
-    int rc = 0;
-    const char *state_dir = r->options.state_dir;
-    mistakes_init(&mistakes);
-    if (state_dir == NULL && config_load(r->context->config_path, &config, &mistakes) < 0) {
-        mistakes_print(&mistakes, stderr);
-        rc = err_set(err, RF_ECONFIG, "cannot find the state folder without the configuration");
-        err_hint(err, "name the folder with --state");
+    if (argc < 2 || strcmp(argv[1], "check") == 0)
+        return true;
+    if (strcmp(argv[1], "show") != 0 && strcmp(argv[1], "tail") != 0)
+        return false;
+    for (int i = 2; i < argc; i++) {
+        if (argv[i][0] != '-')
+            return false;
+        if (strcmp(argv[i], "--from") == 0 || strcmp(argv[i], "--state") == 0 ||
+            strcmp(argv[i], "--type") == 0)
+            i++;
     }
-    if (config != NULL)
-        state_dir = config->state_dir;
-    if (rc == 0 && (size_t)snprintf(r->state_dir, sizeof(r->state_dir), "%s", state_dir) >=
-                       sizeof(r->state_dir))
-        rc = err_set(err, RF_ETOOBIG, "path of the state folder is too long");
-    if (rc == 0)
-        rc = segment_folder(r->state_dir, r->folder, err);
-    config_free(config);
-    mistakes_done(&mistakes);
-    return rc;
-}
-
-static int damage(const struct log_run *r, uint64_t offset, uint64_t index, struct err *err)
-{
-    struct err why = *err;
-    (void)err_set(err, RF_ETAMPER,
-                  "journal is damaged: \"%.200s\" at offset %" PRIu64 ", entry %" PRIu64 ": %s",
-                  scan_state(r->scan)->path, offset, index, why.line);
-    return -RF_ETAMPER;
-}
-
-/* Judge one entry and open it if it can be: *RET_PRIVATE is NULL when it stays sealed. */
-static int entry_open(struct log_run *r, const struct frame_entry *entry, uint64_t offset,
-                      const uint8_t **ret_private, size_t *ret_len, struct err *err)
-{
-    struct leaf leaf;
-    *ret_private = NULL;
-    *ret_len = 0;
-    int rc = opening_leaf(entry, &leaf, err);
-    if (rc < 0)
-        return damage(r, offset, entry->index, err);
-    if (r->options.sealed)
-        return 0;
-    rc = opening_private(r->keys, scan_state(r->scan)->header.name, entry, &leaf, &r->plain, err);
-    if (rc == -RF_ETAMPER)
-        return damage(r, offset, entry->index, err);
-    if (rc == -RF_ENOMEM)
-        return rc;
-    if (rc == 1) { /* else the key is gone, or not for us to read */
-        *ret_private = buf_at(&r->plain) + SEAL_SALT_LEN;
-        *ret_len = buf_len(&r->plain) - SEAL_SALT_LEN;
-    }
-    return 0;
-}
-
-static void entry_print(const struct log_run *r, const struct frame_entry *entry,
-                        const uint8_t *private_part, size_t private_len)
-{
-    bool json = r->context->json;
-    (void)printf(json ? "{\"index\":%" PRIu64 ",\"public\":" : "%" PRIu64 "\t", entry->index);
-    (void)fwrite(entry->leaf, 1, entry->leaf_len, stdout);
-    (void)fputs(json ? ",\"private\":" : "\t", stdout);
-    if (private_part != NULL)
-        (void)fwrite(private_part, 1, private_len, stdout);
-    else
-        (void)fputs(json ? "null" : "sealed", stdout);
-    (void)fputs(json ? "}\n" : "\n", stdout);
-}
-
-/* Print what is there from entry FROM on. */
-static int print_entries(struct log_run *r, uint64_t from, struct err *err)
-{
-    struct frame_entry entry;
-    const uint8_t *private_part;
-    uint64_t offset;
-    size_t len;
-    int rc;
-    while ((rc = scan_next(r->scan, &entry, &offset, err)) == 1) {
-        if (entry.index < from)
-            continue;
-        rc = entry_open(r, &entry, offset, &private_part, &len, err);
-        if (rc < 0)
-            break;
-        entry_print(r, &entry, private_part, len);
-    }
-    if (fflush(stdout) != 0 && rc >= 0)
-        return err_sys(err, "could not write");
-    return rc;
-}
-
-static void pause_ms(long ms)
-{
-    const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-    (void)nanosleep(&t, NULL);
-}
-
-static int show(struct log_run *r, struct err *err)
-{
-    int rc = scan_open(r->folder, r->options.from, &r->scan, err);
-    return rc < 0 ? rc : print_entries(r, r->options.from, err);
-}
-
-static int tail(struct log_run *r, struct err *err)
-{
-    struct frame_entry entry;
-    uint64_t offset;
-    int rc = scan_open(r->folder, UINT64_MAX, &r->scan, err);
-    while (rc >= 0 && (rc = scan_next(r->scan, &entry, &offset, err)) == 1)
-        continue;
-    if (rc < 0)
-        return rc;
-    uint64_t end = scan_state(r->scan)->index;
-    uint64_t from = end > TAIL_ENTRIES ? end - TAIL_ENTRIES : 0;
-    scan_close(r->scan);
-    r->scan = NULL;
-    rc = scan_open(r->folder, from, &r->scan, err);
-    if (rc < 0)
-        return rc;
-    while ((rc = print_entries(r, from, err)) == 0 && r->options.follow)
-        pause_ms(FOLLOW_PAUSE_MS);
-    return rc;
-}
-
-/* Is a writer at work? It holds the lock for life. */
-static bool has_writer(const struct log_run *r)
-{
-    char path[PATH_MAX];
-    int n = snprintf(path, sizeof(path), "%s/lock", r->folder);
-    int fd = n < PATH_MAX ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
-    bool is_held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-    fd_close(&fd);
-    return is_held;
-}
-
-static int check_entries(struct log_run *r, struct err *err)
-{
-    struct frame_entry entry;
-    const uint8_t *private_part;
-    uint64_t offset;
-    size_t len;
-    int rc;
-    while ((rc = scan_next(r->scan, &entry, &offset, err)) == 1) {
-        rc = entry_open(r, &entry, offset, &private_part, &len, err);
-        if (rc < 0)
-            return rc;
-        treehead_add(&r->tree, entry.leaf, entry.leaf_len);
-        *(private_part != NULL ? &r->opened : &r->closed) += 1;
-    }
-    return rc;
-}
-
-static void check_print(const struct log_run *r)
-{
-    const struct scan_state *at = scan_state(r->scan);
-    char chain[2 * DIGEST_LEN + 1], root[2 * DIGEST_LEN + 1];
-    uint8_t digest[DIGEST_LEN];
-    treehead_root(&r->tree, digest);
-    digest_hex(digest, sizeof(digest), root);
-    digest_hex(at->chain, sizeof(at->chain), chain);
-    (void)printf(r->context->json
-                     ? "{\"entries\":%" PRIu64 ",\"opened\":%" PRIu64 ",\"sealed\":%" PRIu64
-                       ",\"segments\":%zu,\"torn_bytes\":%" PRIu64
-                       ",\"chain\":\"%s\",\"root\":\"%s\"}\n"
-                     : "entries  %" PRIu64 "\nopened   %" PRIu64 "\nsealed   %" PRIu64
-                       "\nsegments %zu\ntorn     %" PRIu64 " bytes\nchain    %s\nroot     %s\n",
-                 at->index, r->opened, r->closed, at->segments, at->torn, chain, root);
-}
-
-/* A torn end is what a writer at work leaves for a moment, and a crash until the next start. With a
-   writer that lives and does not mend it, it is neither. */
-static int check(struct log_run *r, struct err *err)
-{
-    const struct scan_state *at;
-    uint64_t torn_at = 0;
-    int rc = scan_open(r->folder, 0, &r->scan, err);
-    if (rc < 0)
-        return rc;
-    for (int i = 0; i < SETTLE_TRIES; i++) {
-        rc = check_entries(r, err);
-        at = scan_state(r->scan);
-        if (rc < 0 || at->torn == 0 || !has_writer(r))
-            break;
-        if (at->offset != torn_at) /* it moves: somebody writes */
-            i = 0;
-        torn_at = at->offset;
-        pause_ms(SETTLE_PAUSE_MS);
-    }
-    if (rc < 0)
-        return rc;
-    at = scan_state(r->scan);
-    if (at->torn > 0 && has_writer(r)) {
-        (void)err_set(err, RF_ETAMPER, "last entry is damaged while the gateway runs");
-        return damage(r, at->offset, at->index, err);
-    }
-    check_print(r);
-    if (at->torn == 0)
-        return 0;
-    return err_set(err, RF_ENOTFOUND,
-                   "the last %" PRIu64 " bytes of \"%.200s\", from offset %" PRIu64
-                   " on, are no whole entry: a crash, or damage to the very last one",
-                   at->torn, at->path, at->offset);
+    return true;
 }
 
 int command_log(const struct command_context *context, int argc, char **argv)
 {
-    struct log_run r = { .context = context };
+    struct log_arguments a = { .max_age_s = DAY_S, .count = COUNT_DEFAULT };
     struct err err;
-    if (read_arguments(argc, argv, &r.options) < 0)
-        return command_usage(argv[0]);
-    buf_init(&r.plain, FRAME_LENGTH_MAX);
-    treehead_init(&r.tree);
-    int rc = find_state(&r, &err);
-    if (rc == 0)
-        rc = daykey_open(r.state_dir, &r.keys, &err);
-    if (rc == 0)
-        rc = strcmp(r.options.verb, "show") == 0   ? show(&r, &err)
-             : strcmp(r.options.verb, "tail") == 0 ? tail(&r, &err)
-                                                   : check(&r, &err);
-    scan_close(r.scan);
-    daykey_close(r.keys);
-    buf_wipe_done(&r.plain);
-    return rc < 0 ? command_fail(context, argv[0], &err) : COMMAND_DONE;
+    err_clear(&err);
+    if (is_of_journal(argc, argv))
+        return log_journal(context, argc, argv);
+    for (size_t i = 0; i < RF_COUNT(verbs); i++) {
+        if (strcmp(verbs[i].name, argv[1]) != 0)
+            continue;
+        a.verb = argv[1];
+        if (digest_init(&err) < 0)
+            return command_fail(context, argv[0], &err);
+        if (read_arguments(&verbs[i], argc, argv, &a, &err))
+            return verbs[i].run(context, &a);
+        return err.code != RF_OK ? command_fail(context, argv[0], &err) : command_usage(argv[0]);
+    }
+    return command_usage(argv[0]);
 }

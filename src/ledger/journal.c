@@ -339,23 +339,34 @@ struct entry_chance {
     uint8_t id[LEAF_ID_LEN], salt[SEAL_SALT_LEN], nonce[SEAL_NONCE_LEN];
 };
 
-/* Fill j->leaf and j->sealed. */
-static int parts_make(struct journal *j, const struct policy *policy, const struct record *said,
-                      uint32_t minute, const uint8_t *key)
+/* What stands in the open part: a record of the journal's own, or a leaf of the public log. */
+struct open_part {
+    const struct record *published;
+    struct logleaf *leaf;
+};
+
+static int open_part_write(struct journal *j, const struct open_part *part, uint32_t minute,
+                           const struct entry_chance *chance, const uint8_t commitment[DIGEST_LEN])
 {
-    struct record published;
+    if (part->leaf == NULL)
+        return leaf_write(&j->leaf, part->published, minute, chance->id, commitment);
+    part->leaf->minute = minute;
+    memcpy(part->leaf->id, chance->id, sizeof(part->leaf->id));
+    memcpy(part->leaf->commitment, commitment, DIGEST_LEN);
+    return logleaf_write(&j->leaf, part->leaf);
+}
+
+/* Fill j->leaf and j->sealed; j->detail holds the private part. */
+static int parts_make(struct journal *j, const struct open_part *part, uint32_t minute,
+                      const uint8_t *key)
+{
     struct entry_chance chance;
     uint8_t commitment[DIGEST_LEN];
     buf_clear(&j->leaf);
-    buf_clear(&j->detail);
     buf_clear(&j->sealed);
     randombytes_buf(&chance, sizeof(chance));
-    leaf_publish(policy, said, &published);
-    int rc = leaf_detail_write(&j->detail, said, &published);
-    if (rc < 0)
-        return rc;
     seal_commitment(chance.salt, buf_at(&j->detail), buf_len(&j->detail), commitment);
-    rc = leaf_write(&j->leaf, &published, minute, chance.id, commitment);
+    int rc = open_part_write(j, part, minute, &chance, commitment);
     if (rc < 0)
         return rc;
     const struct seal_context context = { .index = j->index,
@@ -368,7 +379,7 @@ static int parts_make(struct journal *j, const struct policy *policy, const stru
     return rc;
 }
 
-static uint32_t minute_of(const struct journal *j, int64_t now_ms)
+uint32_t journal_minute(const struct journal *j, int64_t now_ms)
 {
     int64_t minute = now_ms < 0 ? 0 : now_ms / FRAME_MINUTE_MS;
     if (minute > UINT32_MAX)
@@ -376,18 +387,17 @@ static uint32_t minute_of(const struct journal *j, int64_t now_ms)
     return minute > j->minute ? (uint32_t)minute : j->minute;
 }
 
-int journal_append(struct journal *j, const struct policy *policy, const struct record *said,
-                   uint64_t instance, uint64_t seq, int64_t now_ms, struct err *err)
+/* One more entry in the batch; j->detail holds its private part. */
+static int entry_append(struct journal *j, const struct open_part *part, uint64_t instance,
+                        uint64_t seq, int64_t now_ms, struct err *err)
 {
     struct err own, *why = err != NULL ? err : &own;
     const uint8_t *key, *key_id;
-    if (j->is_dead)
-        return refuse(j, err);
-    uint32_t minute = minute_of(j, now_ms);
+    uint32_t minute = journal_minute(j, now_ms);
     int rc = daykey_make(j->keys, minute, &key, &key_id, why);
     if (rc < 0)
         return die(j, why);
-    rc = parts_make(j, policy, said, minute, key);
+    rc = parts_make(j, part, minute, key);
     if (rc < 0)
         return err_set(err, (enum err_code) - rc, "could not make an entry");
     struct frame_entry entry = { .index = j->index,
@@ -411,6 +421,34 @@ int journal_append(struct journal *j, const struct policy *policy, const struct 
     if (instance != 0)
         dedupe_append(&j->dedupe, instance, seq);
     return 0;
+}
+
+int journal_append(struct journal *j, const struct policy *policy, const struct record *said,
+                   uint64_t instance, uint64_t seq, int64_t now_ms, struct err *err)
+{
+    struct record published;
+    if (j->is_dead)
+        return refuse(j, err);
+    buf_clear(&j->detail);
+    leaf_publish(policy, said, &published);
+    int rc = leaf_detail_write(&j->detail, said, &published);
+    if (rc < 0)
+        return err_set(err, (enum err_code) - rc, "could not make an entry");
+    const struct open_part part = { .published = &published };
+    return entry_append(j, &part, instance, seq, now_ms, err);
+}
+
+int journal_append_leaf(struct journal *j, struct logleaf *leaf, const void *detail, size_t len,
+                        uint64_t instance, uint64_t seq, int64_t now_ms, struct err *err)
+{
+    if (j->is_dead)
+        return refuse(j, err);
+    buf_clear(&j->detail);
+    int rc = buf_append(&j->detail, detail, len);
+    if (rc < 0)
+        return err_set(err, (enum err_code) - rc, "could not make an entry");
+    const struct open_part part = { .leaf = leaf };
+    return entry_append(j, &part, instance, seq, now_ms, err);
 }
 
 /* One write. A short one is a failure too: on a regular file it means a full disk or worse. */
@@ -479,6 +517,21 @@ uint64_t journal_next_index(const struct journal *j)
 const struct err *journal_death(const struct journal *j)
 {
     return j->is_dead ? &j->death : NULL;
+}
+
+void journal_chain(const struct journal *j, uint8_t ret[DIGEST_LEN])
+{
+    memcpy(ret, j->chain, DIGEST_LEN);
+}
+
+const char *journal_folder(const struct journal *j)
+{
+    return j->folder;
+}
+
+struct daykey_store *journal_keys(struct journal *j)
+{
+    return j->keys;
 }
 
 struct dedupe *journal_dedupe(struct journal *j)

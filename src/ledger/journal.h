@@ -13,7 +13,9 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "ledger/daykey.h"
 #include "ledger/dedupe.h"
+#include "ledger/logleaf.h"
 #include "ledger/record.h"
 
 struct journal;
@@ -49,10 +51,20 @@ void journal_close(struct journal *j); /* what was not committed is dropped; NUL
 RF_CHECK int journal_append(struct journal *j, const struct policy *policy,
                             const struct record *said, uint64_t instance, uint64_t seq,
                             int64_t now_ms, struct err *err);
+/* The same for a leaf of the public log (docs/formats/log.md): minute, id and commitment of LEAF
+   are set here, DETAIL is its private part. -RF_EINVAL: the leaf is not well-formed. */
+RF_CHECK int journal_append_leaf(struct journal *j, struct logleaf *leaf, const void *detail,
+                                 size_t len, uint64_t instance, uint64_t seq, int64_t now_ms,
+                                 struct err *err);
 RF_CHECK int journal_commit(struct journal *j, struct err *err);
 
-size_t journal_pending(const struct journal *j);          /* bytes appended and not committed */
-uint64_t journal_next_index(const struct journal *j);     /* counts what is pending */
+size_t journal_pending(const struct journal *j);      /* bytes appended and not committed */
+uint64_t journal_next_index(const struct journal *j); /* counts what is pending */
+uint32_t journal_minute(const struct journal *j, int64_t now_ms); /* that an entry would get */
+/* The chain value before the next entry. */
+void journal_chain(const struct journal *j, uint8_t ret[DIGEST_LEN]);
+const char *journal_folder(const struct journal *j);
+struct daykey_store *journal_keys(struct journal *j);
 const struct err *journal_death(const struct journal *j); /* NULL while alive */
 struct dedupe *journal_dedupe(struct journal *j);
 bool journal_keys_locked(const struct journal *j);

@@ -75,14 +75,6 @@ void leaf_publish(const struct policy *policy, const struct record *said, struct
     ret->classes = classes[0] == '\0' || is_class_list(classes) ? classes : unlisted;
 }
 
-uint64_t leaf_band(uint64_t n)
-{
-    if (n == 0)
-        return 0;
-    int bit = 63 - __builtin_clzll(n);
-    return UINT64_C(1) << (bit > 52 ? 52 : bit);
-}
-
 void leaf_minute_format(uint32_t minute, char ret[18])
 {
     char whole[25];
@@ -117,10 +109,12 @@ int leaf_write(struct buf *to, const struct record *published, uint32_t minute,
     put(&w, "actor_kind", published->actor_kind);
     json_number(&w, "grant", published->grant);
     put(&w, "classes", published->classes);
-    json_number(&w, "rows", leaf_band(published->rows));
-    json_number(&w, "bytes", leaf_band(published->bytes));
-    json_number(&w, "statements", leaf_band(published->statements));
-    json_number(&w, "subjects", leaf_band(published->subjects));
+    json_number(&w, "rows", published->rows);
+    json_number(&w, "bytes", published->bytes);
+    json_number(&w, "statements", published->statements);
+    json_number(&w, "subjects", published->subjects);
+    json_number(&w, "slot", published->slot);
+    json_number(&w, "start", published->start);
     json_hex(&w, "d", commitment, DIGEST_LEN);
     return json_end(&w) ? 0 : -RF_ENOMEM;
 }
@@ -163,42 +157,38 @@ int leaf_detail_write(struct buf *to, const struct record *said, const struct re
     return json_end(&w) ? 0 : -RF_ENOMEM;
 }
 
-/* Reading: every key in its place, with the form of its value. */
-enum form {
-    FORM_ONE,
-    FORM_KIND,
-    FORM_MINUTE,
-    FORM_ID,
-    FORM_WORD,
-    FORM_NUMBER,
-    FORM_BAND,
-    FORM_DIGEST
-};
+/* Reading: every key in its place, with the form of its value, and where it goes. */
+enum form { FORM_ONE, FORM_KIND, FORM_MINUTE, FORM_ID, FORM_WORD, FORM_NUMBER, FORM_DIGEST };
 
+#define TO(member) offsetof(struct leaf, member)
 static const struct {
     const char *key;
     enum form form;
     bool always;
+    size_t to; /* FORM_WORD, FORM_NUMBER: 0 nowhere */
 } keys[] = {
-    { "v", FORM_ONE, true },
-    { "kind", FORM_KIND, true },
-    { "minute", FORM_MINUTE, true },
-    { "id", FORM_ID, true },
-    { "region", FORM_WORD, false },
-    { "entity", FORM_WORD, false },
-    { "place", FORM_WORD, false },
-    { "room", FORM_WORD, false },
-    { "purpose", FORM_WORD, false },
-    { "rule", FORM_WORD, false },
-    { "actor_kind", FORM_WORD, false },
-    { "grant", FORM_NUMBER, false },
-    { "classes", FORM_WORD, false },
-    { "rows", FORM_BAND, false },
-    { "bytes", FORM_BAND, false },
-    { "statements", FORM_BAND, false },
-    { "subjects", FORM_BAND, false },
-    { "d", FORM_DIGEST, true },
+    { "v", FORM_ONE, true, 0 },
+    { "kind", FORM_KIND, true, 0 },
+    { "minute", FORM_MINUTE, true, 0 },
+    { "id", FORM_ID, true, 0 },
+    { "region", FORM_WORD, false, TO(region) },
+    { "entity", FORM_WORD, false, TO(entity) },
+    { "place", FORM_WORD, false, TO(place) },
+    { "room", FORM_WORD, false, TO(room) },
+    { "purpose", FORM_WORD, false, 0 },
+    { "rule", FORM_WORD, false, TO(rule) },
+    { "actor_kind", FORM_WORD, false, TO(actor_kind) },
+    { "grant", FORM_NUMBER, false, TO(grant) },
+    { "classes", FORM_WORD, false, 0 },
+    { "rows", FORM_NUMBER, false, TO(rows) },
+    { "bytes", FORM_NUMBER, false, TO(bytes) },
+    { "statements", FORM_NUMBER, false, TO(statements) },
+    { "subjects", FORM_NUMBER, false, 0 },
+    { "slot", FORM_NUMBER, false, TO(slot) },
+    { "start", FORM_NUMBER, false, TO(start) },
+    { "d", FORM_DIGEST, true, 0 },
 };
+#undef TO
 
 static bool hex_read(const struct json_field *f, uint8_t *ret, size_t n)
 {
@@ -255,9 +245,10 @@ static bool is_public_word(const struct json_field *f)
     return true;
 }
 
-static bool field_read(const struct json_field *f, enum form form, struct leaf *to)
+static bool field_read(const struct json_field *f, enum form form, size_t where, struct leaf *to)
 {
     uint8_t id[LEAF_ID_LEN];
+    void *at = (char *)to + where;
     switch (form) {
     case FORM_ONE:
         return !f->is_text && f->number == 1;
@@ -268,16 +259,32 @@ static bool field_read(const struct json_field *f, enum form form, struct leaf *
     case FORM_ID:
         return hex_read(f, id, sizeof(id));
     case FORM_WORD:
+        if (where != 0)
+            *(struct leaf_word *)at = (struct leaf_word){ f->value, f->value_len };
         return is_public_word(f);
     case FORM_NUMBER:
+        if (where != 0)
+            *(uint64_t *)at = f->number;
         return !f->is_text;
-    case FORM_BAND:
-        return !f->is_text && f->number == leaf_band(f->number);
     case FORM_DIGEST:
         return hex_read(f, to->commitment, sizeof(to->commitment));
     }
     return false;
 }
+
+/* A leaf of the public log, judged by its own reader. */
+static int public_read(const void *bytes, size_t n, struct leaf *ret)
+{
+    struct logleaf l;
+    int rc = logleaf_read(bytes, n, &l);
+    if (rc == 0) {
+        *ret = (struct leaf){ .type = l.type, .minute = l.minute };
+        memcpy(ret->commitment, l.commitment, sizeof(ret->commitment));
+    }
+    return rc;
+}
+
+static const char public_start[] = "{\"v\":1,\"type\":";
 
 int leaf_read(const void *bytes, size_t n, struct leaf *ret)
 {
@@ -286,6 +293,8 @@ int leaf_read(const void *bytes, size_t n, struct leaf *ret)
     struct leaf leaf = { 0 };
     size_t next = 0;
     int rc;
+    if (n >= sizeof(public_start) - 1 && memcmp(bytes, public_start, sizeof(public_start) - 1) == 0)
+        return public_read(bytes, n, ret);
     if (n > LEAF_MAX || !json_open(&r, bytes, n))
         return -RF_EPROTO;
     while ((rc = json_next(&r, &f)) == 1) {
@@ -294,7 +303,7 @@ int leaf_read(const void *bytes, size_t n, struct leaf *ret)
             if (keys[next++].always)
                 return -RF_EPROTO;
         }
-        if (next == RF_COUNT(keys) || !field_read(&f, keys[next].form, &leaf))
+        if (next == RF_COUNT(keys) || !field_read(&f, keys[next].form, keys[next].to, &leaf))
             return -RF_EPROTO;
         next++;
     }

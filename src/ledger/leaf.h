@@ -1,11 +1,12 @@
 /* leaf.h - the two parts of an entry as JSON (docs/formats/journal.md, sections 3.1 and 3.2).
  *
- * The public part is the future leaf of the transparency log; the private part is what it commits
- * to and what gets sealed. */
+ * The open part of a record stays in the journal; what the public log gets of it are sums
+ * (clerk.h). Entries that are leaves of the public log have open parts of their own (logleaf.h). */
 #ifndef RF_LEDGER_LEAF_H
 #define RF_LEDGER_LEAF_H
 
 #include "base/digest.h"
+#include "ledger/logleaf.h"
 #include "ledger/record.h"
 
 struct policy;
@@ -21,11 +22,19 @@ void leaf_publish(const struct policy *policy, const struct record *said, struct
 RF_CHECK int leaf_write(struct buf *to, const struct record *published, uint32_t minute,
                         const uint8_t id[LEAF_ID_LEN], const uint8_t commitment[DIGEST_LEN]);
 
-/* What a reader needs of a public part; -RF_EPROTO unless leaf_write() could have written it. */
+/* What a reader needs of an open part; -RF_EPROTO unless leaf_write() or logleaf_write() could have
+   written it. */
+struct leaf_word {
+    const char *text; /* borrowed, not NUL-terminated; "" when it is not there */
+    size_t len;
+};
 struct leaf {
+    enum logleaf_type type; /* LEAF_NONE: a record, and all but minute and commitment is its */
     enum record_kind kind;
     uint32_t minute;
     uint8_t commitment[DIGEST_LEN];
+    struct leaf_word region, entity, place, room, rule, actor_kind;
+    uint64_t grant, rows, bytes, statements, slot, start;
 };
 RF_CHECK int leaf_read(const void *bytes, size_t n, struct leaf *ret);
 
@@ -33,9 +42,6 @@ RF_CHECK int leaf_read(const void *bytes, size_t n, struct leaf *ret);
  */
 RF_CHECK int leaf_detail_write(struct buf *to, const struct record *said,
                                const struct record *published);
-
-/* The largest power of two that is not above N (at most 2^52), 0 for 0. */
-uint64_t leaf_band(uint64_t n);
 
 /* "2026-11-22T10:05Z"; RET has room for 18 bytes. */
 void leaf_minute_format(uint32_t minute, char ret[18]);

@@ -63,12 +63,12 @@ RF_CHECK int logleaf_write(struct buf *to, const struct logleaf *leaf);
 RF_CHECK int logleaf_read(const void *bytes, size_t n, struct logleaf *ret);
 
 bool logleaf_has(const struct logleaf *l, enum logleaf_key key);
-bool logleaf_is(const struct logleaf *l, enum logleaf_key key, const char *text); /* after reading */
+bool logleaf_is(const struct logleaf *l, enum logleaf_key key,
+                const char *text); /* after reading */
 /* The bytes of a HASH. RET is zero when the key is not there. */
 void logleaf_hash(const struct logleaf *l, enum logleaf_key key, uint8_t ret[DIGEST_LEN]);
 /* Items of a disclosure's `tags`: how many. */
-unsigned logleaf_items(const struct logleaf *l,
-                       uint8_t ret[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN]);
+unsigned logleaf_items(const struct logleaf *l, uint8_t ret[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN]);
 /* `INDEX ORIGIN`; false: it is none. ORIGIN borrows. */
 bool logleaf_ref(const struct logleaf *l, enum logleaf_key key, uint64_t *ret_index,
                  const char **ret_origin, size_t *ret_origin_len);

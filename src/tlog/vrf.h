@@ -1,4 +1,7 @@
-/* vrf.h - ECVRF-RISTRETTO255-SHA512 (c2sp.org/vrf-r255, draft-irtf-cfrg-vrf-11) on libsodium. */
+/* vrf.h - ECVRF-RISTRETTO255-SHA512 (c2sp.org/vrf-r255, draft-irtf-cfrg-vrf-11) on libsodium.
+ *
+ * A keyed hash whose holder can prove that an output is the right one, the only one, for an input.
+ * Proofs are deterministic. Secrets take the same time whatever they are. */
 #ifndef RF_TLOG_VRF_H
 #define RF_TLOG_VRF_H
 
@@ -9,6 +12,7 @@
 enum { VRF_SECRET_LEN = 32, VRF_PUBLIC_LEN = 32, VRF_PROOF_LEN = 80, VRF_OUTPUT_LEN = 64 };
 
 RF_CHECK int vrf_secret_make(uint8_t ret[VRF_SECRET_LEN]); /* at random */
+/* -RF_EINVAL, here and below: SECRET is not a scalar 1..q-1 in its one encoding. */
 RF_CHECK int vrf_public_of(const uint8_t secret[VRF_SECRET_LEN], uint8_t ret[VRF_PUBLIC_LEN]);
 /* PROOF may be NULL: the output alone. */
 RF_CHECK int vrf_prove(const uint8_t secret[VRF_SECRET_LEN], const void *alpha, size_t n,

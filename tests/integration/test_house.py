@@ -29,7 +29,7 @@ def sources(*patterns):
 
 def tracked_texts():
     """Every text file of the tree that people write."""
-    kinds = ("c", "h", "def", "py", "md", "build", "txt", "yaml", "sql", "js", "java", "1", "5", "8",
+    kinds = ("c", "h", "def", "py", "md", "build", "txt", "yaml", "sql", "js", "java", "go", "1", "5", "8",
              "service", "socket")
     found = [path for kind in kinds for path in sources(f"src/**/*.{kind}", f"tests/**/*.{kind}",
              f"docs/**/*.{kind}", f"demo/**/*.{kind}", f"bench/**/*.{kind}", f"*.{kind}")]
@@ -171,11 +171,22 @@ def test_packages_cover_the_modules_that_python_imports():
     assert {"psycopg", "psycopg2", "pytest", "yaml"} <= named
 
 
+def test_packages_cover_what_go_imports():
+    listed = set().union(*listed_packages().values())
+    named = set()
+    for path in sources("tests/**/*.go"):
+        named |= set(re.findall(r'^\s*"([a-z.]+\.[a-z]+/[^"]+)"$', read(path), re.M))
+    assert "golang.org/x/mod/sumdb/tlog" in named
+    for module in sorted(named):
+        assert owner(f"/usr/share/gocode/src/{module}") in listed, module
+
+
 def test_packages_cover_the_programs_that_are_called():
     listed = set().union(*listed_packages().values())
     programs = {"dev": ["meson", "ninja", "mandoc", "cppcheck"],
                 "tests/support/postgres.py": ["/usr/lib/postgresql/15/bin/postgres"],
                 "tests/integration/test_clients.py": ["node"],
+                "tests/integration/test_third_party.py": ["go"],
                 "bench/bench.py": ["/usr/sbin/pgbouncer"]}
     for where, names in programs.items():
         for name in names:

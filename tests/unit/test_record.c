@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "ledger/json.h"
 #include "ledger/leaf.h"
+#include "ledger/logleaf.h"
 #include "ledger/record.h"
 
 static struct record full_record(void)
@@ -323,11 +324,11 @@ static void what_the_writer_would_not_write_is_not_canonical(void **state)
 static void bands_are_powers_of_two(void **state)
 {
     (void)state;
-    assert_int_equal(leaf_band(0), 0);
-    assert_int_equal(leaf_band(1), 1);
-    assert_int_equal(leaf_band(5), 4);
-    assert_int_equal(leaf_band(1024), 1024);
-    assert_true(leaf_band(UINT64_MAX) == UINT64_C(1) << 52);
+    assert_int_equal(logleaf_band(0), 0);
+    assert_int_equal(logleaf_band(1), 1);
+    assert_int_equal(logleaf_band(5), 4);
+    assert_int_equal(logleaf_band(1024), 1024);
+    assert_true(logleaf_band(UINT64_MAX) == UINT64_C(1) << 52);
 }
 
 static void crc32c_is_castagnoli_on_both_paths(void **state)

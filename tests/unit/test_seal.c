@@ -265,7 +265,9 @@ static void the_public_part_reads_back_and_nothing_else_does(void **state)
         { "2026-11-27T09:60Z", "", -RF_EPROTO },
         { "2026-13-27T09:25Z", "", -RF_EPROTO },
         { "2026-11-27T09:25Z", "\"rows\":4,", 0 },
-        { "2026-11-27T09:25Z", "\"rows\":5,", -RF_EPROTO },
+        { "2026-11-27T09:25Z", "\"rows\":5,\"slot\":1,\"start\":77,", 0 },
+        { "2026-11-27T09:25Z", "\"start\":77,\"slot\":1,", -RF_EPROTO },
+        { "2026-11-27T09:25Z", "\"rows\":\"5\",", -RF_EPROTO },
         { "2026-11-27T09:25Z", "\"actor\":\"x\",", -RF_EPROTO },
         { "2026-11-27T09:25Z", "\"rows\":4,\"place\":\"US\",", -RF_EPROTO },
     };

@@ -134,7 +134,7 @@ def vectors():
          ("actor", "us_analyst"), ("sql_hex", b"caf\xe9\x00".hex()), ("rows", 5), ("bytes", 1234),
          ("outcome", "SELECT 5")],
     ]
-    numbers = [[], [("rows", 4), ("bytes", 1024)]]
+    numbers = [[], [("rows", 5), ("bytes", 1234)]]
     kinds = ["statement", "result"]
     for i in range(2):
         salt, nonce, ident = run(0x60 + i, 32), run(0x80 + i, 24), run(0x10 + i, 16)

@@ -1,0 +1,441 @@
+/* log_verify.c - `ringfence log verify`: one public log, or all logs of a region.
+ *
+ * Of several logs, those whose keys are given are judged first; the keys of the others are in the
+ * leaves of the first log that name them. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cmd/logcommand.h"
+#include "verify/claim.h"
+
+struct judged {
+    const char *where;
+    struct source *source;
+    struct key key;
+    bool has_key;
+    struct verify_report *report; /* NULL: not judged yet */
+};
+
+struct judging {
+    const struct command_context *context;
+    const struct log_arguments *arguments;
+    struct verify_options options;
+    struct trust *trust;
+    struct claims *claims;
+    struct judged logs[LOG_SOURCES_MAX];
+    unsigned count;
+    struct findings roster; /* about the logs together */
+};
+
+/* ---- which key ------------------------------------------------------------------------------ */
+
+/* The first line of the checkpoint, not yet believed. */
+static int origin_of(struct judged *l, char ret[KEY_NAME_MAX + 1], struct err *err)
+{
+    static const struct tlog_path path = { .file = TLOG_FILE_CHECKPOINT };
+    struct source_file file;
+    int rc = source_read(l->source, &path, &file, err);
+    const char *end = rc == 1 && file.len > 0 ? memchr(file.bytes, '\n', file.len) : NULL;
+    size_t n = end != NULL ? (size_t)(end - (const char *)file.bytes) : 0;
+    ret[0] = '\0';
+    if (n <= KEY_NAME_MAX && n > 0) {
+        memcpy(ret, file.bytes, n);
+        ret[n] = '\0';
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static void give_key(struct judging *j, const struct key *key)
+{
+    struct err ignored;
+    char origin[KEY_NAME_MAX + 1];
+    for (unsigned i = 0; i < j->count; i++) {
+        struct judged *l = &j->logs[i];
+        if (!l->has_key && origin_of(l, origin, &ignored) == 0 && strcmp(origin, key->name) == 0) {
+            l->key = *key;
+            l->has_key = true;
+        }
+    }
+}
+
+static void give_named(struct judging *j, const struct rules_log *named)
+{
+    struct key key;
+    struct err ignored;
+    if (named->vkey[0] != '\0' && key_read(named->vkey, strlen(named->vkey), &key, &ignored) == 0)
+        give_key(j, &key);
+}
+
+/* ---- judging -------------------------------------------------------------------------------- */
+
+static int on_leaf(void *context, uint64_t index, const void *bytes, size_t n,
+                   const struct logleaf *leaf, struct err *err)
+{
+    struct judging *j = context;
+    (void)bytes, (void)n;
+    return claims_leaf(j->claims, index, leaf, err);
+}
+
+static int judge(struct judging *j, struct judged *l, struct err *err)
+{
+    j->options.key = &l->key;
+    if (j->claims != NULL)
+        claims_log(j->claims, l->key.name);
+    int rc = verify_report_new(&l->report, err);
+    if (rc == 0)
+        rc = log_verify_one(j->arguments, l->source, &j->options, l->report, err);
+    log_progress_end();
+    if (rc < 0)
+        return rc;
+    const struct rules_facts *f = &l->report->facts;
+    for (unsigned i = 0; i < f->member_count; i++)
+        give_named(j, &f->members[i]);
+    if (f->successor.origin[0] != '\0')
+        give_named(j, &f->successor);
+    return 0;
+}
+
+static int judge_all(struct judging *j, struct err *err)
+{
+    bool goes_on = true;
+    for (unsigned i = 0; i < j->arguments->key_count; i++)
+        give_key(j, &j->arguments->keys[i]);
+    if (!j->logs[0].has_key && j->arguments->key_count == 1) { /* whatever it calls itself */
+        j->logs[0].key = j->arguments->keys[0];
+        j->logs[0].has_key = true;
+    }
+    while (goes_on) {
+        goes_on = false;
+        for (unsigned i = 0; i < j->count; i++) {
+            if (!j->logs[i].has_key || j->logs[i].report != NULL)
+                continue;
+            int rc = judge(j, &j->logs[i], err);
+            if (rc < 0)
+                return rc;
+            goes_on = true;
+        }
+    }
+    return 0;
+}
+
+/* ---- the roster ----------------------------------------------------------------------------- */
+
+static const struct judged *log_called(const struct judging *j, const char *origin)
+{
+    for (unsigned i = 0; i < j->count; i++)
+        if (j->logs[i].has_key && strcmp(j->logs[i].key.name, origin) == 0)
+            return &j->logs[i];
+    return NULL;
+}
+
+static void judge_named(struct judging *j, const struct judged *by, const struct rules_log *named)
+{
+    char vkey[KEY_VKEY_SIZE];
+    const struct judged *l = log_called(j, named->origin);
+    if (l == NULL) {
+        if (j->count > 1)
+            findings_add(&j->roster, FINDING_WANTING, NULL, named->leaf,
+                         "\"%.100s\" names log \"%.100s\", which was not given", by->key.name,
+                         named->origin);
+        return;
+    }
+    key_write(&l->key, vkey);
+    if (named->vkey[0] != '\0' && strcmp(vkey, named->vkey) != 0)
+        findings_add(&j->roster, FINDING_TAMPERED, NULL, named->leaf,
+                     "\"%.100s\" names another key of log \"%.100s\"", by->key.name, named->origin);
+}
+
+static bool is_named(const struct judging *j, const struct judged *l)
+{
+    for (unsigned i = 0; i < j->count; i++) {
+        const struct verify_report *r = j->logs[i].report;
+        if (r == NULL || &j->logs[i] == l)
+            continue;
+        if (strcmp(r->facts.successor.origin, l->key.name) == 0)
+            return true;
+        for (unsigned m = 0; m < r->facts.member_count; m++)
+            if (strcmp(r->facts.members[m].origin, l->key.name) == 0)
+                return true;
+    }
+    return false;
+}
+
+static void judge_succession(struct judging *j, const struct judged *l)
+{
+    const struct rules_log *before = &l->report->facts.predecessor;
+    const struct judged *old = before->origin[0] != '\0' ? log_called(j, before->origin) : NULL;
+    if (old == NULL || old->report == NULL)
+        return;
+    const struct rules_log *next = &old->report->facts.successor;
+    if (strcmp(next->origin, l->key.name) != 0 || next->leaf != before->leaf)
+        findings_add(&j->roster, FINDING_TAMPERED, NULL, 0,
+                     "\"%.100s\" continues \"%.100s\", which does not say so", l->key.name,
+                     before->origin);
+}
+
+/* Logs of one region have its name and its VRF key, and the first one names the others. */
+static void judge_roster(struct judging *j)
+{
+    const struct verify_report *first = j->logs[0].report;
+    for (unsigned i = 0; i < j->count; i++) {
+        struct judged *l = &j->logs[i];
+        if (l->report == NULL) {
+            findings_add(&j->roster, FINDING_TAMPERED, NULL, FINDING_NO_LEAF,
+                         "\"%.200s\" is in no roster of the logs with a known key", l->where);
+            continue;
+        }
+        const struct rules_facts *f = &l->report->facts;
+        for (unsigned m = 0; m < f->member_count; m++)
+            judge_named(j, l, &f->members[m]);
+        if (f->successor.origin[0] != '\0')
+            judge_named(j, l, &f->successor);
+        judge_succession(j, l);
+        if (i > 0 && first != NULL && !is_named(j, l) && !is_named(j, &j->logs[0]))
+            findings_add(&j->roster, FINDING_TAMPERED, NULL, FINDING_NO_LEAF,
+                         "log \"%.200s\" is not in the roster", l->key.name);
+        if (i > 0 && first != NULL && first->is_whole && l->report->is_whole &&
+            (strcmp(first->facts.region, f->region) != 0 ||
+             memcmp(first->facts.vrf, f->vrf, sizeof(f->vrf)) != 0))
+            findings_add(&j->roster, FINDING_TAMPERED, NULL, 0,
+                         "log \"%.200s\" is of another region or VRF key than \"%.200s\"",
+                         l->key.name, j->logs[0].key.name);
+    }
+}
+
+/* ---- telling -------------------------------------------------------------------------------- */
+
+static const char *verdict_of(const struct verify_report *r)
+{
+    return r->findings.tampered > 0 ? "tampered" : r->findings.wanting > 0 ? "wanting" : "holds";
+}
+
+static void print_types_json(const struct rules_facts *f)
+{
+    const char *comma = "";
+    (void)fputs("\"types\":{", stdout);
+    for (int i = LEAF_NONE + 1; i < LEAF_TYPE_COUNT; i++)
+        if (f->of_type[i] > 0) {
+            (void)printf("%s\"%s\":%" PRIu64, comma, logleaf_type_name((enum logleaf_type)i),
+                         f->of_type[i]);
+            comma = ",";
+        }
+    (void)putchar('}');
+}
+
+static void print_log_json(const struct judged *l)
+{
+    const struct verify_report *r = l->report;
+    const struct witnessing_report *w = &r->witnessing;
+    (void)fputs("{\"source\":", stdout);
+    command_print_json(l->where);
+    (void)fputs(",\"origin\":", stdout);
+    command_print_json(l->key.name);
+    (void)fputs(",\"region\":", stdout);
+    command_print_json(r->facts.region);
+    (void)printf(",\"verdict\":\"%s\",\"size\":%" PRIu64 ",\"root\":\"", verdict_of(r),
+                 r->checkpoint.size);
+    log_hex(r->checkpoint.root);
+    (void)printf("\",\"witnesses\":{\"verdict\":\"%s\",\"cosigned\":%u,\"independent\":%u,"
+                 "\"newest\":%" PRIu64 "},",
+                 witnessing_name(w->verdict), w->cosigned, w->independent, w->newest_s);
+    print_types_json(&r->facts);
+    (void)printf(",\"disclosures_without_grant\":%" PRIu64 ",\"references_elsewhere\":%" PRIu64 ",",
+                 r->facts.orphans, r->facts.elsewhere);
+    (void)fputs("\"members\":[", stdout);
+    for (unsigned i = 0; i < r->facts.member_count; i++) {
+        (void)fputs(i > 0 ? "," : "", stdout);
+        command_print_json(r->facts.members[i].origin);
+    }
+    (void)fputs("],", stdout);
+    log_print_findings_json(&r->findings);
+    (void)putchar('}');
+}
+
+static void print_log(const struct judged *l)
+{
+    const struct verify_report *r = l->report;
+    const struct witnessing_report *w = &r->witnessing;
+    log_print_findings(l->where, &r->findings);
+    (void)printf("%s: %s\n  leaves     %" PRIu64 "\n  root       ", l->key.name, verdict_of(r),
+                 r->checkpoint.size);
+    log_hex(r->checkpoint.root);
+    (void)printf("\n  witnesses  %s", witnessing_name(w->verdict));
+    if (w->cosigned > 0) {
+        char time[25];
+        clock_format((int64_t)w->newest_s * 1000, time);
+        (void)printf(", %u cosigned (%u independent), the newest %.19sZ", w->cosigned,
+                     w->independent, time);
+    }
+    (void)putchar('\n');
+    for (int i = LEAF_NONE + 1; i < LEAF_TYPE_COUNT; i++)
+        if (r->facts.of_type[i] > 0)
+            (void)printf("  %-10s %" PRIu64 "\n", logleaf_type_name((enum logleaf_type)i),
+                         r->facts.of_type[i]);
+    for (unsigned i = 0; i < r->facts.member_count; i++)
+        (void)printf("  member     %s\n", r->facts.members[i].origin);
+    if (r->facts.elsewhere > 0)
+        (void)printf("  %" PRIu64 " references to leaves of other logs\n", r->facts.elsewhere);
+}
+
+static void print_claim_json(const struct judging *j, const struct claim_result *c)
+{
+    (void)fputs("{\"name\":", stdout);
+    command_print_json(c->name);
+    (void)fputs(",\"sentence\":", stdout);
+    command_print_json(c->sentence);
+    (void)fputs(",\"grade\":", stdout);
+    command_print_json(c->grade);
+    (void)printf(",\"verdict\":\"%s\",\"lower\":%" PRIu64, claim_verdict_name(c->verdict),
+                 c->lower);
+    if (c->upper != UINT64_MAX)
+        (void)printf(",\"upper\":%" PRIu64, c->upper);
+    (void)fputs(",\"why\":", stdout);
+    command_print_json(c->why);
+    (void)fputs(",\"leaves\":[", stdout);
+    for (unsigned i = 0; i < c->leaf_count; i++) {
+        (void)printf("%s{\"origin\":", i > 0 ? "," : "");
+        command_print_json(claims_origin(j->claims, c->leaves[i].log));
+        (void)printf(",\"index\":%" PRIu64 ",\"certain\":%s}", c->leaves[i].index,
+                     c->leaves[i].is_certain ? "true" : "false");
+    }
+    (void)fputs("]}", stdout);
+}
+
+static void print_claim(const struct judging *j, const struct claim_result *c)
+{
+    (void)printf("%-7s  %s: %s\n         %s%s%s\n", claim_verdict_name(c->verdict), c->name,
+                 c->sentence, c->why, c->grade[0] != '\0' ? "; " : "", c->grade);
+    for (unsigned i = 0; i < c->leaf_count; i++)
+        (void)printf("         leaf %" PRIu64 " of %s%s\n", c->leaves[i].index,
+                     claims_origin(j->claims, c->leaves[i].log),
+                     c->leaves[i].is_certain ? "" : " (perhaps)");
+}
+
+/* Over logs that do not hold, or of which one is missing, nothing is TRUE. Returns how many are
+   FALSE. */
+static unsigned print_claims(const struct judging *j, int status)
+{
+    struct claim_result c;
+    unsigned wrong = 0;
+    (void)fputs(j->context->json ? "[" : "", stdout);
+    for (size_t i = 0; i < claims_count(j->claims); i++) {
+        claims_judge(j->claims, i, &c);
+        if (status == COMMAND_TAMPERED || j->roster.wanting > 0) {
+            c.verdict = CLAIM_FALSE;
+            (void)snprintf(c.why, sizeof(c.why), "%s",
+                           status == COMMAND_TAMPERED ? "the log was tampered with"
+                                                      : "a log of the roster is missing");
+        }
+        wrong += c.verdict == CLAIM_FALSE;
+        if (!j->context->json) {
+            print_claim(j, &c);
+            continue;
+        }
+        (void)fputs(i > 0 ? "," : "", stdout);
+        print_claim_json(j, &c);
+    }
+    (void)fputs(j->context->json ? "]" : "", stdout);
+    return wrong;
+}
+
+static int print_all(struct judging *j)
+{
+    int status = findings_exit_status(&j->roster);
+    bool is_false = false;
+    for (unsigned i = 0; i < j->count; i++)
+        if (j->logs[i].report != NULL) {
+            int one = findings_exit_status(&j->logs[i].report->findings);
+            status = one > status ? one : status;
+        }
+    if (j->context->json)
+        (void)fputs("{\"logs\":[", stdout);
+    const char *comma = "";
+    for (unsigned i = 0; i < j->count; i++) {
+        if (j->logs[i].report == NULL)
+            continue;
+        if (j->context->json) {
+            (void)fputs(comma, stdout);
+            print_log_json(&j->logs[i]);
+            comma = ",";
+        } else {
+            print_log(&j->logs[i]);
+        }
+    }
+    if (j->context->json) {
+        (void)fputs("],\"roster\":{", stdout);
+        log_print_findings_json(&j->roster);
+        (void)fputs("}", stdout);
+    } else {
+        log_print_findings("roster", &j->roster);
+    }
+    if (j->claims != NULL) {
+        (void)fputs(j->context->json ? ",\"claims\":" : "", stdout);
+        is_false = print_claims(j, status) > 0;
+    }
+    if (j->context->json)
+        (void)fputs("}\n", stdout);
+    return status == COMMAND_DONE && is_false ? COMMAND_REFUSED : status;
+}
+
+/* ---- the verbs ------------------------------------------------------------------------------ */
+
+static int begin(struct judging *j, struct err *err)
+{
+    const struct log_arguments *a = j->arguments;
+    if (a->key_count == 0)
+        return err_set(err, RF_EUSAGE, "name the file with the log's key: --key FILE");
+    int rc = log_witnessing(a, &j->trust, &j->options.witnessing, err);
+    if (rc == 0 && a->claims != NULL)
+        rc = claims_load(a->claims, &j->claims, err);
+    if (rc == 0 && j->claims != NULL) {
+        j->options.on_leaf = on_leaf;
+        j->options.context = j;
+    }
+    j->options.on_progress = log_progress;
+    for (; rc == 0 && j->count < a->word_count; j->count++) {
+        j->logs[j->count].where = a->words[j->count];
+        rc = source_open(a->words[j->count], &j->logs[j->count].source, err);
+        if (rc < 0)
+            break;
+    }
+    return rc;
+}
+
+int log_verify(const struct command_context *context, const struct log_arguments *a)
+{
+    struct err err;
+    struct judging *j = mem_zalloc(1, sizeof(*j));
+    int status;
+    err_clear(&err);
+    int rc = j != NULL ? 0 : err_set(&err, RF_ENOMEM, "out of memory");
+    if (rc == 0) {
+        j->context = context;
+        j->arguments = a;
+        rc = begin(j, &err);
+    }
+    if (rc == 0)
+        rc = judge_all(j, &err);
+    if (rc == 0)
+        judge_roster(j);
+    status = rc < 0 ? command_fail(context, "log", &err) : print_all(j);
+    for (unsigned i = 0; j != NULL && i < j->count; i++) {
+        source_close(j->logs[i].source);
+        verify_report_free(j->logs[i].report);
+    }
+    if (j != NULL) {
+        claims_free(j->claims);
+        mem_free(j->trust);
+    }
+    mem_free(j);
+    return status;
+}
+
+int log_claims(const struct command_context *context, const struct log_arguments *a)
+{
+    if (a->claims == NULL)
+        return command_usage("log");
+    return log_verify(context, a);
+}

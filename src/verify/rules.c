@@ -1,0 +1,690 @@
+/* One function a type of leaf, in a table; what holds for all of them stands in rules_leaf().
+ *
+ *   seals     of: interval  leaves and disclosures behind the last seal of that kind, this one not
+ *                           counted
+ *             of: epoch     the first leaf whose minute is in a later epoch than the leaves before
+ *                           it; so the epoch that is open is always that of the last leaves
+ *   grants    in the map from their leaf to their revoke; a reference to anything else is wrong
+ *   roll-ups  all of one interval together; no group twice; the next interval begins where the last
+ *             one ended, or later: an interval in which nothing happened has no leaves
+ *
+ * After a finding the state is brought to where it would be without it, so that one lie is told
+ * once. */
+#include "verify/rules.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "verify/indexmap.h"
+#include "verify/tagset.h"
+
+enum { WORDS_MAX = 65536, POLICIES_FIRST = 16 };
+
+struct grant {
+    uint64_t number;
+    uint32_t classes, purpose; /* numbers of words; purpose 0: held */
+    uint32_t until, spare;
+};
+
+struct held {
+    uint8_t hash[DIGEST_LEN];
+};
+
+/* Since the last seal of a kind. */
+struct count {
+    uint64_t leaves, disclosures;
+};
+
+struct rules {
+    struct key key;
+    char vkey[KEY_VKEY_SIZE];
+    struct rules_facts facts;
+    char period[RULES_WORD_SIZE];
+    uint64_t rollup;
+    char epoch[RULES_EPOCH_SIZE]; /* of the leaves that no seal has closed; "": none */
+    char sealed[RULES_EPOCH_SIZE];
+    uint32_t epoch_minute, sealed_minute; /* a minute in each */
+    struct count in_interval, in_epoch;
+    struct tagset tags, groups;
+    uint32_t from, until; /* of the roll-ups last seen */
+    struct indexmap grants, holds;
+    uint64_t *policies; /* indexes of `start` and `policy` leaves, ascending */
+    size_t policy_count, policy_room;
+    char (*words)[RULES_WORD_SIZE]; /* from 1 */
+    uint32_t word_count, word_room;
+    bool is_ended; /* a `successor` was seen */
+    /* of the leaf at hand */
+    uint64_t index;
+    struct findings *to;
+};
+
+int rules_new(const struct key *key, struct rules **ret, struct err *err)
+{
+    struct rules *r = mem_zalloc(1, sizeof(*r));
+    if (r == NULL)
+        return err_set(err, RF_ENOMEM, "out of memory");
+    r->key = *key;
+    key_write(key, r->vkey);
+    tagset_init(&r->tags);
+    tagset_init(&r->groups);
+    indexmap_init(&r->grants, sizeof(struct grant));
+    indexmap_init(&r->holds, sizeof(struct held));
+    *ret = r;
+    return 0;
+}
+
+void rules_free(struct rules *r)
+{
+    if (r == NULL)
+        return;
+    tagset_done(&r->tags);
+    tagset_done(&r->groups);
+    indexmap_done(&r->grants);
+    indexmap_done(&r->holds);
+    mem_free(r->policies);
+    mem_free(r->words);
+    mem_free(r);
+}
+
+const struct rules_facts *rules_facts(const struct rules *r)
+{
+    return &r->facts;
+}
+
+RF_PRINTF(2, 3) static void wrong(struct rules *r, const char *fmt, ...)
+{
+    char text[300];
+    va_list arguments;
+    va_start(arguments, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, arguments);
+    va_end(arguments);
+    findings_add_leaf(r->to, FINDING_TAMPERED, r->index, "%s", text);
+}
+
+/* The text of a key into an array that is large enough for its form; "" when it is not there. */
+static void text_of(const struct logleaf *l, enum logleaf_key key, char *ret, size_t size)
+{
+    const struct logleaf_value *v = &l->value[key];
+    size_t n = v->text == NULL ? 0 : v->len < size ? v->len : size - 1;
+    if (n > 0)
+        memcpy(ret, v->text, n);
+    ret[n] = '\0';
+}
+
+static uint64_t number_of(const struct logleaf *l, enum logleaf_key key)
+{
+    return l->value[key].text == NULL ? l->value[key].number : 0;
+}
+
+/* ---- words, remembered once ----------------------------------------------------------------- */
+
+/* The number of TEXT, from 1; 0: out of memory, or more different words than a policy can have. */
+static uint32_t word_of(struct rules *r, const struct logleaf *l, enum logleaf_key key)
+{
+    char text[RULES_WORD_SIZE];
+    text_of(l, key, text, sizeof(text));
+    for (uint32_t i = 0; i < r->word_count; i++)
+        if (strcmp(r->words[i], text) == 0)
+            return i + 1;
+    if (r->word_count == WORDS_MAX)
+        return 0;
+    if (r->word_count == r->word_room) {
+        uint32_t room = r->word_room > 0 ? 2 * r->word_room : 16;
+        char(*wider)[RULES_WORD_SIZE] = mem_realloc(r->words, room * sizeof(*wider));
+        if (wider == NULL)
+            return 0;
+        r->words = wider;
+        r->word_room = room;
+    }
+    memcpy(r->words[r->word_count++], text, sizeof(text));
+    return r->word_count;
+}
+
+/* Is each of the names in LIST (commas between) in ALL? */
+static bool is_within(const char *list, const char *all)
+{
+    while (*list != '\0') {
+        size_t n = strcspn(list, ",");
+        const char *at = all;
+        while (strcspn(at, ",") != n || memcmp(at, list, n) != 0) {
+            at += strcspn(at, ",");
+            if (*at++ == '\0')
+                return false;
+        }
+        list += n + (list[n] == ',');
+    }
+    return true;
+}
+
+/* ---- references ----------------------------------------------------------------------------- */
+
+enum reference { REF_BROKEN, REF_HERE, REF_ELSEWHERE };
+
+/* A reference of this log goes back. What other logs have is for whoever reads them all. */
+static enum reference reference_of(struct rules *r, const struct logleaf *l, enum logleaf_key key,
+                                   uint64_t *ret_index)
+{
+    const char *origin;
+    size_t len;
+    const char *name = logleaf_key_name(key);
+    if (!logleaf_ref(l, key, ret_index, &origin, &len) || !key_is_name(origin, len)) {
+        wrong(r, "%s is no reference to a leaf", name);
+        return REF_BROKEN;
+    }
+    if (len != strlen(r->key.name) || memcmp(origin, r->key.name, len) != 0) {
+        r->facts.elsewhere++;
+        return REF_ELSEWHERE;
+    }
+    if (*ret_index >= r->index) {
+        wrong(r, "%s names leaf %llu, which does not stand before it", name,
+              (unsigned long long)*ret_index);
+        return REF_BROKEN;
+    }
+    return REF_HERE;
+}
+
+static bool is_policy(const struct rules *r, uint64_t index)
+{
+    size_t low = 0, high = r->policy_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (r->policies[middle] < index)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < r->policy_count && r->policies[low] == index;
+}
+
+/* ---- epochs --------------------------------------------------------------------------------- */
+
+/* N of `Nm`; 0: it is none. */
+static uint32_t epoch_minutes(const char *period, size_t len)
+{
+    uint32_t n = 0;
+    if (len < 2 || len > 5 || period[len - 1] != 'm' || period[0] == '0')
+        return 0;
+    for (size_t i = 0; i + 1 < len; i++) {
+        if (period[i] < '0' || period[i] > '9')
+            return 0;
+        n = n * 10 + (uint32_t)(period[i] - '0');
+    }
+    return n <= 1440 ? n : 0;
+}
+
+bool rules_epoch(const char *period, size_t len, uint32_t minute, char ret[RULES_EPOCH_SIZE])
+{
+    char time[25];
+    uint32_t n = epoch_minutes(period, len);
+    if (n > 0) {
+        (void)snprintf(ret, RULES_EPOCH_SIZE, "%um-%u", n, minute / n);
+        return true;
+    }
+    clock_format((int64_t)minute * 60000, time);
+    (void)snprintf(ret, RULES_EPOCH_SIZE, "%.7s", time);
+    return len == 5 && memcmp(period, "month", 5) == 0;
+}
+
+static void epoch_of(const struct rules *r, uint32_t minute, char ret[RULES_EPOCH_SIZE])
+{
+    (void)rules_epoch(r->period, strlen(r->period), minute, ret);
+}
+
+/* The first minute of EPOCH: their names do not sort. */
+static bool epoch_read(const struct rules *r, const char *epoch, uint32_t *ret_minute)
+{
+    char again[RULES_EPOCH_SIZE];
+    unsigned n = epoch_minutes(r->period, strlen(r->period)), a = 0, b = 0;
+    uint64_t minute;
+    if (n > 0) {
+        if (sscanf(epoch, "%um-%u", &a, &b) != 2)
+            return false;
+        minute = (uint64_t)b * n;
+    } else {
+        if (sscanf(epoch, "%4u-%2u", &a, &b) != 2 || a < 1970 || a > 9999 || b < 1 || b > 12)
+            return false;
+        unsigned y = b <= 2 ? a - 1 : a, m = b > 2 ? b - 3 : b + 9; /* years that begin in March */
+        uint64_t days = (uint64_t)365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5;
+        minute = (days - 719468) * 1440;
+    }
+    if (minute > UINT32_MAX)
+        return false;
+    *ret_minute = (uint32_t)minute;
+    epoch_of(r, *ret_minute, again);
+    return strcmp(again, epoch) == 0;
+}
+
+/* ---- logs that name each other -------------------------------------------------------------- */
+
+static bool vkey_of(const struct logleaf *l, struct key *ret, char text[KEY_VKEY_SIZE])
+{
+    struct err ignored;
+    text_of(l, LEAF_KEY_KEY, text, KEY_VKEY_SIZE);
+    return key_read(text, strlen(text), ret, &ignored) == 0 && ret->type == KEY_ED25519 &&
+           logleaf_is(l, LEAF_KEY_ORIGIN, ret->name);
+}
+
+/* docs/formats/log.md, section 8: SIZE is the index of the `successor` leaf. */
+static bool succession_holds(const struct logleaf *l, const struct key *by, const char *old_origin,
+                             const struct key *next, uint64_t size)
+{
+    static const char domain[] = "ringfence-successor@1\n";
+    uint8_t message[sizeof(domain) + 2 * (KEY_NAME_MAX + 2) + KEY_VKEY_SIZE + 16];
+    uint8_t signature[KEY_SIGNATURE_LEN];
+    char vkey[KEY_VKEY_SIZE];
+    const char *names[2] = { old_origin, next->name };
+    const struct logleaf_value *v = &l->value[LEAF_KEY_SIGNATURE];
+    size_t n = sizeof(domain) - 1, signature_len = 0;
+    memcpy(message, domain, n);
+    for (int i = 0; i < 2; i++) {
+        size_t len = strlen(names[i]);
+        message[n++] = (uint8_t)(len >> 8);
+        message[n++] = (uint8_t)len;
+        memcpy(message + n, names[i], len);
+        n += len;
+    }
+    key_write(next, vkey);
+    memcpy(message + n, vkey, strlen(vkey));
+    n += strlen(vkey);
+    message[n++] = '\n';
+    for (int shift = 56; shift >= 0; shift -= 8)
+        message[n++] = (uint8_t)(size >> shift);
+    return v->text != NULL &&
+           base64_decode(v->text, v->len, signature, sizeof(signature), &signature_len) == 0 &&
+           signature_len == sizeof(signature) && key_verify(by, message, n, signature);
+}
+
+/* ---- one function a type -------------------------------------------------------------------- */
+
+static int on_genesis(struct rules *r, const struct logleaf *l)
+{
+    if (r->index != 0) {
+        wrong(r, "a second genesis");
+        return 0;
+    }
+    if (!logleaf_is(l, LEAF_KEY_ORIGIN, r->key.name))
+        wrong(r, "genesis names another origin than the log's");
+    if (!logleaf_is(l, LEAF_KEY_KEY, r->vkey))
+        wrong(r, "genesis names another key than the log's");
+    text_of(l, LEAF_KEY_EPOCH, r->period, sizeof(r->period));
+    char ignored[RULES_EPOCH_SIZE];
+    if (!rules_epoch(r->period, strlen(r->period), l->minute, ignored))
+        wrong(r, "epoch is neither \"month\" nor minutes");
+    r->rollup = number_of(l, LEAF_KEY_ROLLUP);
+    logleaf_hash(l, LEAF_KEY_VRF, r->facts.vrf);
+    if (logleaf_has(l, LEAF_KEY_PREDECESSOR) != logleaf_has(l, LEAF_KEY_SIGNATURE)) {
+        wrong(r, "predecessor and signature come together");
+        return 0;
+    }
+    const char *origin;
+    size_t len;
+    struct rules_log *before = &r->facts.predecessor;
+    if (!logleaf_has(l, LEAF_KEY_PREDECESSOR))
+        return 0;
+    if (!logleaf_ref(l, LEAF_KEY_PREDECESSOR, &before->leaf, &origin, &len) ||
+        !key_is_name(origin, len)) {
+        wrong(r, "predecessor is no reference to a leaf");
+        return 0;
+    }
+    memcpy(before->origin, origin, len);
+    before->origin[len] = '\0';
+    if (!succession_holds(l, &r->key, before->origin, &r->key, before->leaf))
+        wrong(r, "the signature that continues \"%s\" does not hold", before->origin);
+    return 0;
+}
+
+static int on_member(struct rules *r, const struct logleaf *l)
+{
+    struct rules_log m = { .leaf = r->index };
+    struct key key;
+    text_of(l, LEAF_KEY_ORIGIN, m.origin, sizeof(m.origin));
+    if (!vkey_of(l, &key, m.vkey))
+        wrong(r, "member \"%s\" has no key of that name", m.origin);
+    bool is_known = strcmp(m.origin, r->key.name) == 0;
+    for (unsigned i = 0; i < r->facts.member_count; i++)
+        is_known = is_known || strcmp(r->facts.members[i].origin, m.origin) == 0;
+    if (is_known)
+        wrong(r, "member \"%s\" is in the roster already", m.origin);
+    else if (r->facts.member_count < RULES_MEMBERS_MAX)
+        r->facts.members[r->facts.member_count++] = m;
+    else
+        wrong(r, "more than %d members", RULES_MEMBERS_MAX);
+    return 0;
+}
+
+static int on_successor(struct rules *r, const struct logleaf *l)
+{
+    struct rules_log *next = &r->facts.successor;
+    struct key key;
+    text_of(l, LEAF_KEY_ORIGIN, next->origin, sizeof(next->origin));
+    next->leaf = r->index;
+    if (!vkey_of(l, &key, next->vkey))
+        wrong(r, "successor \"%s\" has no key of that name", next->origin);
+    else if (!succession_holds(l, &r->key, r->key.name, &key, r->index))
+        wrong(r, "the signature of the succession does not hold");
+    r->is_ended = true;
+    return 0;
+}
+
+static int on_policy(struct rules *r, const struct logleaf *l)
+{
+    (void)l;
+    if (r->policy_count == r->policy_room) {
+        size_t room = r->policy_room > 0 ? 2 * r->policy_room : POLICIES_FIRST;
+        uint64_t *wider = mem_realloc(r->policies, room * sizeof(*wider));
+        if (wider == NULL)
+            return -RF_ENOMEM;
+        r->policies = wider;
+        r->policy_room = room;
+    }
+    r->policies[r->policy_count++] = r->index;
+    return 0;
+}
+
+/* A leaf whose purpose is held waits for its `opened`. */
+static int hold(struct rules *r, const struct logleaf *l)
+{
+    if (!logleaf_has(l, LEAF_KEY_HELD))
+        return 0;
+    struct held *h = indexmap_put(&r->holds, r->index);
+    if (h == NULL)
+        return -RF_ENOMEM;
+    logleaf_hash(l, LEAF_KEY_HELD, h->hash);
+    return 0;
+}
+
+static int on_grant(struct rules *r, const struct logleaf *l)
+{
+    uint64_t policy;
+    if (reference_of(r, l, LEAF_KEY_POLICY_REF, &policy) == REF_HERE && !is_policy(r, policy))
+        wrong(r, "policy_ref names leaf %llu, which is neither a start nor a policy",
+              (unsigned long long)policy);
+    struct grant *g = indexmap_put(&r->grants, r->index);
+    if (g == NULL)
+        return -RF_ENOMEM;
+    *g = (struct grant){ .number = number_of(l, LEAF_KEY_GRANT),
+                         .until = (uint32_t)number_of(l, LEAF_KEY_UNTIL),
+                         .classes = word_of(r, l, LEAF_KEY_CLASSES) };
+    if (logleaf_has(l, LEAF_KEY_PURPOSE))
+        g->purpose = word_of(r, l, LEAF_KEY_PURPOSE);
+    if (g->classes == 0 || (g->purpose == 0 && logleaf_has(l, LEAF_KEY_PURPOSE)))
+        return -RF_ENOMEM;
+    return hold(r, l);
+}
+
+/* The open grant that grant_ref names, NULL when it is elsewhere or the reference was wrong. */
+static struct grant *grant_of(struct rules *r, const struct logleaf *l, uint64_t *ret_index)
+{
+    if (reference_of(r, l, LEAF_KEY_GRANT_REF, ret_index) != REF_HERE)
+        return NULL;
+    struct grant *g = indexmap_find(&r->grants, *ret_index);
+    if (g == NULL)
+        wrong(r, "grant_ref names leaf %llu, which is no grant that is still open",
+              (unsigned long long)*ret_index);
+    else if (g->number != number_of(l, LEAF_KEY_GRANT))
+        wrong(r, "grant_ref names leaf %llu, which is grant %llu and not %llu",
+              (unsigned long long)*ret_index, (unsigned long long)g->number,
+              (unsigned long long)number_of(l, LEAF_KEY_GRANT));
+    return g;
+}
+
+static int on_revoke(struct rules *r, const struct logleaf *l)
+{
+    uint64_t index;
+    if (grant_of(r, l, &index) != NULL)
+        indexmap_remove(&r->grants, index);
+    return 0;
+}
+
+static void judge_under_grant(struct rules *r, const struct logleaf *l)
+{
+    char classes[RULES_WORD_SIZE];
+    uint64_t index;
+    if (!logleaf_has(l, LEAF_KEY_GRANT_REF)) {
+        r->facts.orphans++;
+        findings_add_leaf(r->to, FINDING_WANTING, r->index, "a disclosure that names no grant");
+        return;
+    }
+    const struct grant *g = grant_of(r, l, &index);
+    if (g == NULL)
+        return;
+    text_of(l, LEAF_KEY_CLASSES, classes, sizeof(classes));
+    if (!is_within(classes, r->words[g->classes - 1]))
+        wrong(r, "discloses \"%s\", and its grant (leaf %llu) has \"%s\"", classes,
+              (unsigned long long)index, r->words[g->classes - 1]);
+    if (g->purpose != 0 && logleaf_has(l, LEAF_KEY_PURPOSE) &&
+        !logleaf_is(l, LEAF_KEY_PURPOSE, r->words[g->purpose - 1]))
+        wrong(r, "its grant (leaf %llu) has another purpose, \"%s\"", (unsigned long long)index,
+              r->words[g->purpose - 1]);
+    if (l->minute > (uint64_t)g->until + 1)
+        findings_add_leaf(r->to, FINDING_WANTING, r->index,
+                          "a disclosure %u minutes after the end of its grant (leaf %llu)",
+                          l->minute - g->until, (unsigned long long)index);
+}
+
+static int on_disclosure(struct rules *r, const struct logleaf *l)
+{
+    uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN];
+    if (!logleaf_is(l, LEAF_KEY_EPOCH, r->epoch)) /* judge_epoch() was here */
+        wrong(r, "its epoch is not \"%s\", in which its minute lies", r->epoch);
+    judge_under_grant(r, l);
+    unsigned count = logleaf_items(l, items);
+    for (unsigned i = 0; i < count; i++) {
+        int rc = tagset_add(&r->tags, items[i]);
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            wrong(r, "tag %u of it is in epoch \"%s\" already", i, r->epoch);
+    }
+    return hold(r, l);
+}
+
+static int on_opened(struct rules *r, const struct logleaf *l)
+{
+    static const char domain[] = "ringfence-held@1\n";
+    uint8_t salt[DIGEST_LEN], digest[DIGEST_LEN];
+    uint64_t index;
+    if (reference_of(r, l, LEAF_KEY_REF, &index) != REF_HERE)
+        return 0;
+    const struct held *h = indexmap_find(&r->holds, index);
+    if (h == NULL) {
+        wrong(r, "ref names leaf %llu, whose purpose is not held", (unsigned long long)index);
+        return 0;
+    }
+    logleaf_hash(l, LEAF_KEY_SALT, salt);
+    const struct iovec pieces[] = {
+        digest_piece(domain, sizeof(domain) - 1), digest_piece(salt, sizeof(salt)),
+        digest_piece(l->value[LEAF_KEY_PURPOSE].text, l->value[LEAF_KEY_PURPOSE].len)
+    };
+    digest_pieces(pieces, RF_COUNT(pieces), digest);
+    if (memcmp(digest, h->hash, sizeof(digest)) != 0)
+        wrong(r, "the purpose that it shows is not the one that leaf %llu holds",
+              (unsigned long long)index);
+    indexmap_remove(&r->holds, index);
+    return 0;
+}
+
+/* No group of one interval twice: a group is everything but numbers. */
+static int group_add(struct rules *r, const struct logleaf *l)
+{
+    static const enum logleaf_key words[] = { LEAF_KEY_ENTITY, LEAF_KEY_PLACE, LEAF_KEY_ROOM,
+                                              LEAF_KEY_ACTOR_KIND, LEAF_KEY_RULE };
+    const uint8_t type = (uint8_t)l->type;
+    struct iovec pieces[2 * RF_COUNT(words) + 1] = { digest_piece(&type, 1) };
+    uint8_t digest[DIGEST_LEN];
+    size_t n = 1;
+    for (size_t i = 0; i < RF_COUNT(words); i++) {
+        pieces[n++] = digest_piece(l->value[words[i]].text, l->value[words[i]].len);
+        pieces[n++] = digest_piece("\n", 1);
+    }
+    digest_pieces(pieces, n, digest);
+    int rc = tagset_add(&r->groups, digest);
+    if (rc == 0)
+        wrong(r, "a second roll-up of one group and interval");
+    return rc < 0 ? rc : 0;
+}
+
+static int on_rollup(struct rules *r, const struct logleaf *l)
+{
+    uint64_t from = number_of(l, LEAF_KEY_FROM), until = number_of(l, LEAF_KEY_UNTIL);
+    if (from >= until)
+        wrong(r, "its interval ends before it begins");
+    else if (r->rollup > 0 && (from % r->rollup != 0 || until % r->rollup != 0))
+        wrong(r, "its interval is not of whole %llu minutes", (unsigned long long)r->rollup);
+    else if (until > l->minute)
+        wrong(r, "its interval has not ended");
+    if (from != r->from || until != r->until) {
+        if (from < r->until)
+            wrong(r, "its interval overlaps the one before");
+        tagset_clear(&r->groups);
+    }
+    r->from = (uint32_t)from;
+    r->until = (uint32_t)until;
+    return group_add(r, l);
+}
+
+static void judge_counts(struct rules *r, const struct logleaf *l, struct count *since)
+{
+    uint64_t leaves = number_of(l, LEAF_KEY_LEAVES);
+    uint64_t disclosures = number_of(l, LEAF_KEY_DISCLOSURES);
+    if (leaves != since->leaves)
+        wrong(r, "counts %llu leaves since the last seal, and there are %llu",
+              (unsigned long long)leaves, (unsigned long long)since->leaves);
+    if (disclosures != since->disclosures)
+        wrong(r, "counts %llu disclosures since the last seal, and there are %llu",
+              (unsigned long long)disclosures, (unsigned long long)since->disclosures);
+    *since = (struct count){ 0 };
+}
+
+static void seal_interval(struct rules *r, const struct logleaf *l)
+{
+    if (!logleaf_has(l, LEAF_KEY_CHAIN) || logleaf_has(l, LEAF_KEY_EPOCH) ||
+        logleaf_has(l, LEAF_KEY_TAGS) || logleaf_has(l, LEAF_KEY_TAGS_ROOT))
+        wrong(r, "a seal of an interval has chain, and no epoch, tags or tags_root");
+    judge_counts(r, l, &r->in_interval);
+}
+
+static void seal_epoch(struct rules *r, const struct logleaf *l)
+{
+    char epoch[RULES_EPOCH_SIZE], now[RULES_EPOCH_SIZE];
+    uint8_t root[DIGEST_LEN], said[DIGEST_LEN];
+    uint32_t minute = 0;
+    if (logleaf_has(l, LEAF_KEY_CHAIN) || !logleaf_has(l, LEAF_KEY_EPOCH) ||
+        !logleaf_has(l, LEAF_KEY_TAGS_ROOT))
+        wrong(r, "a seal of an epoch has epoch and tags_root, and no chain");
+    text_of(l, LEAF_KEY_EPOCH, epoch, sizeof(epoch));
+    epoch_of(r, l->minute, now);
+    if (!epoch_read(r, epoch, &minute))
+        wrong(r, "\"%s\" is no epoch of this log", epoch);
+    else if (minute >= l->minute || strcmp(epoch, now) == 0)
+        wrong(r, "epoch \"%s\" has not ended", epoch);
+    else if (r->epoch[0] != '\0' && strcmp(epoch, r->epoch) != 0)
+        wrong(r, "seals epoch \"%s\" before \"%s\"", epoch, r->epoch);
+    else if (r->sealed[0] != '\0' && minute <= r->sealed_minute)
+        wrong(r, "seals epoch \"%s\" after \"%s\"", epoch, r->sealed);
+    uint64_t tags = tagset_count(&r->tags);
+    tagset_root(&r->tags, root);
+    logleaf_hash(l, LEAF_KEY_TAGS_ROOT, said);
+    if (number_of(l, LEAF_KEY_TAGS) != tags)
+        wrong(r, "counts %llu tags of epoch \"%s\", and there are %llu",
+              (unsigned long long)number_of(l, LEAF_KEY_TAGS), epoch, (unsigned long long)tags);
+    else if (memcmp(root, said, sizeof(root)) != 0)
+        wrong(r, "tags_root is not the root over the tags of epoch \"%s\"", epoch);
+    (void)snprintf(r->sealed, sizeof(r->sealed), "%s", epoch);
+    r->sealed_minute = minute;
+    r->epoch[0] = '\0';
+    judge_counts(r, l, &r->in_epoch);
+}
+
+static bool is_epoch_seal(const struct logleaf *l)
+{
+    return l->type == LEAF_SEAL && logleaf_is(l, LEAF_KEY_OF, "epoch");
+}
+
+static int on_seal(struct rules *r, const struct logleaf *l)
+{
+    if (is_epoch_seal(l))
+        seal_epoch(r, l);
+    else if (logleaf_is(l, LEAF_KEY_OF, "interval"))
+        seal_interval(r, l);
+    else
+        wrong(r, "a seal of neither an interval nor an epoch");
+    return 0;
+}
+
+typedef int judge_fn(struct rules *r, const struct logleaf *l);
+
+static judge_fn *const judges[LEAF_TYPE_COUNT] = {
+    [LEAF_GENESIS] = on_genesis,       [LEAF_MEMBER] = on_member,   [LEAF_SUCCESSOR] = on_successor,
+    [LEAF_START] = on_policy,          [LEAF_POLICY] = on_policy,   [LEAF_GRANT] = on_grant,
+    [LEAF_REVOKE] = on_revoke,         [LEAF_OPENED] = on_opened,   [LEAF_SESSION] = on_rollup,
+    [LEAF_DISCLOSURE] = on_disclosure, [LEAF_TRANSFER] = on_rollup, [LEAF_SERVICE] = on_rollup,
+    [LEAF_DENIAL] = on_rollup,         [LEAF_SEAL] = on_seal,
+};
+
+/* ---- what holds for every leaf -------------------------------------------------------------- */
+
+static void judge_place(struct rules *r, const struct logleaf *l)
+{
+    if (r->index == 0) {
+        if (l->type != LEAF_GENESIS)
+            wrong(r, "the first leaf is no genesis");
+        text_of(l, LEAF_KEY_REGION, r->facts.region, sizeof(r->facts.region));
+    } else if (!logleaf_is(l, LEAF_KEY_REGION, r->facts.region)) {
+        wrong(r, "its region is not \"%s\"", r->facts.region);
+    }
+    if (l->minute < r->facts.minute)
+        wrong(r, "its minute lies before that of the leaf before");
+    else
+        r->facts.minute = l->minute;
+    if (r->is_ended && l->type != LEAF_SEAL)
+        wrong(r, "a leaf behind the successor that is no seal");
+}
+
+/* Leaves of an epoch are followed by its seal before anything else of a later one. */
+static void judge_epoch(struct rules *r, const struct logleaf *l)
+{
+    char now[RULES_EPOCH_SIZE];
+    if (is_epoch_seal(l))
+        return;
+    if (r->epoch[0] != '\0' && l->minute == r->epoch_minute)
+        return;
+    epoch_of(r, l->minute, now);
+    if (r->epoch[0] != '\0' && strcmp(r->epoch, now) != 0) {
+        wrong(r, "epoch \"%s\" was not sealed before it", r->epoch);
+        tagset_clear(&r->tags);
+        r->in_epoch = (struct count){ 0 };
+    }
+    (void)snprintf(r->epoch, sizeof(r->epoch), "%s", now);
+    r->epoch_minute = l->minute;
+}
+
+int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf, struct findings *to,
+               struct err *err)
+{
+    int rc = 0;
+    r->index = index;
+    r->to = to;
+    judge_place(r, leaf);
+    if (index > 0)
+        judge_epoch(r, leaf);
+    if (judges[leaf->type] != NULL)
+        rc = judges[leaf->type](r, leaf);
+    if (index == 0)
+        judge_epoch(r, leaf); /* how epochs are called stands in the genesis */
+    /* A seal counts for the other kind, and for its own the next time it does not. */
+    bool is_interval = leaf->type == LEAF_SEAL && !is_epoch_seal(leaf);
+    r->in_interval.leaves += is_interval ? 0 : 1;
+    r->in_epoch.leaves += is_epoch_seal(leaf) ? 0 : 1;
+    r->in_interval.disclosures += leaf->type == LEAF_DISCLOSURE;
+    r->in_epoch.disclosures += leaf->type == LEAF_DISCLOSURE;
+    r->facts.of_type[leaf->type]++;
+    r->facts.open_grants = r->grants.count;
+    r->facts.tags = tagset_count(&r->tags);
+    return rc < 0 ? err_set(err, RF_ENOMEM, "out of memory at leaf %llu", (unsigned long long)index)
+                  : 0;
+}

@@ -1,0 +1,51 @@
+/* rules.h - how the leaves of one log must fit together (docs/formats/log.md, section 4).
+ *
+ * Pure, leaf after leaf. What is remembered: the tags of the present epoch (tagset.h), the groups
+ * of the present interval, 48 bytes a grant that is open, 56 a leaf whose hold is, 8 a `start` or
+ * `policy`, and each different list of classes and each purpose once. */
+#ifndef RF_VERIFY_RULES_H
+#define RF_VERIFY_RULES_H
+
+#include "ledger/logleaf.h"
+#include "tlog/key.h"
+#include "verify/finding.h"
+
+enum { RULES_MEMBERS_MAX = 64, RULES_WORD_SIZE = 64, RULES_EPOCH_SIZE = 24 };
+
+struct rules;
+
+/* A log that this one names: by `member`, as the next one, or as the one before. */
+struct rules_log {
+    char origin[KEY_NAME_MAX + 1];
+    char vkey[KEY_VKEY_SIZE]; /* "" for the one before */
+    uint64_t leaf;            /* that names it; for the one before: its `successor` leaf */
+};
+
+struct rules_facts {
+    char region[RULES_WORD_SIZE];
+    uint8_t vrf[DIGEST_LEN];
+    struct rules_log members[RULES_MEMBERS_MAX];
+    unsigned member_count;
+    struct rules_log successor, predecessor; /* origin "": none */
+    uint64_t of_type[LEAF_TYPE_COUNT];
+    uint64_t orphans;   /* disclosures without a grant */
+    uint64_t elsewhere; /* references to other logs */
+    uint64_t open_grants, tags;
+    uint32_t minute; /* of the last leaf */
+};
+
+/* KEY (of the log) is copied. */
+RF_CHECK int rules_new(const struct key *key, struct rules **ret, struct err *err);
+void rules_free(struct rules *r);
+
+/* Judge leaf INDEX; indexes come from 0, one after another. Fails for want of memory alone. */
+RF_CHECK int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf,
+                        struct findings *to, struct err *err);
+
+const struct rules_facts *rules_facts(const struct rules *r);
+
+/* The epoch that MINUTE lies in, for the `epoch` of a genesis (`month`, `Nm`). False: it is none.
+ */
+bool rules_epoch(const char *period, size_t len, uint32_t minute, char ret[RULES_EPOCH_SIZE]);
+
+#endif
