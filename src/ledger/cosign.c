@@ -59,6 +59,7 @@ struct cosign {
     char text[CHECKPOINT_TEXT_SIZE];
     struct buf note, body;
     struct tile_source tiles;
+    uint64_t version; /* of the lines */
     bool is_met;
     int64_t met_ms;
     bool has_alarm;
@@ -210,6 +211,7 @@ int cosign_offer(struct cosign *c, const char *note, size_t len, const struct ti
     memcpy(c->text, text, sizeof(text));
     for (unsigned i = 0; i < c->trust->witness_count; i++)
         c->peers[i].covers = false;
+    c->version++;
     c->is_met = false;
     count_quorum(c, now_ms);
     return 0;
@@ -369,6 +371,7 @@ static enum cosign_outcome on_cosigned(struct cosign *c, unsigned witness, const
     if (!p->covers || time > p->time) {
         p->time = time;
         memcpy(p->line, line, sizeof(line));
+        c->version++;
     }
     p->covers = true;
     p->refresh_ms = now_ms + jittered(c, COSIGN_REFRESH_MS, 10);
@@ -457,6 +460,11 @@ int cosign_lines(const struct cosign *c, struct buf *to)
         }
     }
     return 0;
+}
+
+uint64_t cosign_version(const struct cosign *c)
+{
+    return c->version;
 }
 
 void cosign_look(const struct cosign *c, unsigned witness, struct cosign_view *ret)
