@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pwd
+import secrets
 import shlex
 import shutil
 import signal
@@ -34,7 +35,7 @@ USER = "postgres"
 SOCKET_PATH_MAX = 107
 OWN_FILES = ["demo.py", "cluster.py", "keys.py", "processes.py", "load.py", "load.sql",
              "schema.sql", "data.sql", "index.sql", "policy.yaml"]
-PROGRAMS = ["ringfence", "ringfenced"]
+PROGRAMS = ["ringfence", "ringfenced", "ringfence-witness"]
 REGIONS = {
     "us-virginia": {
         "short": "us", "place": "US", "service": "app_us", "database_port": 5441,
@@ -177,7 +178,7 @@ class Demo:
         names = []
         for region in REGIONS:
             names += [f"{region} primary", f"{region} standby", f"{region} gateway"]
-        return names + ["load"]
+        return names + ["witness", "load"]
 
     def is_running(self):
         return all(self.processes.pid(name) is not None for name in self.parts())
@@ -193,7 +194,7 @@ class Demo:
             os.makedirs(path, mode=0o755 if name == "keys" else 0o700, exist_ok=True)
         self.make_sockets_folder()
         os.chmod(f"{self.base}/keys", 0o755)
-        self.settings = {"policy": f"{self.base}/policy.yaml"}
+        self.settings = {"policy": f"{self.base}/policy.yaml", "tag": secrets.token_hex(4)}
         shutil.copyfile(f"{self.bin}/policy.yaml", self.settings["policy"])
         self.choose_ports()
         keys.make_certificates(f"{self.base}/keys")
@@ -202,12 +203,55 @@ class Demo:
         self.settings["passwords"] = keys.make_credentials(f"{self.base}/credentials", actors)
         for region in REGIONS:
             self.write_configuration(region)
+            self.make_log_keys(region)
+        self.make_witness()
         self._save_settings()
+
+    def origin_of(self, region):
+        """An origin is for ever: a demonstration that is made anew has logs of other names."""
+        return f"demo-{self.settings['tag']}.example/{region}"
+
+    def make_log_keys(self, region):
+        own = f"{self.base}/{region}"
+        vkey = self.command("key", "new", "log", "--origin", self.origin_of(region), "--out",
+                            f"{own}/log.key")
+        with open(f"{own}/log.vkey", "w", encoding="ascii") as f:
+            f.write(vkey)
+        self.command("key", "new", "vrf", "--region", region, "--out", f"{own}/vrf.key")
+
+    def make_witness(self):
+        """One, run by ourselves: enough to try it, and every verifier says that it proves little."""
+        folder = f"{self.base}/witness"
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(f"{folder}/state", mode=0o700)
+        self.settings["witness_vkey"] = self.run("ringfence-witness", "--key", f"{folder}/key",
+                                                 "--new-key", "witness.ringfence.example/demo").strip()
+
+    def write_witnesses(self):
+        """C2SP tlog-policy, for the gateways and for whoever verifies."""
+        for region in REGIONS:
+            with open(f"{self.base}/{region}/log.vkey", encoding="ascii") as f:
+                log = f.read().strip()
+            with open(f"{self.base}/{region}/witnesses.policy", "w", encoding="ascii") as f:
+                f.write(f"log {log}\n"
+                        f"witness demo {self.settings['witness_vkey']}"
+                        f" http://127.0.0.1:{self.settings['witness_port']}\n"
+                        "quorum demo\n")
+
+    def start_witness(self):
+        if self.processes.pid("witness") is None:
+            logs = [part for region in REGIONS for part in ("--log", f"{self.base}/{region}/log.vkey")]
+            self.processes.start("witness", [
+                f"{self.bin}/ringfence-witness", "--key", f"{self.base}/witness/key", "--state",
+                f"{self.base}/witness/state", "--listen",
+                f"127.0.0.1:{self.settings['witness_port']}", *logs], f"{self.base}/log/witness.log")
 
     def choose_ports(self):
         """The usual ones, or others where a program that is not ours has taken them."""
         taken = set()
         self.settings.setdefault("ports", {})
+        if self.processes.pid("witness") is None:
+            self.settings["witness_port"] = free_port(7441, taken)
         for region, facts in REGIONS.items():
             old = self.clusters.get(region)
             if old is not None and any(self.processes.pid(old.name(r)) for r in old.ports):
@@ -257,6 +301,16 @@ databases:
     tls_certificate: {k}/gateway-client.crt
     tls_key: {k}/gateway-client.key
     pool: {{mode: session, size: 20, idle: 10min, lifetime: 1h}}
+ledger:
+  origin: {self.origin_of(region)}
+  directory: {own}/log
+  key: {own}/log.key
+  vrf_key: {own}/vrf.key
+  witnesses: {own}/witnesses.policy
+  epoch: 1m
+  rollup: 1min
+  seal: 1min
+  checkpoint: 100ms
 sandbox: {sandbox_floor()}
 """)
 
@@ -272,10 +326,14 @@ sandbox: {sandbox_floor()}
                      self.clusters[region].dsn())
 
     def command(self, *arguments):
-        done = subprocess.run([f"{self.bin}/ringfence", *arguments], stdin=subprocess.DEVNULL,
+        return self.run("ringfence", *arguments)
+
+    def run(self, program, *arguments):
+        done = subprocess.run([f"{self.bin}/{program}", *arguments], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode != 0:
-            fail(f"ringfence {arguments[2]}: {done.stdout.decode(errors='replace')}")
+            fail(f"{program} {' '.join(arguments)}: {done.stdout.decode(errors='replace')}")
+        return done.stdout.decode(errors="replace")
 
     def in_parallel(self, act):
         """ACT(region) for all regions at once; the first failure ends the demo."""
@@ -314,7 +372,9 @@ sandbox: {sandbox_floor()}
             self.in_parallel(self.make_region)
             self.settings["complete"] = self._made_from()
             self._save_settings()
+        self.write_witnesses()
         self.write_env()
+        self.start_witness()
         for region in REGIONS:
             self.start_gateway(region)
         self.start_load()
@@ -390,8 +450,12 @@ sandbox: {sandbox_floor()}
             "RF_GATEWAY_PORT": self.gateway_port("us-virginia"),
             "RF_EU_GATEWAY_PORT": self.gateway_port("eu-dublin"),
             "RF_CA": f"{self.base}/keys/ca.crt",
-            "RF_LOG_DIR": f"{self.base}/us-virginia/state",
-            "RF_EU_LOG_DIR": f"{self.base}/eu-dublin/state",
+            "RF_LOG_DIR": f"{self.base}/us-virginia/log",
+            "RF_LOG_VKEY": f"{self.base}/us-virginia/log.vkey",
+            "RF_WITNESSES": f"{self.base}/us-virginia/witnesses.policy",
+            "RF_EU_WITNESSES": f"{self.base}/eu-dublin/witnesses.policy",
+            "RF_EU_LOG_DIR": f"{self.base}/eu-dublin/log",
+            "RF_EU_LOG_VKEY": f"{self.base}/eu-dublin/log.vkey",
             "RF_US_DSN": us.dsn("primary"),
             "RF_US_STANDBY_DSN": us.dsn("standby"),
             "RF_EU_DSN": eu.dsn("primary"),
@@ -414,6 +478,7 @@ sandbox: {sandbox_floor()}
         self.processes.stop("load")
         for region in REGIONS:
             self.processes.stop(f"{region} gateway")
+        self.processes.stop("witness")
         if self.clusters:
             self.in_parallel(lambda region: self.clusters[region].stop_all())
 

@@ -53,7 +53,7 @@ static int read_all(int fd, const char *path, size_t max, char **ret_bytes, size
         return err_set(err, RF_ENOMEM, "out of memory while reading \"%s\"", path);
     for (;;) {
         if (len == cap) {
-            char *grown = cap < max ? mem_realloc(bytes, cap * 2 + 1) : NULL;
+            char *grown = cap <= max ? mem_realloc(bytes, cap * 2 + 1) : NULL;
             if (grown == NULL) {
                 mem_free_secret(bytes, len);
                 return err_set(err, RF_ETOOBIG, "file \"%s\" is larger than %zu bytes", path, max);

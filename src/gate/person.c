@@ -111,7 +111,8 @@ static void on_link_ready(struct link *l)
     r.detail = session_startup(p->session)->application_name;
     if (p->session->state != SESSION_ADMISSION || release_record(&p->release, &r) < 0)
         return;
-    recorder_await(p->session->worker->recorder, &p->open_wait, p->release.last_seq);
+    recorder_await(p->session->worker->recorder, &p->open_wait, RECORD_DURABLE,
+                   p->release.last_seq);
     loop_timer(p->session->worker->loop, &p->timer, p->session->snapshot->config->ledger_wait_ms);
 }
 
@@ -207,7 +208,7 @@ int person_begin(struct session *s, struct err *err)
     p->session = s;
     p->server = walk_of(MESSAGE_FROM_BACKEND);
     p->status = 'I';
-    p->open_wait.on_durable = on_open_recorded;
+    p->open_wait.on_reached = on_open_recorded;
     p->inspection.on_report = person_on_report;
     p->timer.fn = person_on_timer;
     buf_init(&p->body, PERSON_BODY_MAX);

@@ -31,11 +31,14 @@ struct recorder {
     bool open;
     char name[64];
     char why[256];
-    uint64_t instance, last, acked;
+    uint64_t instance, last;
+    uint64_t reached[RECORD_LEVEL_COUNT]; /* of DURABLE: acknowledged, no longer in `pending` */
     struct buf pending, answers;
     size_t sent;
     struct task send_task;
-    struct recorder_wait *first, *end;
+    struct {
+        struct recorder_wait *first, *end;
+    } waits[RECORD_LEVEL_COUNT];
 };
 
 static void send_pending(struct recorder *r)
@@ -59,22 +62,27 @@ static void on_send_task(struct task *t)
     send_pending(RF_OWNER(t, struct recorder, send_task));
 }
 
+static void wake(struct recorder *r, enum record_level level)
+{
+    struct recorder_wait *w;
+    while ((w = r->waits[level].first) != NULL && w->seq <= r->reached[level]) {
+        recorder_forget(r, w);
+        w->on_reached(w);
+    }
+}
+
 /* All records up to SEQ are durable: forget their bytes, wake who waits. */
 static void acknowledge(struct recorder *r, uint64_t seq)
 {
-    while (r->acked < seq && buf_len(&r->pending) >= 4) {
+    while (r->reached[RECORD_DURABLE] < seq && buf_len(&r->pending) >= 4) {
         struct rd head = rd_of(buf_at(&r->pending), 4);
         size_t len = 4 + (size_t)rd_u32(&head);
         RF_ASSERT(len <= buf_len(&r->pending));
         r->sent = r->sent > len ? r->sent - len : 0;
         buf_consume(&r->pending, len);
-        r->acked++;
+        r->reached[RECORD_DURABLE]++;
     }
-    while (r->first != NULL && r->first->seq <= r->acked) {
-        struct recorder_wait *w = r->first;
-        recorder_forget(r, w);
-        w->on_durable(w);
-    }
+    wake(r, RECORD_DURABLE);
 }
 
 static void refuse(struct recorder *r, const char *why, size_t len)
@@ -84,6 +92,25 @@ static void refuse(struct recorder *r, const char *why, size_t len)
     log_error("ledger_refused", "reason=\"%s\"", r->why);
 }
 
+/* A ledger that started again begins at zero: what was reached stays reached. */
+static bool on_reached(struct recorder *r, struct rd *body)
+{
+    uint64_t seq[RECORD_LEVEL_COUNT] = { 0 };
+    for (int level = RECORD_SIGNED; level < RECORD_LEVEL_COUNT; level++)
+        seq[level] = rd_u64(body);
+    if (!rd_done(body) || r->state != RECORDER_UP)
+        return false;
+    for (int level = RECORD_SIGNED; level < RECORD_LEVEL_COUNT; level++) {
+        if (seq[level] > r->last)
+            return false;
+        if (seq[level] > r->reached[level])
+            r->reached[level] = seq[level];
+    }
+    for (int level = RECORD_SIGNED; level < RECORD_LEVEL_COUNT; level++)
+        wake(r, (enum record_level)level);
+    return true;
+}
+
 /* One answer of the ledger; false when it is not one. */
 static bool on_answer(struct recorder *r, struct rd body)
 {
@@ -91,9 +118,10 @@ static bool on_answer(struct recorder *r, struct rd body)
     case RECORD_ANSWER_WELCOME: {
         uint64_t durable = rd_u64(&body);
         if (rd_done(&body) && durable == 0)
-            durable = r->acked; /* it no longer knows us: our entries are in older segments */
+            durable = r->reached[RECORD_DURABLE]; /* it no longer knows us: our entries are in older
+                                                     segments */
         if (!rd_done(&body) || r->state != RECORDER_HELLO || durable > r->last ||
-            durable < r->acked)
+            durable < r->reached[RECORD_DURABLE])
             return false;
         r->state = RECORDER_UP;
         acknowledge(r, durable);
@@ -108,6 +136,8 @@ static bool on_answer(struct recorder *r, struct rd body)
         acknowledge(r, seq);
         return true;
     }
+    case RECORD_ANSWER_REACHED:
+        return on_reached(r, &body);
     case RECORD_ANSWER_REFUSED: {
         size_t len = 0;
         const char *why = rd_str32(&body, &len);
@@ -228,29 +258,32 @@ int recorder_put(struct recorder *r, const struct record *record, uint64_t *ret_
     return 0;
 }
 
-bool recorder_is_durable(const struct recorder *r, uint64_t seq)
+bool recorder_has_reached(const struct recorder *r, enum record_level level, uint64_t seq)
 {
-    return seq <= r->acked;
+    return seq <= r->reached[level];
 }
 
-void recorder_await(struct recorder *r, struct recorder_wait *w, uint64_t seq)
+void recorder_await(struct recorder *r, struct recorder_wait *w, enum record_level level,
+                    uint64_t seq)
 {
     RF_ASSERT(!w->waiting);
-    struct recorder_wait *after = r->end; /* numbers grow: the right place is at or near the end */
+    struct recorder_wait *after =
+        r->waits[level].end; /* numbers grow: the right place is at or near the end */
     while (after != NULL && after->seq > seq)
         after = after->before;
     w->seq = seq;
+    w->level = level;
     w->waiting = true;
     w->before = after;
-    w->next = after != NULL ? after->next : r->first;
+    w->next = after != NULL ? after->next : r->waits[level].first;
     if (w->next != NULL)
         w->next->before = w;
     else
-        r->end = w;
+        r->waits[level].end = w;
     if (after != NULL)
         after->next = w;
     else
-        r->first = w;
+        r->waits[level].first = w;
 }
 
 void recorder_forget(struct recorder *r, struct recorder_wait *w)
@@ -260,11 +293,11 @@ void recorder_forget(struct recorder *r, struct recorder_wait *w)
     if (w->before != NULL)
         w->before->next = w->next;
     else
-        r->first = w->next;
+        r->waits[w->level].first = w->next;
     if (w->next != NULL)
         w->next->before = w->before;
     else
-        r->end = w->before;
+        r->waits[w->level].end = w->before;
     w->next = w->before = NULL;
     w->waiting = false;
 }
@@ -280,5 +313,5 @@ bool recorder_available(const struct recorder *r, const char **ret_why)
 
 bool recorder_drained(const struct recorder *r)
 {
-    return r->acked == r->last;
+    return r->reached[RECORD_DURABLE] == r->last;
 }

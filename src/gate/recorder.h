@@ -1,6 +1,7 @@
 /* recorder.h - a worker's line to the ledger: put records, be told when they are durable.
  *
- * Every record has a sequence number; an acknowledgement covers all up to it. What has not been
+ * Every record has a sequence number; an acknowledgement covers all up to it. With a public log the
+ * ledger also tells which of them are in a signed, and in a witnessed checkpoint. What has not been
  * acknowledged is kept and sent again to a new ledger process, which tells which of them the old
  * one had made durable: a killed ledger costs time, never a record. */
 #ifndef RF_GATE_RECORDER_H
@@ -15,8 +16,9 @@ struct recorder;
 
 /* One thing waiting for one sequence number; lives in its owner. */
 struct recorder_wait {
-    void (*on_durable)(struct recorder_wait *w);
+    void (*on_reached)(struct recorder_wait *w);
     uint64_t seq;
+    enum record_level level;
     struct recorder_wait *next, *before;
     bool waiting;
 };
@@ -34,10 +36,12 @@ void recorder_connect(struct recorder *r, int fd);
 RF_CHECK int recorder_put(struct recorder *r, const struct record *record, uint64_t *ret_seq,
                           struct err *err);
 
-bool recorder_is_durable(const struct recorder *r, uint64_t seq);
+bool recorder_has_reached(const struct recorder *r, enum record_level level, uint64_t seq);
 
-/* Call W->on_durable once SEQ is durable; never from inside. Waits are served in order of SEQ. */
-void recorder_await(struct recorder *r, struct recorder_wait *w, uint64_t seq);
+/* Call W->on_reached once SEQ has reached LEVEL; never from inside. Waits of one level are served
+   in order of SEQ. */
+void recorder_await(struct recorder *r, struct recorder_wait *w, enum record_level level,
+                    uint64_t seq);
 void recorder_forget(struct recorder *r, struct recorder_wait *w);
 
 /* Taking records now? Otherwise why not, in one line for operators and clients. */

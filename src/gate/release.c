@@ -41,12 +41,35 @@ static bool may_leave(struct release *r)
     return standing == GRANT_GOOD; /* WAITING: the worker's tick comes back here */
 }
 
-static void on_durable(struct recorder_wait *w)
+/* The first level that the bytes up to the mark still wait for, or RECORD_LEVEL_COUNT. */
+static enum record_level missing(const struct release *r)
+{
+    const struct recorder *recorder = r->session->worker->recorder;
+    int level = RECORD_DURABLE;
+    while (level < RECORD_LEVEL_COUNT &&
+           recorder_has_reached(recorder, (enum record_level)level, r->mark_demand[level]))
+        level++;
+    return (enum record_level)level;
+}
+
+/* Wait for it; false when there is nothing to wait for. */
+static bool await(struct release *r)
+{
+    struct session *s = r->session;
+    enum record_level level = missing(r);
+    if (level == RECORD_LEVEL_COUNT)
+        return false;
+    loop_timer(s->worker->loop, &r->timer, s->snapshot->config->ledger_wait_ms);
+    recorder_await(s->worker->recorder, &r->wait, level, r->mark_demand[level]);
+    return true;
+}
+
+static void on_reached(struct recorder_wait *w)
 {
     struct release *r = RF_OWNER(w, struct release, wait);
     struct session *s = r->session;
     loop_timer_stop(s->worker->loop, &r->timer);
-    if (s->state != SESSION_PERSON)
+    if (s->state != SESSION_PERSON || await(r))
         return;
     if (may_leave(r))
         let_go(r, r->mark);
@@ -59,7 +82,7 @@ void release_init(struct release *r, struct session *s, void (*on_room)(struct r
 {
     *r = (struct release){ .session = s, .on_room = on_room };
     r->sent = walk_of(MESSAGE_FROM_BACKEND);
-    r->wait.on_durable = on_durable;
+    r->wait.on_reached = on_reached;
     r->timer.fn = on_timer;
     buf_init(&r->held, RELEASE_HELD_MAX);
 }
@@ -81,6 +104,21 @@ int release_record(struct release *r, const struct record *record)
     return rc;
 }
 
+/* How far the record of CLASSES must be before they leave. Without a public log nothing is ever
+   signed: durable is all there is. */
+static void demand_level(struct release *r, uint32_t classes)
+{
+    const struct snapshot *now = r->session->snapshot;
+    enum release_mode most = RELEASE_DURABLE;
+    for (int i = 0; i < CLASS_COUNT; i++)
+        if ((classes & (1U << i)) != 0 && now->policy->release[i] > most)
+            most = now->policy->release[i];
+    if (now->config->ledger.origin != NULL && most >= RELEASE_CHECKPOINTED)
+        r->demand[RECORD_SIGNED] = r->last_seq;
+    if (now->config->ledger.origin != NULL && most == RELEASE_WITNESSED)
+        r->demand[RECORD_WITNESSED] = r->last_seq;
+}
+
 int release_disclose(struct release *r)
 {
     struct record record;
@@ -96,10 +134,13 @@ int release_disclose(struct release *r)
     }
     session_record(r->session, &record, RECORD_DISCLOSURE, address);
     record.statement = r->statement;
-    record.subjects = reveal_set_take(&r->reveals, classes, text);
+    uint32_t class_bits = 0;
+    record.subjects = reveal_set_take(&r->reveals, classes, text, &class_bits);
     record.classes = classes;
     record.revealed = text;
     int rc = release_record(r, &record);
+    if (rc == 0)
+        demand_level(r, class_bits);
     mem_free_secret(text, REVEAL_TEXT_SIZE);
     return rc;
 }
@@ -195,11 +236,10 @@ void release_kick(struct release *r)
                                                           : 0;
         if (r->mark == 0)
             return; /* the rest of the message comes back here */
-        if (!recorder_is_durable(s->worker->recorder, r->last_seq)) {
-            loop_timer(s->worker->loop, &r->timer, s->snapshot->config->ledger_wait_ms);
-            recorder_await(s->worker->recorder, &r->wait, r->last_seq);
+        r->demand[RECORD_DURABLE] = r->last_seq;
+        memcpy(r->mark_demand, r->demand, sizeof(r->mark_demand));
+        if (await(r))
             return;
-        }
         if (!may_leave(r))
             return;
         let_go(r, r->mark);

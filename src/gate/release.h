@@ -6,7 +6,8 @@
  * person's client. Chunks end between messages where they can, so that last words can be said.
  *
  * Under a grant, what was revealed is put on record before anything that the server sent after it
- * leaves, and nothing leaves while the grant is not known to be open (grant.h). */
+ * leaves (in a signed or witnessed checkpoint of the public log where the class demands it), and
+ * nothing leaves while the grant is not known to be open (grant.h). */
 #ifndef RF_GATE_RELEASE_H
 #define RF_GATE_RELEASE_H
 
@@ -24,8 +25,11 @@ struct release {
     size_t whole;     /* bytes of `held` up to the end of its last whole message */
     struct walk sent; /* over what has gone out: in the middle of a message? */
     struct recorder_wait wait;
-    struct timer timer;        /* how long a record may take */
-    uint64_t last_seq;         /* of this session's newest record */
+    struct timer timer; /* how long a record may take */
+    uint64_t last_seq;  /* of this session's newest record */
+    /* Newest record that must reach a level before anything more leaves (as classes demand); and of
+       those, what the bytes up to `mark` wait for. */
+    uint64_t demand[RECORD_LEVEL_COUNT], mark_demand[RECORD_LEVEL_COUNT];
     uint64_t statement;        /* that `rows` and `bytes` belong to */
     uint64_t rows, bytes;      /* held and not yet on record */
     struct reveal_set reveals; /* of that statement */

@@ -136,7 +136,7 @@ static size_t put_classes(char *to, uint32_t bits)
 }
 
 unsigned reveal_set_take(struct reveal_set *s, char classes[REVEAL_CLASSES_SIZE],
-                         char text[REVEAL_TEXT_SIZE])
+                         char text[REVEAL_TEXT_SIZE], uint32_t *ret_classes)
 {
     uint32_t all = 0;
     unsigned subjects = 0;
@@ -158,6 +158,7 @@ unsigned reveal_set_take(struct reveal_set *s, char classes[REVEAL_CLASSES_SIZE]
     }
     text[n] = '\0';
     (void)put_classes(classes, all);
+    *ret_classes = all;
     s->pending = false;
     return subjects;
 }

@@ -45,12 +45,13 @@ void reveal_set_done(struct reveal_set *s);
    record, clear it, add again. -RF_ENOMEM. */
 RF_CHECK int reveal_set_add(struct reveal_set *s, enum class_id class_id, const char *subject);
 
-/* What is not on record yet, as docs/formats/journal.md has it: all classes into CLASSES, the list
-   of subjects into TEXT. Returns how many subjects there are. What was written counts as recorded.
+/* What is not on record yet, as docs/formats/journal.md has it: all classes into CLASSES (and as
+   bits, 1 << enum class_id, into *RET_CLASSES), the list of subjects into TEXT. Returns how many
+   subjects there are. What was written counts as recorded.
  */
 enum { REVEAL_CLASSES_SIZE = 64, REVEAL_TEXT_SIZE = REVEAL_SET_MAX * (REVEAL_SUBJECT_MAX + 66) };
 unsigned reveal_set_take(struct reveal_set *s, char classes[REVEAL_CLASSES_SIZE],
-                         char text[REVEAL_TEXT_SIZE]);
+                         char text[REVEAL_TEXT_SIZE], uint32_t *ret_classes);
 
 /* Forget all: another statement begins, or the set was full. */
 void reveal_set_clear(struct reveal_set *s);

@@ -1,64 +1,342 @@
+/* The hub: public files over HTTP, read-only, in one loop.
+ *
+ *   SERVES  --STOP, or something that needs a new process-->  LEAVES  --replies are out-->  OVER
+ *
+ * It binds its sockets and reads its certificate while it still may, then narrows to: accept, read
+ * the folders of the logs, answer. Whatever it cannot do any more (another socket, certificate,
+ * limit, or a folder that was not there) it does by ending with status 0: the supervisor starts it
+ * again with what is true then. Nothing is lost by that but connections, which clients open again;
+ * and it depends on nobody, so its end, like its beginning, is of no concern to the gateway. */
 #include "hub/hub.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
 
+#include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "hub/http.h"
 #include "priv/child.h"
+#include "priv/listener.h"
 #include "priv/sandbox.h"
+
+enum {
+    LOOK_MS = 1000,        /* at the folders */
+    LEAVE_MS = 2000,       /* replies that are on their way get this long */
+    ACCEPT_A_TURN = 32,    /* of one listener, before everybody else has a turn */
+    ACCEPT_PAUSE_MS = 100, /* when there are no descriptors left */
+    PEM_MAX = 1 << 20,
+};
+
+enum hub_state { HUB_SERVES, HUB_LEAVES, HUB_OVER };
+
+/* Which file it was, to know whether it is another now. */
+struct seen {
+    dev_t dev;
+    ino_t ino;
+    struct timespec time;
+};
 
 struct hub {
     struct child child;
-    bool is_stopping;
+    struct site site;
+    struct http *http;
+    struct listeners listeners;
+    bool is_tls[64]; /* of each listener */
+    struct seen certificate, key;
+    size_t clients, per_address; /* what the crowd was made for */
+    struct pollfd *polls;
+    enum hub_state state;
+    int64_t leave_by_ms, look_ms, accept_ms;
 };
 
-static void supervisor_read(struct hub *x)
+/* ---- beginning ------------------------------------------------------------------------------ */
+
+static struct seen see(const char *path)
+{
+    struct stat st;
+    if (path == NULL || stat(path, &st) < 0)
+        return (struct seen){ 0 };
+    return (struct seen){ .dev = st.st_dev, .ino = st.st_ino, .time = st.st_mtim };
+}
+
+static bool is_same(struct seen a, struct seen b)
+{
+    return a.dev == b.dev && a.ino == b.ino && a.time.tv_sec == b.time.tv_sec &&
+           a.time.tv_nsec == b.time.tv_nsec;
+}
+
+/* The set knows `listen` of a configuration: ours, for a moment, is the hub's. */
+static int open_listeners(struct hub *x, struct err *err)
+{
+    struct config view = *x->child.config;
+    view.listen = x->child.config->hub.listen;
+    view.listen_count = x->child.config->hub.listen_count;
+    RF_ASSERT(view.listen_count <= RF_COUNT(x->is_tls)); /* config.c has the same limit */
+    int rc = listeners_open(&view, NULL, NULL, NULL, &x->listeners, err);
+    for (size_t i = 0; rc == 0 && i < view.listen_count; i++)
+        x->is_tls[i] = view.listen[i].tls_required;
+    return rc;
+}
+
+static int open_http(struct hub *x, struct err *err)
+{
+    const struct config *c = x->child.config;
+    char *certificate = NULL, *key = NULL;
+    size_t certificate_len = 0, key_len = 0;
+    bool wants_tls = false;
+    int rc = 0;
+    for (size_t i = 0; i < c->hub.listen_count; i++)
+        wants_tls |= x->is_tls[i];
+    if (wants_tls) {
+        x->certificate = see(c->tls_certificate);
+        x->key = see(c->tls_key);
+        rc = fd_read_file(c->tls_certificate, PEM_MAX, &certificate, &certificate_len, err);
+        if (rc == 0)
+            rc = fd_read_file(c->tls_key, PEM_MAX, &key, &key_len, err);
+    }
+    const struct http_tls tls = { .certificate = certificate, .key = key };
+    if (rc == 0)
+        rc = http_new(&x->site, wants_tls ? &tls : NULL, &x->http, err);
+    mem_free(certificate);
+    mem_free_secret(key, key_len);
+    return rc;
+}
+
+static int narrow(const struct hub *x, char *report, size_t report_len, struct err *err)
+{
+    const struct config *c = x->child.config;
+    const char **folders = mem_zalloc(c->hub.log_count + 1, sizeof(*folders));
+    if (folders == NULL)
+        return err_set(err, RF_ENOMEM, "out of memory for the sandbox");
+    for (size_t i = 0; i < c->hub.log_count; i++)
+        folders[i] = c->hub.logs[i].directory;
+    const struct sandbox_paths paths = { .read_only = folders };
+    int rc = sandbox_enter(ROLE_HUB, &paths, c->sandbox_floor, report, report_len, err);
+    mem_free(folders);
+    return rc;
+}
+
+static int start(struct hub *x, struct err *err)
+{
+    const struct config_hub *hub = &x->child.config->hub;
+    char report[200] = "";
+    fd_close(&x->child.meter_fd); /* not its business */
+    (void)signal(SIGPIPE, SIG_IGN);
+    x->site.hub = hub;
+    x->site.metrics.started_ms = clock_wall_ms();
+    x->clients = (size_t)hub->clients;
+    x->per_address = (size_t)hub->per_address;
+    int rc = crowd_init(&x->site.crowd, x->clients, x->per_address, err);
+    if (rc < 0 || (rc = open_listeners(x, err)) < 0 ||
+        (rc = logs_open(hub, &x->site.logs, err)) < 0 || (rc = open_http(x, err)) < 0)
+        return rc;
+    x->polls = mem_zalloc(1 + HTTP_POLLS + x->listeners.count, sizeof(*x->polls));
+    if (x->polls == NULL)
+        return err_set(err, RF_ENOMEM, "out of memory for %zu listeners", x->listeners.count);
+    rc = narrow(x, report, sizeof(report), err);
+    if (rc == 0 && child_ready(&x->child, report) < 0)
+        rc = err_set(err, RF_ESYS, "could not reach the supervisor");
+    return rc;
+}
+
+/* ---- ending --------------------------------------------------------------------------------- */
+
+/* Files of unix sockets stay: removing them is not for this process any more, and the next one
+   replaces what nobody answers on. */
+static void close_listeners(struct hub *x)
+{
+    for (size_t i = 0; i < x->listeners.count; i++) {
+        x->listeners.list[i].made_here = false;
+        fd_close(&x->listeners.list[i].fd);
+    }
+}
+
+static void leave(struct hub *x, const char *reason)
+{
+    if (x->state != HUB_SERVES)
+        return;
+    log_info("leaving", "reason=\"%s\" replies=%zu", reason, x->site.crowd.taking);
+    close_listeners(x);
+    x->state = HUB_LEAVES;
+    x->leave_by_ms = clock_mono_ms() + LEAVE_MS;
+}
+
+static void hub_done(struct hub *x)
+{
+    http_free(x->http);
+    close_listeners(x);
+    listeners_done(&x->listeners);
+    logs_done(&x->site.logs);
+    crowd_done(&x->site.crowd);
+    mem_free(x->polls);
+    child_done(&x->child);
+}
+
+/* ---- the supervisor ------------------------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_listeners(const struct config_hub *a, const struct config_hub *b)
+{
+    if (a->listen_count != b->listen_count)
+        return false;
+    for (size_t i = 0; i < a->listen_count; i++)
+        if (!same_text(a->listen[i].address, b->listen[i].address) ||
+            !same_text(a->listen[i].unix_path, b->listen[i].unix_path) ||
+            a->listen[i].port != b->listen[i].port ||
+            a->listen[i].tls_required != b->listen[i].tls_required)
+            return false;
+    return true;
+}
+
+static bool same_certificate(const struct hub *x, const struct config *c)
+{
+    return x->certificate.ino == 0 ||
+           (is_same(x->certificate, see(c->tls_certificate)) && is_same(x->key, see(c->tls_key)));
+}
+
+/* What a new configuration needs a new process for; NULL: nothing. */
+static const char *why_leave(struct hub *x, const struct config *old, const struct config *new)
 {
     struct err err;
+    if (!same_listeners(&old->hub, &new->hub))
+        return "other sockets";
+    if (!same_certificate(x, new))
+        return "another certificate";
+    if (x->clients != (size_t) new->hub.clients || x->per_address != (size_t) new->hub.per_address)
+        return "other limits";
+    return logs_replace(&x->site.logs, &new->hub, &err) < 0 ? "another folder" : NULL;
+}
+
+/* In any case this is READY: a new process has the new configuration, too. */
+static void reloaded(struct hub *x)
+{
+    const struct config *new = x->child.config;
+    const char *reason = why_leave(x, x->child.retired.config, new);
+    if (reason != NULL) {
+        leave(x, reason);
+        logs_done(&x->site.logs); /* they borrow from what goes now; what is on its way goes on */
+    }
+    x->site.hub = &new->hub;
+    child_retired_done(&x->child.retired);
+    if (child_ready(&x->child, "") < 0)
+        log_warn("supervisor-silent", "about=reload");
+}
+
+static void take(struct hub *x, struct imsg *m)
+{
+    struct err err;
+    bool is_reload = m->type == IMSG_CONFIG;
+    if (m->type == IMSG_STOP) {
+        imsg_close_fds(m);
+        if (x->state == HUB_LEAVES) /* told twice */
+            x->state = HUB_OVER;
+        leave(x, "told to stop");
+        return;
+    }
+    if (child_take(&x->child, m, &err) < 0) {
+        log_err(LOG_LEVEL_ERROR, "message-refused", &err);
+        if (is_reload && child_failed(&x->child, &err) < 0)
+            log_warn("supervisor-silent", "about=reload");
+    } else if (is_reload) {
+        reloaded(x);
+    }
+    fd_close(&x->child.replaced_fd);
+}
+
+static void read_messages(struct hub *x)
+{
     struct imsg m;
     int rc;
-    while ((rc = imsg_recv(x->child.imsg_fd, &m)) == 1) {
-        enum imsg_type type = m.type;
-        if (type == IMSG_STOP) {
-            imsg_close_fds(&m);
-            x->is_stopping = true;
+    while ((rc = imsg_recv(x->child.imsg_fd, &m)) == 1)
+        take(x, &m);
+    if (rc == 0 || (errno != EAGAIN && errno != EINTR))
+        x->state = HUB_OVER; /* the supervisor is gone, or speaks nonsense */
+}
+
+/* ---- the loop ------------------------------------------------------------------------------- */
+
+static void accept_some(struct hub *x, size_t index, int64_t now_ms)
+{
+    for (int i = 0; i < ACCEPT_A_TURN; i++) {
+        struct sockaddr_storage address = { 0 };
+        socklen_t len = sizeof(address);
+        int fd = accept4(x->listeners.list[index].fd, (struct sockaddr *)&address, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+            continue;
+        if (fd < 0) {
+            if (errno != EAGAIN)
+                x->accept_ms = now_ms + ACCEPT_PAUSE_MS;
             return;
         }
-        if (child_take(&x->child, &m, &err) < 0) {
-            log_err(LOG_LEVEL_ERROR, "message-refused", &err);
-            continue;
-        }
-        if (type == IMSG_CONFIG) {
-            child_retired_done(&x->child.retired);
-            if (child_ready(&x->child, "") < 0)
-                log_warn("supervisor-silent", "about=reload");
-        }
+        http_take(x->http, fd, (struct sockaddr *)&address, len, x->is_tls[index], now_ms);
     }
-    if (rc == 0 || errno != EAGAIN)
-        x->is_stopping = true;
+}
+
+static int wait_ms(const struct hub *x, int http_ms, int64_t now_ms)
+{
+    int64_t until = x->state == HUB_LEAVES ? x->leave_by_ms : x->look_ms;
+    if (now_ms < x->accept_ms && x->accept_ms < until)
+        until = x->accept_ms;
+    int64_t left = until > now_ms ? until - now_ms : 0;
+    if (left > CROWD_SWEEP_MS && x->site.crowd.count > 0)
+        left = CROWD_SWEEP_MS;
+    return http_ms >= 0 && http_ms < left ? http_ms : (int)left;
+}
+
+static void turn(struct hub *x)
+{
+    struct pollfd *http = x->polls + 1, *listeners = http + HTTP_POLLS;
+    int64_t now_ms = clock_mono_ms();
+    x->polls[0] = (struct pollfd){ .fd = x->child.imsg_fd, .events = POLLIN };
+    int http_ms = http_poll(x->http, http);
+    for (size_t i = 0; i < x->listeners.count; i++)
+        listeners[i] = (struct pollfd){ .fd = now_ms < x->accept_ms ? -1 : x->listeners.list[i].fd,
+                                        .events = POLLIN };
+    int ready =
+        poll(x->polls, (nfds_t)(1 + HTTP_POLLS + x->listeners.count), wait_ms(x, http_ms, now_ms));
+    now_ms = clock_mono_ms();
+    if (ready > 0 && x->polls[0].revents != 0)
+        read_messages(x);
+    for (size_t i = 0; ready > 0 && i < x->listeners.count && x->state == HUB_SERVES; i++)
+        if (listeners[i].revents != 0)
+            accept_some(x, i, now_ms);
+    http_turn(x->http, now_ms);
+    if (x->state == HUB_SERVES && now_ms >= x->look_ms) {
+        x->look_ms = now_ms + LOOK_MS;
+        if (logs_look(&x->site.logs))
+            leave(x, "another folder");
+    }
+    if (x->state == HUB_LEAVES && (x->site.crowd.taking == 0 || now_ms >= x->leave_by_ms))
+        x->state = HUB_OVER;
 }
 
 int hub_main(int imsg_fd)
 {
-    static struct hub x;
-    const struct sandbox_paths paths = { 0 };
-    char report[200] = "";
-    struct err err;
+    static struct hub x; /* there is one */
+    struct err err = { 0 };
     int status = 0;
+    log_open("hub", LOG_LEVEL_INFO);
     if (child_begin(imsg_fd, 0, &x.child, &err) < 0)
         return err_exit_status(err.code);
-    if (sandbox_enter(ROLE_HUB, &paths, x.child.config->sandbox_floor, report, sizeof(report),
-                      &err) < 0 ||
-        child_ready(&x.child, report) < 0) {
+    if (start(&x, &err) < 0) {
         log_err(LOG_LEVEL_ERROR, "start-failed", &err);
-        status = 3;
-        x.is_stopping = true;
+        if (child_failed(&x.child, &err) < 0)
+            log_warn("supervisor-silent", "about=start");
+        status = err_exit_status(err.code);
+        x.state = HUB_OVER;
     }
-    while (!x.is_stopping) {
-        struct pollfd p = { .fd = x.child.imsg_fd, .events = POLLIN };
-        if (poll(&p, 1, -1) > 0)
-            supervisor_read(&x);
-    }
-    child_done(&x.child);
+    while (x.state != HUB_OVER)
+        turn(&x);
+    hub_done(&x);
     return status;
 }

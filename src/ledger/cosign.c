@@ -25,10 +25,10 @@
 
 #include "base/mem.h"
 #include "tlog/checkpoint.h"
+#include "tlog/line.h"
 
 enum {
     LINE_SIZE = 4 + KEY_NAME_MAX + 1 + 104 + 2, /* dash, name, base64 of 76 bytes */
-    DECIMAL_MAX = 19,                           /* digits of 2^63 - 1 */
 };
 
 #define STATE_HEAD "ringfence-witnesses@1\n"
@@ -336,20 +336,15 @@ static uint64_t line_time(const char *text, const char *line, size_t len, const 
 static uint64_t take_lines(const struct peer *p, const struct key *key, const char *body,
                            size_t len, char ret_line[LINE_SIZE])
 {
+    struct line rest = { body, len }, line;
     uint64_t newest = 0;
-    for (unsigned i = 0; i < NOTE_SIGNATURES_MAX && len > 0; i++) {
-        const char *end = memchr(body, '\n', len);
-        if (end == NULL)
-            break;
-        size_t line_len = (size_t)(end - body) + 1;
-        uint64_t time = line_time(p->asked, body, line_len, key);
+    for (unsigned i = 0; i < NOTE_SIGNATURES_MAX && line_cut(&rest, &line); i++) {
+        uint64_t time = line_time(p->asked, line.at, line.len + 1, key);
         if (time > newest) {
             newest = time;
-            memcpy(ret_line, body, line_len);
-            ret_line[line_len] = '\0';
+            memcpy(ret_line, line.at, line.len + 1);
+            ret_line[line.len + 1] = '\0';
         }
-        body += line_len;
-        len -= line_len;
     }
     return newest;
 }
@@ -381,27 +376,13 @@ static enum cosign_outcome on_cosigned(struct cosign *c, unsigned witness, const
     return ended(c, p, COSIGN_COVERED, now_ms);
 }
 
-/* Decimal below 2^63 in the one way it can be written. */
-static bool read_decimal(const char *text, size_t len, uint64_t *ret)
-{
-    uint64_t n = 0;
-    if (len == 0 || len > DECIMAL_MAX || (text[0] == '0' && len > 1))
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-        n = n * 10 + (uint64_t)(text[i] - '0'); /* 19 digits fit 64 bits */
-    }
-    *ret = n;
-    return n <= INT64_MAX;
-}
-
 static enum cosign_outcome on_size(struct cosign *c, unsigned witness, const char *body, size_t len,
                                    int64_t now_ms)
 {
     struct peer *p = &c->peers[witness];
+    struct line rest = { body, len }, line;
     uint64_t size;
-    if (len < 2 || body[len - 1] != '\n' || !read_decimal(body, len - 1, &size))
+    if (!line_cut(&rest, &line) || rest.len != 0 || !line_number(line, &size))
         return ended(c, p, COSIGN_REFUSED, now_ms);
     if (size > c->checkpoint.size) {
         raise_alarm(c, witness, size, c->checkpoint.size);
@@ -522,7 +503,7 @@ static int read_state_line(const struct cosign *c, const char *line, size_t len,
     size_t name_len = name_end != NULL ? (size_t)(name_end - line) : 0;
     if (!key_is_name(line, name_len) || len < name_len + 1 + 8 + 1 + 1 ||
         line[name_len + 9] != ' ' ||
-        !read_decimal(line + name_len + 10, len - name_len - 10, ret_size))
+        !line_number((struct line){ line + name_len + 10, len - name_len - 10 }, ret_size))
         return -2;
     memcpy(id, name_end + 1, 8);
     id[8] = '\0';

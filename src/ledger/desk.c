@@ -9,10 +9,22 @@
 
 enum desk_state { DESK_CLOSED, DESK_NEW, DESK_OPEN, DESK_REFUSED, DESK_STATE_COUNT };
 
-enum { DESK_IN_MAX = 4 * (RECORD_MAX + 4), DESK_OUT_MAX = 2048, DESK_MESSAGE_COUNT = 3 };
+enum {
+    DESK_IN_MAX = 4 * (RECORD_MAX + 4),
+    DESK_OUT_MAX = 2048,
+    DESK_MESSAGE_COUNT = 3,
+    DESK_MARKS_MAX = 256
+};
+
+/* Records up to SEQ are among the journal's first ENTRIES. */
+struct desk_mark {
+    uint64_t seq, entries;
+};
 
 struct desk {
     struct journal *journal;
+    struct clerk *clerk;
+    uint64_t reached[RECORD_LEVEL_COUNT]; /* entries of the journal */
     const struct policy *policy;
     char reason[sizeof(((struct err *)0)->line)]; /* why everybody is refused; "" while alive */
     struct desk_worker *workers[DESK_WORKERS_MAX];
@@ -27,15 +39,21 @@ struct desk_worker {
     struct buf in, out;
     bool ack_due; /* after the next commit */
     bool ack_now; /* committed; goes out when the output is empty */
+    /* What is durable and not witnessed yet, oldest first; when there is no room the newest takes
+       in more, which only delays. */
+    struct desk_mark marks[DESK_MARKS_MAX];
+    size_t mark_count;
+    uint64_t reached[RECORD_LEVEL_COUNT], told[RECORD_LEVEL_COUNT]; /* seqs */
 };
 
-int desk_new(struct journal *journal, const struct policy *policy, const char *reason,
-             struct desk **ret, struct err *err)
+int desk_new(struct journal *journal, struct clerk *clerk, const struct policy *policy,
+             const char *reason, struct desk **ret, struct err *err)
 {
     struct desk *d = mem_zalloc(1, sizeof(*d));
     if (d == NULL)
         return err_set(err, RF_ENOMEM, "out of memory");
     d->journal = journal;
+    d->clerk = clerk;
     d->policy = policy;
     if (journal == NULL)
         (void)snprintf(d->reason, sizeof(d->reason), "%s", reason);
@@ -150,6 +168,18 @@ static void put_answer(struct desk_worker *w, enum record_answer type, uint64_t 
         w->state = DESK_CLOSED;
 }
 
+static void put_reached(struct desk_worker *w)
+{
+    struct wr out = wr_to(&w->out);
+    wr_u32(&out, 1 + 8 + 8);
+    wr_u8(&out, RECORD_ANSWER_REACHED);
+    wr_u64(&out, w->reached[RECORD_SIGNED]);
+    wr_u64(&out, w->reached[RECORD_WITNESSED]);
+    memcpy(w->told, w->reached, sizeof(w->told));
+    if (!wr_done(&out))
+        w->state = DESK_CLOSED;
+}
+
 static void refuse(struct desk_worker *w)
 {
     put_answer(w, RECORD_ANSWER_REFUSED, 0, w->desk->reason);
@@ -157,6 +187,44 @@ static void refuse(struct desk_worker *w)
     if (w->state != DESK_CLOSED)
         w->state = DESK_REFUSED;
 }
+
+/* ---- levels --------------------------------------------------------------------------------- */
+
+/* What is durable now is among the entries that the journal has. */
+static void mark_durable(struct desk_worker *w)
+{
+    const struct dedupe_instance *row = dedupe_find(journal_dedupe(w->desk->journal), w->instance);
+    struct desk_mark now = { row != NULL ? row->durable : 0, journal_next_index(w->desk->journal) };
+    if (w->desk->clerk == NULL || now.seq == 0)
+        return;
+    if (w->mark_count == DESK_MARKS_MAX)
+        w->mark_count--;
+    w->marks[w->mark_count++] = now;
+}
+
+static void mark_reached(struct desk_worker *w)
+{
+    const uint64_t *entries = w->desk->reached;
+    size_t done = 0;
+    for (size_t i = 0; i < w->mark_count; i++)
+        for (int level = RECORD_SIGNED; level < RECORD_LEVEL_COUNT; level++)
+            if (w->marks[i].entries <= entries[level] && w->marks[i].seq > w->reached[level])
+                w->reached[level] = w->marks[i].seq;
+    while (done < w->mark_count && w->marks[done].entries <= entries[RECORD_WITNESSED])
+        done++;
+    w->mark_count -= done;
+    memmove(w->marks, w->marks + done, w->mark_count * sizeof(w->marks[0]));
+}
+
+void desk_reached(struct desk *d, uint64_t signed_entries, uint64_t witnessed_entries)
+{
+    d->reached[RECORD_SIGNED] = signed_entries;
+    d->reached[RECORD_WITNESSED] = witnessed_entries;
+    for (size_t i = 0; i < d->count; i++)
+        mark_reached(d->workers[i]);
+}
+
+/* ---- messages ------------------------------------------------------------------------------- */
 
 /* From now on everybody is refused, and those who are connected hear it. */
 static void refuse_all(struct desk *d, const struct err *why)
@@ -185,6 +253,7 @@ static int on_hello(struct desk_worker *w, const uint8_t *bytes, size_t n, int64
     const struct dedupe_instance *row = dedupe_find(journal_dedupe(w->desk->journal), w->instance);
     w->state = DESK_OPEN;
     put_answer(w, RECORD_ANSWER_WELCOME, row != NULL ? row->durable : 0, "");
+    mark_durable(w);
     return 0;
 }
 
@@ -205,7 +274,8 @@ static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int6
     if (row != NULL && seq != row->appended + 1)
         return err_set(err, RF_EPROTO, "%s skipped from record %llu to %llu", w->name,
                        (unsigned long long)row->appended, (unsigned long long)seq);
-    int rc = journal_append(journal, w->desk->policy, &record, w->instance, seq, now_ms, err);
+    int rc = clerk_append(w->desk->clerk, journal, w->desk->policy, &record, w->instance, seq,
+                          now_ms, err);
     if (rc < 0 && journal_death(journal) != NULL)
         return 0; /* desk_commit() tells everybody */
     return rc;
@@ -255,6 +325,8 @@ int desk_commit(struct desk *d, struct err *err)
         return err_set(err, RF_EUNAVAIL, "%s", d->reason);
     struct err why;
     int rc = journal_commit(d->journal, &why);
+    if (rc == 0)
+        clerk_committed(d->clerk);
     if (rc < 0) {
         refuse_all(d, &why);
         if (err != NULL)
@@ -262,6 +334,8 @@ int desk_commit(struct desk *d, struct err *err)
         return rc;
     }
     for (size_t i = 0; i < d->count; i++) {
+        if (d->workers[i]->ack_due)
+            mark_durable(d->workers[i]);
         d->workers[i]->ack_now |= d->workers[i]->ack_due;
         d->workers[i]->ack_due = false;
     }
@@ -277,5 +351,8 @@ struct buf *desk_answer(struct desk_worker *w)
             put_answer(w, RECORD_ANSWER_ACK, row->durable, "");
         w->ack_now = false;
     }
+    if (w->state == DESK_OPEN && buf_len(&w->out) == 0 &&
+        memcmp(w->told, w->reached, sizeof(w->told)) != 0)
+        put_reached(w);
     return &w->out;
 }

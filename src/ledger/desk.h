@@ -12,6 +12,7 @@
 #define RF_LEDGER_DESK_H
 
 #include "base/buf.h"
+#include "ledger/clerk.h"
 #include "ledger/journal.h"
 
 struct desk;
@@ -20,9 +21,10 @@ struct policy;
 
 enum { DESK_WORKERS_MAX = 2 * 136 /* each may be there twice while it is being replaced */ };
 
-/* JOURNAL and POLICY are borrowed. Without a journal (NULL) everybody is refused for REASON. */
-RF_CHECK int desk_new(struct journal *journal, const struct policy *policy, const char *reason,
-                      struct desk **ret, struct err *err);
+/* JOURNAL, CLERK (NULL: there is no public log) and POLICY are borrowed. Without a journal (NULL)
+   everybody is refused for REASON. */
+RF_CHECK int desk_new(struct journal *journal, struct clerk *clerk, const struct policy *policy,
+                      const char *reason, struct desk **ret, struct err *err);
 void desk_free(struct desk *d); /* with its workers */
 void desk_set_policy(struct desk *d, const struct policy *policy);
 
@@ -46,6 +48,10 @@ RF_CHECK int desk_commit(struct desk *d, struct err *err);
 
 /* Put what is due into the output, and give it: the caller sends and consumes. */
 struct buf *desk_answer(struct desk_worker *w);
+
+/* The public log holds the journal's first SIGNED and WITNESSED entries: workers hear it with their
+   next answers. */
+void desk_reached(struct desk *d, uint64_t signed_entries, uint64_t witnessed_entries);
 
 const char *desk_worker_name(const struct desk_worker *w); /* "" before HELLO */
 

@@ -11,12 +11,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/digest.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "ledger/clerk.h"
 #include "ledger/desk.h"
+#include "ledger/libraries.h"
+#include "ledger/progress.h"
 #include "ledger/rollup.h"
 #include "priv/child.h"
+#include "priv/grant_table.h"
 #include "priv/sandbox.h"
 
 /* One turn of the loop: wait; take everything that all workers have sent, until the batch is full;
@@ -25,7 +28,12 @@
  *
  * Back-pressure: a full batch stops the reading, the sockets fill, and the workers wait. */
 
-enum { SEATS_MAX = DESK_WORKERS_MAX, LOCK_WAIT_MS = 3000, FLUSH_WAIT_MS = 1000 };
+enum {
+    SEATS_MAX = DESK_WORKERS_MAX,
+    LOCK_WAIT_MS = 3000,
+    FLUSH_WAIT_MS = 1000,
+    TICK_MS = 250, /* ends of grants; roll-ups and seals have minutes */
+};
 
 struct seat { /* one worker connection */
     struct desk_worker *worker;
@@ -37,6 +45,11 @@ struct seat { /* one worker connection */
 struct ledger {
     struct child child;
     struct journal *journal; /* NULL: could not be opened */
+    struct clerk *clerk;     /* NULL: there is no public log, or no journal */
+    struct grant_table *grants;
+    uint64_t told_notary; /* entries that it knows to be durable */
+    int64_t tick_at_ms;   /* monotonic: the clerk's */
+    uint8_t binary_digest[DIGEST_LEN], libraries_digest[DIGEST_LEN];
     struct meter *meter;
     struct rollup *rollup;
     struct desk *desk;
@@ -50,32 +63,39 @@ struct ledger {
 
 /* ---- records of our own --------------------------------------------------------------------- */
 
-static int binary_digest(char ret[2 * DIGEST_LEN + 1], struct err *err)
+static int binary_digest(struct ledger *l, struct err *err)
 {
-    uint8_t digest[DIGEST_LEN];
     int rc = digest_init(err);
     if (rc < 0)
         return rc;
     int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(err, "could not open the program's own file");
-    if (digest_file(fd, digest) < 0)
+    if (digest_file(fd, l->binary_digest) < 0)
         rc = err_sys(err, "could not read the program's own file");
     else
-        digest_hex(digest, sizeof(digest), ret);
+        digest_hex(l->binary_digest, DIGEST_LEN, l->binary);
     fd_close(&fd);
-    return rc;
+    return rc < 0 ? rc : libraries_digest(l->libraries_digest, err);
 }
 
 /* CUT_BYTES: of a torn tail that was removed. */
-static int start_write(struct ledger *l, const char *why, uint64_t cut_bytes, struct err *err)
+static int start_write(struct ledger *l, bool is_reload, uint64_t cut_bytes, struct err *err)
 {
     char policy[2 * DIGEST_LEN + 1], detail[320], cut[40] = "";
     digest_hex(l->child.policy->digest, DIGEST_LEN, policy);
     if (cut_bytes > 0)
         (void)snprintf(cut, sizeof(cut), " cut_bytes=%" PRIu64, cut_bytes);
-    (void)snprintf(detail, sizeof(detail), "%s binary=%s policy=%s%s", why, l->binary, policy, cut);
+    (void)snprintf(detail, sizeof(detail), "%s binary=%s policy=%s%s",
+                   is_reload ? "reload=1" : "start=1", l->binary, policy, cut);
     int64_t now_ms = clock_wall_ms();
+    const struct clerk_start start = { .is_reload = is_reload,
+                                       .binary = l->binary_digest,
+                                       .libraries = l->libraries_digest,
+                                       .detail = detail,
+                                       .session = meter_start_id(l->meter) };
+    if (l->clerk != NULL)
+        return clerk_start(l->clerk, l->child.policy, &start, now_ms, err);
     struct record record = { .kind = RECORD_START,
                              .wall_ms = now_ms,
                              .place = l->child.config->place.code,
@@ -91,7 +111,7 @@ static void rollup_now(struct ledger *l)
     l->rollup_at_ms = clock_mono_ms() + l->child.config->service_rollup_ms;
     if (l->journal == NULL || journal_death(l->journal) != NULL)
         return;
-    if (rollup_write(l->rollup, l->journal, l->child.policy, now_ms, &err) < 0 &&
+    if (rollup_write(l->rollup, l->journal, l->clerk, l->child.policy, now_ms, &err) < 0 &&
         journal_death(l->journal) == NULL)
         log_err(LOG_LEVEL_WARN, "rollup-failed", &err); /* the next one holds the same totals */
 }
@@ -200,6 +220,40 @@ static void seats_read(struct ledger *l)
     }
 }
 
+/* ---- the notary ----------------------------------------------------------------------------- */
+
+static void tell_notary(struct ledger *l)
+{
+    struct child_peer *p = child_peer_of(&l->child, ROLE_NOTARY, 0);
+    if (p == NULL || p->fd < 0 || l->clerk == NULL || journal_death(l->journal) != NULL)
+        return;
+    const struct progress now = { .committed = journal_next_index(l->journal) };
+    if (now.committed != l->told_notary && progress_tell(p->fd, &now) == 0)
+        l->told_notary = now.committed;
+}
+
+static void hear_notary(struct ledger *l)
+{
+    struct child_peer *p = child_peer_of(&l->child, ROLE_NOTARY, 0);
+    struct progress heard;
+    int rc = progress_hear(p->fd, &heard);
+    if (rc == 1)
+        desk_reached(l->desk, heard.signed_, heard.witnessed);
+    if (rc < 0) /* a new one comes with a new socket */
+        fd_close(&p->fd);
+}
+
+static void tick(struct ledger *l)
+{
+    struct err err;
+    l->tick_at_ms = clock_mono_ms() + TICK_MS;
+    if (l->clerk == NULL || journal_death(l->journal) != NULL)
+        return;
+    if (clerk_tick(l->clerk, l->child.policy, clock_wall_ms(), &err) < 0 &&
+        journal_death(l->journal) == NULL)
+        log_err(LOG_LEVEL_WARN, "log-tick-failed", &err);
+}
+
 static void commit(struct ledger *l)
 {
     struct err err;
@@ -209,6 +263,7 @@ static void commit(struct ledger *l)
     }
     for (size_t i = 0; i < l->seat_count; i++)
         seat_write(&l->seats[i]);
+    tell_notary(l);
 }
 
 /* ---- the supervisor ------------------------------------------------------------------------- */
@@ -219,7 +274,7 @@ static void reloaded(struct ledger *l)
     desk_set_policy(l->desk, l->child.policy);
     child_retired_done(&l->child.retired); /* nothing here borrows from the old ones */
     if (l->journal != NULL && journal_death(l->journal) == NULL &&
-        start_write(l, "reload=1", 0, &err) < 0)
+        start_write(l, true, 0, &err) < 0)
         log_err(LOG_LEVEL_ERROR, "reload-not-recorded", &err); /* a dead journal says so itself */
     rollup_now(l);
     if (child_ready(&l->child, "") < 0)
@@ -248,6 +303,10 @@ static void on_message(struct ledger *l, struct imsg *m)
         reloaded(l);
     if (type != IMSG_PEER)
         return;
+    if (role == ROLE_NOTARY)
+        l->told_notary = 0;
+    if (role != ROLE_WORKER)
+        fd_close(&l->child.replaced_fd);
     if (l->child.replaced_fd >= 0)
         seat_replaced(l, l->child.replaced_fd);
     if (role == ROLE_WORKER)
@@ -275,7 +334,9 @@ static void supervisor_read(struct ledger *l)
 
 static int wait_ms(const struct ledger *l)
 {
-    int64_t left = l->rollup_at_ms - clock_mono_ms();
+    int64_t until =
+        l->clerk != NULL && l->tick_at_ms < l->rollup_at_ms ? l->tick_at_ms : l->rollup_at_ms;
+    int64_t left = until - clock_mono_ms();
     if (desk_is_full(l->desk))
         return 0;
     for (size_t i = 0; i < l->seat_count; i++)
@@ -286,9 +347,11 @@ static int wait_ms(const struct ledger *l)
 
 static void turn(struct ledger *l)
 {
-    struct pollfd p[SEATS_MAX + 1];
+    struct pollfd p[SEATS_MAX + 2];
     nfds_t count = 0;
+    const struct child_peer *notary = child_peer_of(&l->child, ROLE_NOTARY, 0);
     p[count++] = (struct pollfd){ .fd = l->child.imsg_fd, .events = POLLIN };
+    p[count++] = (struct pollfd){ .fd = notary != NULL ? notary->fd : -1, .events = POLLIN };
     for (size_t i = 0; i < l->seat_count; i++) {
         short events = buf_len(desk_answer(l->seats[i].worker)) > 0 ? POLLIN | POLLOUT : POLLIN;
         p[count++] = (struct pollfd){ .fd = l->seats[i].fd, .events = events };
@@ -298,11 +361,15 @@ static void turn(struct ledger *l)
         l->is_stopping = true;
         return;
     }
+    if (p[1].revents != 0)
+        hear_notary(l);
     if (p[0].revents != 0)
         supervisor_read(l);
     seats_read(l);
     if (clock_mono_ms() >= l->rollup_at_ms)
         rollup_now(l);
+    if (clock_mono_ms() >= l->tick_at_ms)
+        tick(l);
     commit(l);
 }
 
@@ -343,6 +410,12 @@ static void finish(struct ledger *l)
 
 /* ---- starting ------------------------------------------------------------------------------- */
 
+static int clerk_open(struct ledger *l, struct err *err)
+{
+    int rc = clerk_new(l->journal, l->child.config, l->grants, &l->clerk, err);
+    return rc < 0 ? rc : clerk_replay(l->clerk, l->child.policy, err);
+}
+
 /* A journal that cannot be opened leaves a desk that refuses everybody for that reason. */
 static int journal_start(struct ledger *l, struct journal_found *found, struct err *err)
 {
@@ -355,7 +428,7 @@ static int journal_start(struct ledger *l, struct journal_found *found, struct e
         l->journal = NULL;
         l->death_is_logged = true;
         log_err(LOG_LEVEL_ERROR, "journal-refused", &why);
-        return desk_new(NULL, l->child.policy, why.line, &l->desk, err);
+        return desk_new(NULL, NULL, l->child.policy, why.line, &l->desk, err);
     }
     if (found->cut_bytes > 0)
         log_warn("journal-tail-cut", "file=%s offset=%" PRIu64 " bytes=%" PRIu64, found->cut_path,
@@ -364,7 +437,8 @@ static int journal_start(struct ledger *l, struct journal_found *found, struct e
         log_warn("keys-not-locked", "hint=\"raise RLIMIT_MEMLOCK: day keys may be swapped out\"");
     log_info("journal-open", "entries=%" PRIu64 " segments_checked=%zu", found->entries,
              found->checked);
-    return desk_new(l->journal, l->child.policy, NULL, &l->desk, err);
+    int rc = config->ledger.origin == NULL ? 0 : clerk_open(l, err);
+    return rc < 0 ? rc : desk_new(l->journal, l->clerk, l->child.policy, NULL, &l->desk, err);
 }
 
 static int narrow(struct ledger *l, char *report, size_t report_len, struct err *err)
@@ -382,11 +456,13 @@ static int start(struct ledger *l, struct err *err)
 {
     struct journal_found found = { 0 };
     char report[256];
-    int rc = binary_digest(l->binary, err);
+    int rc = binary_digest(l, err);
     if (rc == 0)
         rc = meter_map(l->child.meter_fd, &l->meter, err);
     if (rc == 0)
         rc = rollup_new(l->meter, &l->rollup, err);
+    if (rc == 0 && l->child.config->ledger.origin != NULL)
+        rc = grant_table_map(l->child.grants_fd, LEASE_READ, &l->grants, err);
     if (rc == 0)
         rc = journal_start(l, &found, err);
     if (rc == 0)
@@ -395,7 +471,7 @@ static int start(struct ledger *l, struct err *err)
         return rc;
     /* The first record of this start is on disk before anybody is served. Should that fail, the
        journal is dead and the desk says so. */
-    if (l->journal != NULL && start_write(l, "start=1", found.cut_bytes, err) < 0 &&
+    if (l->journal != NULL && start_write(l, false, found.cut_bytes, err) < 0 &&
         journal_death(l->journal) == NULL)
         return -err->code;
     commit(l);
@@ -431,6 +507,8 @@ out:
     desk_free(l.desk);
     rollup_free(l.rollup);
     meter_unmap(l.meter);
+    clerk_free(l.clerk);
+    grant_table_unmap(l.grants);
     journal_close(l.journal);
     child_done(&l.child);
     return status;

@@ -299,6 +299,8 @@ static void on_message(struct notary *n, struct imsg *m)
     }
     if (type == IMSG_CONFIG) {
         child_retired_done(&n->child.retired);
+        if (n->scribe != NULL)
+            scribe_set_delay(n->scribe, n->child.policy->publication_delay_ms);
         if (child_ready(&n->child, "") < 0)
             log_warn("supervisor-silent", "about=reload");
     }
@@ -444,7 +446,8 @@ static int start(struct notary *n, struct err *err)
     const struct config *c = n->child.config;
     const struct scribe_options options = { .state_dir = c->state_dir,
                                             .directory = c->ledger.directory,
-                                            .key = &n->key };
+                                            .key = &n->key,
+                                            .delay_ms = n->child.policy->publication_delay_ms };
     if (sodium_init() < 0)
         return err_set(err, RF_EBUG, "cannot initialise libsodium");
     int rc = digest_init(err);

@@ -75,9 +75,19 @@ struct record {
    ledger: WELCOME u8 1, u64 last durable seq of that instance (0: none)
            ACK u8 2, u64 seq                          all up to seq are durable
            REFUSED u8 3, str32 reason                 the ledger takes no more (disk full, sync
-   error) */
+   error)
+           REACHED u8 4, u64 seq, u64 seq             all up to these are in a signed, and in a
+   witnessed checkpoint of the public log */
 enum record_message { RECORD_MSG_HELLO = 1, RECORD_MSG_RECORD = 2 };
-enum record_answer { RECORD_ANSWER_WELCOME = 1, RECORD_ANSWER_ACK = 2, RECORD_ANSWER_REFUSED = 3 };
+enum record_answer {
+    RECORD_ANSWER_WELCOME = 1,
+    RECORD_ANSWER_ACK = 2,
+    RECORD_ANSWER_REFUSED = 3,
+    RECORD_ANSWER_REACHED = 4
+};
+
+/* How safe a record is: each level includes those before it. */
+enum record_level { RECORD_DURABLE, RECORD_SIGNED, RECORD_WITNESSED, RECORD_LEVEL_COUNT };
 
 /* 0, or with TO as it was: -RF_EINVAL for a value that the rules above refuse, -RF_ETOOBIG past
    RECORD_MAX or the buffer's ceiling, -RF_ENOMEM. */

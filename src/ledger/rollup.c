@@ -60,9 +60,9 @@ static void name_copy(char to[METER_NAME_MAX], const char from[METER_NAME_MAX])
     to[n] = '\0';
 }
 
-static int slot_write(struct journal *journal, const struct policy *policy, const uint8_t *start_id,
-                      unsigned slot, const struct meter_slot *s, const struct totals *t,
-                      int64_t now_ms, struct err *err)
+static int slot_write(struct journal *journal, struct clerk *clerk, const struct policy *policy,
+                      const uint8_t *start_id, unsigned slot, const struct meter_slot *s,
+                      const struct totals *t, int64_t now_ms, struct err *err)
 {
     char actor[METER_NAME_MAX], region[METER_NAME_MAX], entity[METER_NAME_MAX], detail[160];
     char place[3] = { s->place[0], s->place[1], '\0' };
@@ -90,11 +90,19 @@ static int slot_write(struct journal *journal, const struct policy *policy, cons
     memcpy(record.session, start_id, sizeof(record.session));
     memcpy(&record.start, start_id, sizeof(record.start));
     record.start = (record.start & (uint64_t)RECORD_NUMBER_MAX) | 1;
-    return journal_append(journal, policy, &record, 0, 0, now_ms, err);
+    return clerk_append(clerk, journal, policy, &record, 0, 0, now_ms, err);
 }
 
-int rollup_write(struct rollup *r, struct journal *journal, const struct policy *policy,
-                 int64_t now_ms, struct err *err)
+static int commit(struct journal *journal, struct clerk *clerk, struct err *err)
+{
+    int rc = journal_commit(journal, err);
+    if (rc == 0)
+        clerk_committed(clerk);
+    return rc;
+}
+
+int rollup_write(struct rollup *r, struct journal *journal, struct clerk *clerk,
+                 const struct policy *policy, int64_t now_ms, struct err *err)
 {
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < meter_slot_count(r->meter); i++) {
@@ -104,11 +112,11 @@ int rollup_write(struct rollup *r, struct journal *journal, const struct policy 
         struct totals now = totals_of(s);
         if (memcmp(&now, &r->written[i], sizeof(now)) == 0)
             continue;
-        rc = slot_write(journal, policy, meter_start_id(r->meter), i, s, &now, now_ms, err);
+        rc = slot_write(journal, clerk, policy, meter_start_id(r->meter), i, s, &now, now_ms, err);
         if (rc == 0)
             r->written[i] = now;
         if (rc == 0 && journal_pending(journal) >= JOURNAL_BATCH_MAX)
-            rc = journal_commit(journal, err);
+            rc = commit(journal, clerk, err);
     }
     return rc;
 }

@@ -2,6 +2,7 @@
 #ifndef RF_LEDGER_ROLLUP_H
 #define RF_LEDGER_ROLLUP_H
 
+#include "ledger/clerk.h"
 #include "ledger/journal.h"
 #include "ledger/meter.h"
 
@@ -14,8 +15,9 @@ void rollup_free(struct rollup *r);
 
 /* Append a record for each slot that changed since the last call, committing whenever a batch is
    full; the caller commits the rest. Totals are cumulative since METER was made, and carry its
-   start id: records that a restarted ledger writes again add nothing. */
-RF_CHECK int rollup_write(struct rollup *r, struct journal *journal, const struct policy *policy,
-                          int64_t now_ms, struct err *err);
+   start id: records that a restarted ledger writes again add nothing. CLERK: NULL without a public
+   log. */
+RF_CHECK int rollup_write(struct rollup *r, struct journal *journal, struct clerk *clerk,
+                          const struct policy *policy, int64_t now_ms, struct err *err);
 
 #endif

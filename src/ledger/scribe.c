@@ -271,6 +271,12 @@ void scribe_close(struct scribe *s)
     mem_free(s);
 }
 
+void scribe_set_delay(struct scribe *s, int64_t delay_ms)
+{
+    s->delay_ms = delay_ms;
+    s->due_ms = 0; /* looked at again */
+}
+
 /* ---- going on ------------------------------------------------------------------------------- */
 
 /* The entry that comes next in s->entry: 1, or 0 when there is none yet. */

@@ -30,6 +30,7 @@ struct scribe_options {
 RF_CHECK int scribe_open(const struct scribe_options *options, struct scribe **ret,
                          struct err *err);
 void scribe_close(struct scribe *s);
+void scribe_set_delay(struct scribe *s, int64_t delay_ms);
 
 /* A checkpoint that somebody else vouches for: a witness, the region's database. The log must hold
    it as its own past. -RF_ETAMPER: it cannot. */

@@ -260,6 +260,11 @@ static const struct field hub_fields[] = {
       .max = LISTEN_MAX, .shape = &listen_shape },
     { "logs", FIELD_MAP, ARRAY_AT(struct config, hub.logs, hub.log_count), .max = DATABASES_MAX,
       .shape = &hub_log_shape },
+    { "clients", FIELD_INTEGER, FIELD_AT(struct config, hub.clients), .min = 1, .max = 10000 },
+    { "per_address", FIELD_INTEGER, FIELD_AT(struct config, hub.per_address), .min = 1,
+      .max = 10000 },
+    { "stale", FIELD_DURATION, FIELD_AT(struct config, hub.stale_ms), .min = 1000,
+      .max = INT64_C(30) * 24 * 60 * 60 * 1000 },
 };
 static const struct field_shape hub_shape = { .what = "the hub", FIELDS(hub_fields) };
 
@@ -317,6 +322,7 @@ static const struct config config_initial = {
 #include "policy/tbl/config.def"
 #undef LIMIT
     .ledger = { .rollup_ms = 6 * 60 * 60 * 1000, .seal_ms = 60 * 1000, .checkpoint_ms = 500 },
+    .hub = { .clients = 1000, .per_address = 100, .stale_ms = 10 * 60 * 1000 },
     .sandbox_floor = SANDBOX_FULL,
     .log_level = LOG_LEVEL_INFO,
 };
@@ -350,6 +356,23 @@ static void check_listen(struct field_reader *r, const struct config *c, const c
         if (same_socket(&list[i], l))
             field_wrong(r, NULL, l->line, "%s[%zu]: the same socket as %s[%zu]", what, index, what,
                         i);
+}
+
+static void check_hub(struct field_reader *r, const struct config *c)
+{
+    for (size_t i = 0; i < c->hub.listen_count; i++) {
+        const struct config_listen *l = &c->hub.listen[i];
+        check_listen(r, c, "hub.listen", c->hub.listen, i);
+        if (l->tls_offered && !l->tls_required)
+            field_wrong(r, NULL, l->line,
+                        "hub.listen[%zu].tls: expected required or off: HTTP has no way to begin "
+                        "TLS later",
+                        i);
+        for (size_t k = 0; k < c->listen_count; k++)
+            if (same_socket(&c->listen[k], l))
+                field_wrong(r, NULL, l->line, "hub.listen[%zu]: the same socket as listen[%zu]", i,
+                            k);
+    }
 }
 
 static void check_database(struct field_reader *r, const struct config_database *d)
@@ -387,8 +410,7 @@ static void check(struct field_reader *r, struct config *c)
         field_wrong(r, NULL, 0, "tls: \"certificate\" and \"key\" go together");
     for (size_t i = 0; i < c->listen_count; i++)
         check_listen(r, c, "listen", c->listen, i);
-    for (size_t i = 0; i < c->hub.listen_count; i++)
-        check_listen(r, c, "hub.listen", c->hub.listen, i);
+    check_hub(r, c);
     for (size_t i = 0; i < c->database_count; i++)
         check_database(r, &c->databases[i]);
 }
@@ -505,9 +527,31 @@ static bool listens_in_policy(const struct config_listen *l, const struct policy
     return policy_network_of(p->listeners, p->listener_count, &range.address) != NULL;
 }
 
-int config_check_policy(const struct config *c, const struct policy *p, struct mistakes *mistakes)
+/* What the policy demands of the log, the log must be able to give. */
+static int check_release(const struct config *c, const struct policy *p, struct mistakes *mistakes)
 {
     int rc = 0;
+    for (int i = 0; i < CLASS_COUNT; i++) {
+        const char *lacks = p->release[i] >= RELEASE_CHECKPOINTED && c->ledger.origin == NULL
+                                ? "ledger"
+                            : p->release[i] == RELEASE_WITNESSED && c->ledger.witnesses_path == NULL
+                                ? "ledger.witnesses"
+                                : NULL;
+        if (lacks == NULL)
+            continue;
+        mistakes_add(mistakes, c->path, c->ledger.line,
+                     "%s: missing, and the policy releases class %s only when it is in a %s "
+                     "checkpoint",
+                     lacks, policy_class_name((enum class_id)i),
+                     p->release[i] == RELEASE_WITNESSED ? "witnessed" : "signed");
+        rc = -RF_ECONFIG;
+    }
+    return rc;
+}
+
+int config_check_policy(const struct config *c, const struct policy *p, struct mistakes *mistakes)
+{
+    int rc = check_release(c, p, mistakes);
     for (size_t i = 0; i < c->listen_count; i++) {
         if (listens_in_policy(&c->listen[i], p))
             continue;

@@ -189,6 +189,16 @@ struct policy_statistic {
     unsigned line;
 };
 
+/* How a class is put on record before it is released. */
+enum release_mode { RELEASE_DURABLE, RELEASE_CHECKPOINTED, RELEASE_WITNESSED };
+
+/* A purpose that the public log keeps to itself for a while. */
+struct policy_hold {
+    char *purpose;
+    int64_t hold_ms;
+    unsigned line;
+};
+
 struct policy {
     char *company;
     char *file;         /* its name, for messages about its lines */
@@ -213,6 +223,11 @@ struct policy {
     size_t table_count;
     struct policy_statistic *statistics;
     size_t statistic_count;
+    int64_t small_cell; /* groups of fewer sessions are published without numbers; 0: none */
+    int64_t publication_delay_ms; /* how old a leaf is before the log has it */
+    struct policy_hold *holds;
+    size_t hold_count;
+    enum release_mode release[CLASS_COUNT];
 };
 
 /* Parse LEN bytes of YAML called NAME in messages. On 0 the caller owns *RET; otherwise it is

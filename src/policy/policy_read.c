@@ -12,6 +12,7 @@
 #include "policy/mistakes.h"
 #include "policy/policy_check.h"
 #include "policy/policy_ingest.h"
+#include "policy/policy_publication.h"
 
 enum {
     MANY = 20000,
@@ -518,6 +519,8 @@ static const struct field policy_fields[] = {
       .max = SOME, .shape = &table_shape },
     { "statistics", FIELD_MAP, ARRAY_AT(struct policy, statistics, statistic_count), .max = SOME,
       .shape = &statistic_shape },
+    { "publication", FIELD_SECTION, .shape = &publication_shape },
+    { "release", FIELD_SECTION, .shape = &release_shape },
 };
 static const struct field_shape policy_shape = { .what = "a policy", FIELDS(policy_fields) };
 static const struct policy policy_initial = { .adult_age = 18,
@@ -538,6 +541,8 @@ static int read_policy(const char *name, const char *text, size_t len, struct po
     field_read_root(&r, &policy_shape, root, &owned->policy);
     if (!r.no_memory)
         policy_check(&r, &owned->policy);
+    if (!r.no_memory)
+        policy_publication_check(&r, &owned->policy);
     if (r.no_memory)
         return -RF_ENOMEM;
     return r.wrong ? -RF_ECONFIG : rc;

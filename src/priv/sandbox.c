@@ -72,8 +72,8 @@ static const struct {
     { WRK | CTL | COU | SUP,
       "connect sendmmsg recvmmsg stat lstat statx access faccessat faccessat2 "
       "readlink readlinkat getcwd" },
-    /* public files, of a region's log, read */
-    { HUB, "stat lstat statx access faccessat faccessat2 readlink readlinkat getcwd sendfile" },
+    /* public files of logs: looked at and sent (and see `watched`) */
+    { HUB | SUP, "stat lstat statx sendfile" },
     /* the log and the private store: below the state folder, by landlock */
     { LED | NOT | SUP,
       "open openat stat lstat statx access faccessat faccessat2 readlink readlinkat "
@@ -108,7 +108,8 @@ static const struct {
     { WRK | CTL | COU | HUB, "openat", 0, 2, OPEN_WRITES, 0 },
     { WRK | CTL | COU | HUB, "open", 0, 1, OPEN_WRITES, 0 },
     /* sockets of its own: to databases and name servers. getaddrinfo() can do without netlink. */
-    { WRK | CTL | COU, "socket", 0, 0, UINT32_MAX, AF_UNIX },
+    { WRK | CTL, "socket", 0, 0, UINT32_MAX, AF_UNIX },
+    { COU, "socket", EAFNOSUPPORT, 0, UINT32_MAX, AF_UNIX }, /* no neighbours: nscd, databases */
     { WRK | CTL | COU, "socket", 0, 0, UINT32_MAX, AF_INET },
     { WRK | CTL | COU, "socket", 0, 0, UINT32_MAX, AF_INET6 },
     { WRK | CTL | COU, "socket", EAFNOSUPPORT, 0, UINT32_MAX, AF_NETLINK },
@@ -123,6 +124,16 @@ static const struct {
     { ALL & ~SUP, "prctl", 0, 0, UINT32_MAX, PR_SET_NAME },
     /* abort(), and nobody else */
     { ALL & ~SUP, "tgkill", 0, 0, UINT32_MAX, OWN_PID },
+};
+
+/* Calls whose flags lie in memory, where no filter sees them: allowed where landlock watches over
+   what is written. Elsewhere it is as if the kernel did not have them, which callers can do
+   without. */
+static const struct {
+    unsigned roles;
+    const char *calls;
+} watched[] = {
+    { HUB | SUP, "openat2" },
 };
 
 /* Landlock: rights that a role gives up unless a path gives them back. */
@@ -160,11 +171,10 @@ static const struct {
                       false,
                       { "/usr/share/zoneinfo", "/dev/urandom", NULL },
                       { NULL } },
-    [ROLE_COURIER] = { HANDLED_EVERYTHING,
+    [ROLE_COURIER] = { HANDLED_EVERYTHING, /* names, and whom to believe: the witnesses' file too */
                        true,
                        false,
-                       { "/etc", "/run/systemd/resolve", "/usr/lib/ssl", "/usr/share/zoneinfo",
-                         "/dev/null", "/dev/urandom", NULL },
+                       { "/etc", "/run/systemd/resolve", NULL },
                        { NULL } },
     [ROLE_HUB] = { HANDLED_EVERYTHING, /* its sockets are bound before it narrows */
                    false,
@@ -320,10 +330,18 @@ static int allow_call(scmp_filter_ctx filter, int number, uint32_t action, unsig
     return rc == -EEXIST ? 0 : rc;
 }
 
-static int fill_filter(scmp_filter_ctx filter, unsigned role_bit, struct err *err)
+static int fill_filter(scmp_filter_ctx filter, unsigned role_bit, bool has_landlock,
+                       struct err *err)
 {
     char name[32] = "";
     int number, rc = 0;
+    for (size_t i = 0; i < RF_COUNT(watched) && rc == 0; i++) {
+        const char *list = watched[i].calls;
+        while ((watched[i].roles & role_bit) != 0 && rc == 0 &&
+               next_call(&list, &number, name, sizeof(name)))
+            rc = allow_call(filter, number, has_landlock ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS),
+                            0, NULL);
+    }
     for (size_t i = 0; i < RF_COUNT(allowed) && rc == 0; i++) {
         const char *list = allowed[i].calls;
         while ((allowed[i].roles & role_bit) != 0 && rc == 0 &&
@@ -348,7 +366,7 @@ static int fill_filter(scmp_filter_ctx filter, unsigned role_bit, struct err *er
 }
 
 /* *RET_ENTERED is false on a kernel without seccomp filters, which is no error here. */
-static int seccomp_enter(enum imsg_role role, bool *ret_entered, struct err *err)
+static int seccomp_enter(enum imsg_role role, bool has_landlock, bool *ret_entered, struct err *err)
 {
     *ret_entered = false;
     if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0)
@@ -357,7 +375,7 @@ static int seccomp_enter(enum imsg_role role, bool *ret_entered, struct err *err
     if (filter == NULL)
         return err_set(err, RF_ENOMEM, "could not make a seccomp filter");
     (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* older library: a longer walk */
-    int rc = fill_filter(filter, 1U << role, err);
+    int rc = fill_filter(filter, 1U << role, has_landlock, err);
     if (rc == 0) {
         int loaded = seccomp_load(filter);
         errno = -loaded;
@@ -407,7 +425,7 @@ int sandbox_enter(enum imsg_role role, const struct sandbox_paths *paths, enum s
     int rc = landlock_enter(role, paths, &abi, err);
     if (rc < 0)
         return rc;
-    rc = seccomp_enter(role, &filtered, err);
+    rc = seccomp_enter(role, abi > 0, &filtered, err);
     if (rc < 0)
         return rc;
     char landlock[16] = "no";

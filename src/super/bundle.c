@@ -245,7 +245,12 @@ uint64_t bundle_descriptors_needed(const struct config *c)
 {
     /* each client, and at worst a server connection for each */
     uint64_t clients = (uint64_t)c->max_clients;
-    return clients * 2 + c->listen_count + DESCRIPTORS_BASE;
+    uint64_t worker = clients * 2 + c->listen_count + DESCRIPTORS_BASE;
+    /* each connection, and the file that it gets */
+    uint64_t hub = c->hub.listen_count > 0 ? (uint64_t)c->hub.clients * 2 + c->hub.listen_count +
+                                                 c->hub.log_count + DESCRIPTORS_BASE
+                                           : 0;
+    return hub > worker ? hub : worker;
 }
 
 unsigned bundle_workers(const struct config *c)

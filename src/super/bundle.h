@@ -27,7 +27,7 @@ void bundle_free(struct bundle *b); /* NULL is welcome */
 /* Mistakes of NEXT as a replacement of OLD while it runs: keys that need a restart. */
 void bundle_compare(const struct bundle *old, const struct bundle *next, struct mistakes *mistakes);
 
-/* Descriptors that a worker needs at these limits. */
+/* Descriptors that the process which needs most has at these limits: a worker, or the hub. */
 uint64_t bundle_descriptors_needed(const struct config *c);
 
 /* config->workers, or one a core. */

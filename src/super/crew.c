@@ -60,6 +60,12 @@ void crew_add(struct crew *c, enum imsg_role role)
     add_member(c, role, 0);
 }
 
+/* Can the gateway not do without it? */
+static bool is_essential(const struct crew_member *m)
+{
+    return m->role != ROLE_HUB;
+}
+
 /* ---- sending -------------------------------------------------------------------------------- */
 
 static bool is_running(const struct crew_member *m)
@@ -147,7 +153,8 @@ static void link_member(struct crew *c, struct crew_member *m)
 
 static bool may_start(const struct crew *c, const struct crew_member *m)
 {
-    bool in_turn = m->role == ROLE_LEDGER || m->role == ROLE_PARSER || c->ledger_was_ready;
+    bool in_turn =
+        m->role == ROLE_LEDGER || m->role == ROLE_PARSER || !is_essential(m) || c->ledger_was_ready;
     return m->state == CREW_DOWN && !m->retired && !c->hold && in_turn;
 }
 
@@ -157,7 +164,7 @@ static void back_off(struct crew *c, struct crew_member *m, int64_t now_ms)
 {
     int64_t wait_ms = backoff_after_death(&m->backoff, m->role, m->started_ms, now_ms);
     m->due_ms = now_ms + wait_ms;
-    if (!c->complete && m->backoff.quick_deaths >= GIVE_UP_AFTER)
+    if (!c->complete && is_essential(m) && m->backoff.quick_deaths >= GIVE_UP_AFTER)
         c->failed = true;
     else
         log_warn("child-restart", "child=%s in_ms=%lld quick_deaths=%u", m->name,
@@ -183,6 +190,8 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     log_info("child-started", "child=%s pid=%ld", m->name, (long)m->pid);
     tell_config(m, c->bundle);
     tell(m, IMSG_METER, c->workers, NULL, 0, &c->meter_fd, 1);
+    if (m->role == ROLE_LEDGER)
+        tell(m, IMSG_GRANTS, 0, NULL, 0, &c->grants_read_fd, 1);
     if (m->role == ROLE_WORKER || m->role == ROLE_CONTROL) {
         bool writes = m->role == ROLE_CONTROL;
         tell(m, IMSG_LEASE, (uint32_t)c->bundle->config->database_count, NULL, 0,
@@ -229,7 +238,7 @@ int64_t crew_next_ms(const struct crew *c)
 static void note_complete(struct crew *c)
 {
     for (size_t i = 0; i < c->count; i++)
-        if (c->members[i].state != CREW_SERVING)
+        if (c->members[i].state != CREW_SERVING && is_essential(&c->members[i]))
             return;
     c->complete = true;
 }
@@ -268,7 +277,7 @@ static bool on_failed(struct crew *c, struct crew_member *m, const char *why)
         return true;
     }
     m->gave_up = true;
-    if (m->state == CREW_STARTING && !c->complete)
+    if (m->state == CREW_STARTING && !c->complete && is_essential(m))
         c->failed = true;
     return true;
 }
@@ -388,7 +397,8 @@ static void log_death(const struct crew_member *m, int status, int64_t lived_ms,
 
 static void bury(struct crew *c, struct crew_member *m, int status, int64_t now_ms)
 {
-    bool expected = m->state == CREW_STOPPING && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool told = m->state == CREW_STOPPING || m->role == ROLE_HUB; /* hub/hub.c: it makes way */
+    bool expected = told && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (m->fd >= 0)
         hear(c, m, now_ms); /* its last words may say why */
     log_death(m, status, now_ms - m->started_ms, expected);

@@ -7,7 +7,10 @@
  *
  *   before the first READY of the ledger  =>  no worker and no control runs
  *   a worker runs                         =>  it holds the sockets of crew->listeners
- *   crew->hold                            =>  nobody is started */
+ *   crew->hold                            =>  nobody is started
+ *
+ * The hub is nobody's business but its readers': it starts when it can, whether or not the ledger
+ * does, completeness does not wait for it, and its failures are logged and tried again for ever. */
 #ifndef RF_SUPER_CREW_H
 #define RF_SUPER_CREW_H
 
@@ -16,9 +19,9 @@
 #include <sys/types.h>
 
 #include "priv/child.h"
+#include "priv/listener.h"
 #include "super/backoff.h"
 #include "super/bundle.h"
-#include "super/listener.h"
 #include "super/outbox.h"
 
 enum { CREW_MAX = CHILD_WORKERS_MAX + 6, CREW_START_MS = 60 * 1000 };

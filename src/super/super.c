@@ -162,12 +162,12 @@ static int open_signals(struct super *s, struct err *err)
     return s->signal_fd < 0 ? err_sys(err, "could not open a signal descriptor") : 0;
 }
 
-/* The folder of each unix listener, so that a reload can open it again. */
-static void add_socket_folders(const struct config *c, char folders[][PATH_MAX], size_t *count,
-                               size_t max)
+/* The folder of each unix listener, so that a reload, or a hub that starts again, can open it. */
+static void add_socket_folders(const struct config_listen *list, size_t listen_count,
+                               char folders[][PATH_MAX], size_t *count, size_t max)
 {
-    for (size_t i = 0; i < c->listen_count && *count < max; i++) {
-        const char *path = c->listen[i].unix_path;
+    for (size_t i = 0; i < listen_count && *count < max; i++) {
+        const char *path = list[i].unix_path;
         const char *slash = path != NULL ? strrchr(path, '/') : NULL;
         if (slash != NULL && slash != path)
             (void)snprintf(folders[(*count)++], PATH_MAX, "%.*s", (int)(slash - path), path);
@@ -183,7 +183,12 @@ static int narrow(const struct config *c, struct err *err)
     size_t count = 0;
     (void)snprintf(folders[count++], PATH_MAX, "%s", c->state_dir);
     (void)snprintf(folders[count++], PATH_MAX, "%s", c->run_dir);
-    add_socket_folders(c, folders, &count, FOLDERS_MAX);
+    if (c->ledger.origin != NULL)
+        (void)snprintf(folders[count++], PATH_MAX, "%s", c->ledger.directory);
+    if (c->ledger.copy_path != NULL)
+        (void)snprintf(folders[count++], PATH_MAX, "%s", c->ledger.copy_path);
+    add_socket_folders(c->listen, c->listen_count, folders, &count, FOLDERS_MAX);
+    add_socket_folders(c->hub.listen, c->hub.listen_count, folders, &count, FOLDERS_MAX);
     for (size_t i = 0; i < count; i++)
         read_write[i] = folders[i];
     const struct sandbox_paths paths = { .read_write = read_write };
@@ -201,6 +206,8 @@ static int open_everything(struct super *s, struct err *err)
     (void)umask(077);
     if (rc < 0 || (rc = make_folder(c->run_dir, 0755, err)) < 0 ||
         (rc = make_folder(c->state_dir, 0700, err)) < 0 ||
+        (c->ledger.origin != NULL && (rc = make_folder(c->ledger.directory, 0755, err)) < 0) ||
+        (c->ledger.copy_path != NULL && (rc = make_folder(c->ledger.copy_path, 0700, err)) < 0) ||
         (rc = pidfile_open(c->run_dir, &s->pidfile, err)) < 0 ||
         (rc = activation_open(&s->activation, err)) < 0 ||
         (rc = listeners_open(c, &s->activation, NULL, NULL, &s->listeners, err)) < 0)

@@ -20,7 +20,8 @@ struct tlog_path {
     unsigned width; /* 1..255 partial, 256 whole */
 };
 
-/* TEXT without a leading slash. -RF_EINVAL for all that the writer below does not make. */
+/* TEXT without a leading slash. Any index below 2^63 is a path's: ask tlog_tile_width() before
+   making entry numbers of it. -RF_EINVAL for all that the writer below does not make. */
 RF_CHECK int tlog_path_read(const char *text, size_t len, struct tlog_path *ret);
 void tlog_path_write(const struct tlog_path *path, char ret[TLOG_PATH_SIZE]);
 

@@ -64,7 +64,9 @@ static void ridge_root(struct ridge *r, uint8_t ret[TLOG_HASH_LEN])
 
 void tree_root_of(const uint8_t (*leaves)[TLOG_HASH_LEN], size_t count, uint8_t ret[TLOG_HASH_LEN])
 {
-    struct ridge ridge = { .roots = 0, .count = 0 };
+    struct ridge ridge; /* its hashes are written before they are read */
+    ridge.roots = 0;
+    ridge.count = 0;
     for (size_t i = 0; i < count; i++)
         ridge_add(&ridge, leaves[i]);
     ridge_root(&ridge, ret);

@@ -51,7 +51,6 @@ struct rules {
     struct count in_interval, in_epoch;
     struct tagset tags, groups;
     uint32_t from, until; /* of the roll-ups last seen */
-    uint64_t entries;     /* band in the last seal of an interval */
     struct indexmap grants, holds;
     uint64_t *policies; /* indexes of `start` and `policy` leaves, ascending */
     size_t policy_count, policy_room;
@@ -563,15 +562,9 @@ static void judge_counts(struct rules *r, const struct logleaf *l, struct count 
 
 static void seal_interval(struct rules *r, const struct logleaf *l)
 {
-    if (!logleaf_has(l, LEAF_KEY_CHAIN) || !logleaf_has(l, LEAF_KEY_ENTRIES) ||
-        logleaf_has(l, LEAF_KEY_EPOCH) || logleaf_has(l, LEAF_KEY_TAGS) ||
-        logleaf_has(l, LEAF_KEY_TAGS_ROOT))
-        wrong(r, "a seal of an interval has chain and entries, and no epoch, tags or tags_root");
-    /* The journal has at least the leaves before this one. */
-    uint64_t entries = number_of(l, LEAF_KEY_ENTRIES);
-    if (entries < r->entries || entries < logleaf_band(r->index))
-        wrong(r, "fewer entries than before, or than leaves");
-    r->entries = entries;
+    if (!logleaf_has(l, LEAF_KEY_CHAIN) || logleaf_has(l, LEAF_KEY_EPOCH) ||
+        logleaf_has(l, LEAF_KEY_TAGS) || logleaf_has(l, LEAF_KEY_TAGS_ROOT))
+        wrong(r, "a seal of an interval has chain, and no epoch, tags or tags_root");
     judge_counts(r, l, &r->in_interval);
 }
 
@@ -580,9 +573,9 @@ static void seal_epoch(struct rules *r, const struct logleaf *l)
     char epoch[RULES_EPOCH_SIZE], now[RULES_EPOCH_SIZE];
     uint8_t root[DIGEST_LEN], said[DIGEST_LEN];
     uint32_t minute = 0;
-    if (logleaf_has(l, LEAF_KEY_CHAIN) || logleaf_has(l, LEAF_KEY_ENTRIES) ||
-        !logleaf_has(l, LEAF_KEY_EPOCH) || !logleaf_has(l, LEAF_KEY_TAGS_ROOT))
-        wrong(r, "a seal of an epoch has epoch and tags_root, and no chain or entries");
+    if (logleaf_has(l, LEAF_KEY_CHAIN) || !logleaf_has(l, LEAF_KEY_EPOCH) ||
+        !logleaf_has(l, LEAF_KEY_TAGS_ROOT))
+        wrong(r, "a seal of an epoch has epoch and tags_root, and no chain");
     text_of(l, LEAF_KEY_EPOCH, epoch, sizeof(epoch));
     epoch_of(r, l->minute, now);
     if (!epoch_read(r, epoch, &minute))

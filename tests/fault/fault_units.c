@@ -22,6 +22,7 @@
 #include "ledger/desk.h"
 #include "policy/config.h"
 #include "policy/mistakes.h"
+#include "tlog/trust.h"
 
 /* journal_house.h asserts by cmocka, which is not here */
 #define assert_non_null(value) RF_ASSERT((value) != NULL)
@@ -293,7 +294,7 @@ static int converse(void *arg)
     buf_init(&b, 1 << 20);
     int rc = house_open(&h);
     if (rc == 0)
-        rc = desk_new(h.journal, house_policy(), NULL, &desk, &h.err);
+        rc = desk_new(h.journal, NULL, house_policy(), NULL, &desk, &h.err);
     if (rc == 0)
         rc = desk_worker_new(desk, &w, &h.err);
     if (rc == 0)
@@ -457,6 +458,69 @@ static int pass_bytes(void *arg)
     return rc;
 }
 
+/* ---- tlog ---- */
+
+/* Out of memory is never evidence of tampering, and never a signature that holds. */
+static int sign_note(void *arg)
+{
+    static const char text[] = "a log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n";
+    static const uint8_t seed[KEY_SEED_LEN] = { 3 };
+    static struct note note;
+    struct secret_key log, witness;
+    struct buf b;
+    struct err e;
+    (void)arg;
+    int rc = digest_init(&e);
+    if (rc == 0)
+        rc = secret_key_make("log", KEY_ED25519, seed, &log, &e);
+    if (rc == 0)
+        rc = secret_key_make("witness", KEY_COSIGNATURE, seed, &witness, &e);
+    buf_init(&b, NOTE_MAX);
+    if (rc == 0)
+        rc = note_sign(&b, text, sizeof(text) - 1, &log, &e);
+    if (rc == 0)
+        rc = note_cosign(&b, text, sizeof(text) - 1, 1, &witness, &e);
+    if (rc == 0)
+        rc = note_read((char *)buf_at(&b), buf_len(&b), &note, &e);
+    if (rc == 0) {
+        rc = note_verify(&note, &witness.key, NULL, &e);
+        RF_ASSERT(rc == 1 || rc == -RF_ENOMEM);
+        rc = rc == 1 ? 0 : rc;
+    }
+    buf_done(&b);
+    return rc;
+}
+
+/* A key is there whole and can be read again, or not at all. */
+static int keep_key(void *arg)
+{
+    static const uint8_t seed[KEY_SEED_LEN] = { 3 };
+    char folder[] = "/tmp/fault_units.XXXXXX", path[64], policy[64];
+    struct secret_key key, again;
+    static struct trust trust;
+    struct err e;
+    (void)arg;
+    RF_ASSERT(mkdtemp(folder) != NULL);
+    (void)snprintf(path, sizeof(path), "%s/key", folder);
+    (void)snprintf(policy, sizeof(policy), "%s/policy", folder);
+    FILE *file = fopen(policy, "w");
+    RF_ASSERT(file != NULL && fputs("quorum none\n", file) >= 0 && fclose(file) == 0);
+    int rc = digest_init(&e);
+    if (rc == 0)
+        rc = secret_key_make("log", KEY_ED25519, seed, &key, &e);
+    if (rc == 0)
+        rc = secret_key_save(path, &key, &e);
+    RF_ASSERT((access(path, F_OK) == 0) == (rc == 0));
+    if (rc == 0)
+        rc = secret_key_load(path, KEY_ED25519, &again, &e);
+    RF_ASSERT(rc < 0 || memcmp(&key, &again, sizeof(key)) == 0);
+    if (rc == 0)
+        rc = trust_load(policy, &trust, &e);
+    (void)unlink(path);
+    RF_ASSERT(unlink(policy) == 0 && rmdir(folder) == 0);
+    return rc;
+}
+
 /* ---- all of them ---- */
 
 static const struct {
@@ -485,6 +549,10 @@ static const struct {
     { "prepared statements", keep_prepared, "mem.alloc" },
     { "expectations", keep_expectations, "mem.alloc" },
     { "a stream", pass_bytes, "mem.alloc" },
+    { "a note", sign_note, "mem.alloc" },
+    { "a log's key", keep_key, "mem.alloc" },
+    { "a log's key", keep_key, "key.sync" },
+    { "a log's key", keep_key, "key.sync_folder" },
 };
 
 int main(int argc, char **argv)

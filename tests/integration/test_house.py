@@ -12,7 +12,7 @@ from conftest import BUILD, ROOT
 
 # A folder includes only itself and folders before it (src/meson.build links in the same order).
 FOLDERS = ["base", "tlog", "wire", "io", "policy", "priv", "auth", "guard", "ledger", "verify",
-           "courier", "hub", "enforce", "discover", "gate", "control", "super", "cmd"]
+           "courier", "witness", "hub", "enforce", "discover", "gate", "control", "super", "cmd"]
 
 
 def read(path):
@@ -29,7 +29,7 @@ def sources(*patterns):
 
 def tracked_texts():
     """Every text file of the tree that people write."""
-    kinds = ("c", "h", "def", "py", "md", "build", "txt", "yaml", "sql", "js", "java", "1", "5", "8",
+    kinds = ("c", "h", "def", "py", "md", "build", "txt", "yaml", "sql", "js", "java", "go", "1", "5", "8",
              "service", "socket")
     found = [path for kind in kinds for path in sources(f"src/**/*.{kind}", f"tests/**/*.{kind}",
              f"docs/**/*.{kind}", f"demo/**/*.{kind}", f"bench/**/*.{kind}", f"*.{kind}")]
@@ -60,7 +60,7 @@ def test_the_build_knows_the_same_folders_in_the_same_order():
 
 def test_every_header_compiles_alone():
     flags = subprocess.run(["pkg-config", "--cflags", "openssl", "libpq", "libprotobuf-c", "libseccomp",
-                            "libsodium", "yaml-0.1", "libcurl"], stdout=subprocess.PIPE, text=True,
+                            "libsodium", "yaml-0.1", "libcurl", "libmicrohttpd"], stdout=subprocess.PIPE, text=True,
                            check=True).stdout.split()
 
     def compile_alone(path):
@@ -171,11 +171,22 @@ def test_packages_cover_the_modules_that_python_imports():
     assert {"psycopg", "psycopg2", "pytest", "yaml"} <= named
 
 
+def test_packages_cover_what_go_imports():
+    listed = set().union(*listed_packages().values())
+    named = set()
+    for path in sources("tests/**/*.go"):
+        named |= set(re.findall(r'^\s*"([a-z.]+\.[a-z]+/[^"]+)"$', read(path), re.M))
+    assert "golang.org/x/mod/sumdb/tlog" in named
+    for module in sorted(named):
+        assert owner(f"/usr/share/gocode/src/{module}") in listed, module
+
+
 def test_packages_cover_the_programs_that_are_called():
     listed = set().union(*listed_packages().values())
     programs = {"dev": ["meson", "ninja", "mandoc", "cppcheck"],
                 "tests/support/postgres.py": ["/usr/lib/postgresql/15/bin/postgres"],
                 "tests/integration/test_clients.py": ["node"],
+                "tests/integration/test_third_party.py": ["go"],
                 "bench/bench.py": ["/usr/sbin/pgbouncer"]}
     for where, names in programs.items():
         for name in names:

@@ -449,8 +449,6 @@ static int fill_seal(struct logmaker *m, struct draft *d)
     if (!of_epoch) {
         if (has_not(d, LEAF_KEY_CHAIN))
             put_hash(d, LEAF_KEY_CHAIN, "chain");
-        if (has_not(d, LEAF_KEY_ENTRIES))
-            logleaf_number(&d->leaf, LEAF_KEY_ENTRIES, m->edge.size);
         return 0;
     }
     if (has_not(d, LEAF_KEY_EPOCH))

@@ -4,12 +4,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 static void a_buffer_keeps_to_its_ceiling(void **state)
 {
@@ -67,6 +71,28 @@ static void time_is_printed_in_utc(void **state)
     assert_string_equal(out, "2023-11-14T22:13:20.123Z");
 }
 
+static void a_file_may_be_as_long_as_the_limit_and_no_longer(void **state)
+{
+    static const size_t limits[] = { 1, 4095, 4096, 4097, 8192, 10000, 65536 };
+    static char zeros[65537];
+    char path[] = "/tmp/test_base.XXXXXX", *bytes;
+    struct err err;
+    size_t len;
+    (void)state;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < RF_COUNT(limits); i++) {
+        assert_int_equal(pwrite(fd, zeros, limits[i], 0), limits[i]);
+        assert_int_equal(fd_read_file(path, limits[i], &bytes, &len, &err), 0);
+        assert_int_equal(len, limits[i]);
+        mem_free(bytes);
+        assert_int_equal(pwrite(fd, zeros, limits[i] + 1, 0), limits[i] + 1);
+        assert_int_equal(fd_read_file(path, limits[i], &bytes, &len, &err), -RF_ETOOBIG);
+    }
+    fd_close(&fd);
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -75,6 +101,7 @@ int main(void)
         cmocka_unit_test(every_error_has_a_state_and_a_sentence),
         cmocka_unit_test(what_a_peer_sent_is_escaped_and_clipped),
         cmocka_unit_test(time_is_printed_in_utc),
+        cmocka_unit_test(a_file_may_be_as_long_as_the_limit_and_no_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

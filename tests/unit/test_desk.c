@@ -17,7 +17,9 @@ struct counter {
 static void counter_open(struct counter *c)
 {
     assert_int_equal(house_open(&c->house), 0);
-    assert_int_equal(desk_new(c->house.journal, house_policy(), NULL, &c->desk, &c->house.err), 0);
+    assert_int_equal(desk_new(c->house.journal, NULL, house_policy(), NULL, &c->desk,
+                              &c->house.err),
+                     0);
 }
 
 static void counter_close(struct counter *c)
@@ -278,7 +280,9 @@ static void a_desk_without_a_journal_refuses_with_the_reason(void **state)
     struct counter c = { 0 };
     uint64_t seq;
     (void)state;
-    assert_int_equal(desk_new(NULL, house_policy(), "the disk is full", &c.desk, &c.house.err), 0);
+    assert_int_equal(desk_new(NULL, NULL, house_policy(), "the disk is full", &c.desk,
+                              &c.house.err),
+                     0);
     struct desk_worker *w = arrive(&c);
     assert_int_equal(hello(&c, w, 5), 0);
     struct buf *out = desk_answer(w);

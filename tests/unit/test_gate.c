@@ -344,7 +344,7 @@ static void a_ledger_that_forgot_an_idle_worker_is_believed(void **state)
     assert_int_equal(recorder_put(r, &record, &seq, NULL), 0);
     answer(loop, first[1], RECORD_ANSWER_WELCOME, 0);
     answer(loop, first[1], RECORD_ANSWER_ACK, 1);
-    assert_true(recorder_is_durable(r, seq));
+    assert_true(recorder_has_reached(r, RECORD_DURABLE, seq));
     /* the ledger starts anew, and this worker's entries are in segments that it does not read */
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, second), 0);
     recorder_connect(r, second[0]);
@@ -352,7 +352,7 @@ static void a_ledger_that_forgot_an_idle_worker_is_believed(void **state)
     answer(loop, second[1], RECORD_ANSWER_WELCOME, 0);
     assert_true(recorder_available(r, NULL));
     answer(loop, second[1], RECORD_ANSWER_ACK, 2);
-    assert_true(recorder_is_durable(r, seq));
+    assert_true(recorder_has_reached(r, RECORD_DURABLE, seq));
     recorder_free(r);
     loop_free(loop);
     (void)close(first[1]);

@@ -119,14 +119,14 @@ static void totals_are_written_when_they_change_and_run_on_over_a_restart(void *
     assert_int_equal(house_open(&h), 0);
     struct meter_slot *s = meter_slot_of(m, 1, "app_us", "us-virginia", "clipstream-us", "US");
     assert_int_equal(rollup_new(m, &rollup, &h.err), 0);
-    assert_int_equal(rollup_write(rollup, h.journal, house_policy(), NOON, &h.err), 0);
+    assert_int_equal(rollup_write(rollup, h.journal, NULL, house_policy(), NOON, &h.err), 0);
     assert_int_equal(journal_commit(h.journal, &h.err), 0);
     assert_int_equal(house_count(&h, 0, NULL), 0); /* nothing but zeros yet */
     atomic_fetch_add(&s->rows, 10);
     atomic_fetch_add(&s->bytes_out, 1000);
     atomic_fetch_add(&s->sessions, 1);
     for (int i = 0; i < 3; i++) { /* the second and third time nothing has changed */
-        assert_int_equal(rollup_write(rollup, h.journal, house_policy(), NOON, &h.err), 0);
+        assert_int_equal(rollup_write(rollup, h.journal, NULL, house_policy(), NOON, &h.err), 0);
         assert_int_equal(journal_commit(h.journal, &h.err), 0);
     }
     assert_int_equal(house_count(&h, 0, NULL), 1);
@@ -139,7 +139,7 @@ static void totals_are_written_when_they_change_and_run_on_over_a_restart(void *
     assert_int_equal(house_open(&h), 0);
     atomic_fetch_add(&s->rows, 5);
     assert_int_equal(rollup_new(m, &rollup, &h.err), 0);
-    assert_int_equal(rollup_write(rollup, h.journal, house_policy(), NOON, &h.err), 0);
+    assert_int_equal(rollup_write(rollup, h.journal, NULL, house_policy(), NOON, &h.err), 0);
     assert_int_equal(journal_commit(h.journal, &h.err), 0);
     private_of(&h, 1, again, sizeof(again));
     assert_non_null(strstr(again, "\"rows\":15,\"bytes\":1000,"));
@@ -172,7 +172,7 @@ static void junk_in_the_mapping_stays_out_of_the_public_part(void **state)
     memset(s->place, '"', sizeof(s->place));
     atomic_store(&s->rows, UINT64_MAX);
     assert_int_equal(rollup_new(m, &rollup, &h.err), 0);
-    assert_int_equal(rollup_write(rollup, h.journal, house_policy(), NOON, &h.err), 0);
+    assert_int_equal(rollup_write(rollup, h.journal, NULL, house_policy(), NOON, &h.err), 0);
     assert_int_equal(journal_commit(h.journal, &h.err), 0);
     assert_int_equal(scan_open(h.folder, 0, &scan, &h.err), 0);
     assert_int_equal(scan_next(scan, &entry, &offset, &h.err), 1);

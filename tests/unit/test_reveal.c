@@ -103,18 +103,19 @@ static void any_flipped_bit_is_refused_or_changes_what_is_read(void **state)
 }
 
 static char classes[REVEAL_CLASSES_SIZE], text[REVEAL_TEXT_SIZE];
+uint32_t bits;
 
 static void a_subject_is_told_once_a_class(void **state)
 {
     struct reveal_set s = { 0 };
     (void)state;
-    assert_int_equal(reveal_set_take(&s, classes, text), 0);
+    assert_int_equal(reveal_set_take(&s, classes, text, &bits), 0);
     assert_int_equal(reveal_set_add(&s, CLASS_CONTACT, "8"), 0);
     assert_int_equal(reveal_set_add(&s, CLASS_IDENTITY, "8"), 0);
     assert_int_equal(reveal_set_add(&s, CLASS_CONTACT, "8"), 0);
     assert_int_equal(reveal_set_add(&s, CLASS_CONTACT, "9"), 0);
     assert_true(s.pending);
-    assert_int_equal(reveal_set_take(&s, classes, text), 2);
+    assert_int_equal(reveal_set_take(&s, classes, text, &bits), 2);
     assert_string_equal(classes, "identity,contact");
     assert_string_equal(text, "8 identity,contact 9 contact");
     assert_false(s.pending);
@@ -122,7 +123,7 @@ static void a_subject_is_told_once_a_class(void **state)
     assert_false(s.pending); /* on record already */
     assert_int_equal(reveal_set_add(&s, CLASS_PAYMENT, "9"), 0);
     assert_true(s.pending);
-    assert_int_equal(reveal_set_take(&s, classes, text), 1);
+    assert_int_equal(reveal_set_take(&s, classes, text, &bits), 1);
     assert_string_equal(text, "9 payment");
     reveal_set_clear(&s);
     assert_int_equal(reveal_set_add(&s, CLASS_CONTACT, "9"), 0);
@@ -145,7 +146,7 @@ static void a_full_set_says_so_and_holds_the_longest_record(void **state)
         }
     assert_int_equal(reveal_set_add(&s, CLASS_CHILD, "other"), -RF_ETOOBIG);
     assert_int_equal(reveal_set_add(&s, CLASS_CHILD, subject), 0);
-    assert_int_equal(reveal_set_take(&s, classes, text), REVEAL_SET_MAX);
+    assert_int_equal(reveal_set_take(&s, classes, text, &bits), REVEAL_SET_MAX);
     assert_string_equal(classes, all);
     assert_int_equal(strlen(text), REVEAL_SET_MAX * (REVEAL_SUBJECT_MAX + 1 + strlen(all) + 1) - 1);
     reveal_set_clear(&s);

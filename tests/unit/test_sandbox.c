@@ -124,6 +124,12 @@ static int call_inet_socket(void)
     return socket(AF_INET, SOCK_STREAM, 0) >= 0 ? 0 : 1;
 }
 
+/* Not even a socket of this host: a library is told that there is no such thing. */
+static int call_no_neighbour(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EAFNOSUPPORT ? 0 : 1;
+}
+
 static int call_packet_socket(void)
 {
     return socket(AF_PACKET, SOCK_RAW, 0) >= 0 ? 0 : 1;
@@ -259,7 +265,8 @@ static int call_look_up_name(void)
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-static const enum imsg_role children[] = { ROLE_WORKER, ROLE_PARSER, ROLE_LEDGER, ROLE_CONTROL };
+static const enum imsg_role children[] = { ROLE_WORKER, ROLE_PARSER, ROLE_LEDGER, ROLE_CONTROL,
+                                           ROLE_COURIER };
 
 static void no_child_runs_a_program_or_makes_a_process(void **state)
 {
@@ -390,6 +397,10 @@ static void control_connects_and_looks_up_names(void **state)
     (void)state;
     assert_passes(ROLE_CONTROL, call_connect);
     assert_passes(ROLE_CONTROL, call_look_up_name);
+    assert_passes(ROLE_COURIER, call_connect);
+    assert_passes(ROLE_COURIER, call_look_up_name);
+    assert_passes(ROLE_COURIER, call_no_neighbour);
+    assert_killed(ROLE_COURIER, call_key_ring);
 }
 
 static void every_role_keeps_its_rights_below_the_supervisor(void **state)
@@ -406,6 +417,8 @@ static void every_role_keeps_its_rights_below_the_supervisor(void **state)
     assert_passes(ROLE_CONTROL, call_connect);
     assert_passes(ROLE_CONTROL, call_look_up_name);
     assert_passes(ROLE_CONTROL, call_key_ring);
+    assert_passes(ROLE_COURIER, call_connect);
+    assert_passes(ROLE_COURIER, call_look_up_name);
     assert_passes(ROLE_LEDGER, call_open_write_inside);
     below_supervisor = false;
 }

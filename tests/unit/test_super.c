@@ -19,9 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "priv/listener.h"
 #include "super/backoff.h"
 #include "super/bundle.h"
-#include "super/listener.h"
 #include "super/notify.h"
 #include "super/outbox.h"
 #include "super/pidfile.h"

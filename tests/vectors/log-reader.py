@@ -364,8 +364,8 @@ def read_checkpoint(note, vkey):
 
 
 class Log:
-    def __init__(self, vkey):
-        self.vkey, self.origin = vkey, vkey.split("+")[0]
+    def __init__(self, vkey, region):
+        self.vkey, self.origin, self.region = vkey, vkey.split("+")[0], region
         self.named_by = None  # (origin, index) of the leaf, when it is a successor
         self.old_signature = None
         self.first_line = False  # the first log, or one that continues it
@@ -374,7 +374,9 @@ class Log:
     def leaf(self, index, path, data):
         root = root_from(index, self.size, leaf_hash(data), path)
         check(root == self.root, "leaf %d is not in the tree of %s" % (index, self.origin))
-        return parse(data, "leaf is not canonical")
+        leaf = parse(data, "leaf is not canonical")
+        check(leaf["region"] == self.region, "leaf of another region")
+        return leaf
 
 
 class Claim:
@@ -420,7 +422,7 @@ def read_named(claim, log, roster, period, before):
     check(index > before and log.ends is None, "order of named leaves")
     leaf = log.leaf(index, read_path(path), data)
     check(leaf["type"] in ("member", "successor"), "names no log")
-    new = Log(leaf["key"])
+    new = Log(leaf["key"], log.region)
     read_vkey(leaf["key"])
     check(new.origin == leaf["origin"] and new.origin not in [o.origin for o in roster], "named twice")
     if leaf["type"] == "successor":
@@ -435,13 +437,13 @@ def read_named(claim, log, roster, period, before):
     return index
 
 
-def read_log(claim, log, roster, region, vrf, period):
+def read_log(claim, log, roster, vrf, period):
     check(claim.take("log", 1) == log.origin, "not the next log of the roster")
     log.size, log.root = read_checkpoint(unbase64(claim.take("checkpoint", 1)), log.vkey)
     path, data = claim.take("genesis", 2)
     leaf = log.leaf(0, read_path(path), unbase64(data))
-    check((leaf["type"], leaf["origin"], leaf["key"], leaf["region"], leaf["vrf"])
-          == ("genesis", log.origin, log.vkey, region, vrf.hex()), "not this log's genesis")
+    check((leaf["type"], leaf["origin"], leaf["key"], leaf["vrf"])
+          == ("genesis", log.origin, log.vkey, vrf.hex()), "not this log's genesis")
     period = period or leaf["epoch"]
     check(leaf["epoch"] == period, "another kind of epochs")
     log.begins = epoch_number(period, epoch_of(period, minute_of(leaf["minute"])))
@@ -509,10 +511,10 @@ def verify_claim(data, vkeys):
     claim.take("ringfence-claim@1", 0)
     region, subject = claim.take("region", 1), unbase64(claim.take("subject", 1))
     vrf = unhex(claim.take("vrf", 1), 32)
-    roster, at, period, found, last = [Log(vkeys[0])], 0, None, [], -1
+    roster, at, period, found, last = [Log(vkeys[0], region)], 0, None, [], -1
     roster[0].first_line = True
     while at < len(roster):
-        period = read_log(claim, roster[at], roster, region, vrf, period)
+        period = read_log(claim, roster[at], roster, vrf, period)
         at += 1
     check(set(vkeys) <= {log.vkey for log in roster}, "a trusted log is not in the roster")
     while claim.peek() == "epoch":

@@ -1,4 +1,4 @@
-#include "super/listener.h"
+#include "priv/listener.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

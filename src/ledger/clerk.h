@@ -1,0 +1,53 @@
+/* clerk.h - what of the journal becomes public: which records are leaves of the log, and the sums
+ * of all others (docs/formats/log.md).
+ *
+ * The clerk stands between the desk and the journal. It has no storage of its own: everything it
+ * knows is in the journal's open parts, and clerk_replay() reads them again after a start. Leaves
+ * come out in the order of section 4: an epoch's seal before anything of the next, roll-ups, a seal
+ * of the interval, then what is happening.
+ *
+ * A gateway without a public log has no clerk: its records go straight into the journal. */
+#ifndef RF_LEDGER_CLERK_H
+#define RF_LEDGER_CLERK_H
+
+#include "ledger/journal.h"
+#include "policy/config.h"
+
+struct clerk;
+struct grant_table;
+
+/* JOURNAL and GRANTS (NULL: none are known) are borrowed. CONFIG has a section `ledger`; keys are
+   loaded from the files that it names. */
+RF_CHECK int clerk_new(struct journal *journal, const struct config *config,
+                       const struct grant_table *grants, struct clerk **ret, struct err *err);
+void clerk_free(struct clerk *c);
+
+/* Read what is there. -RF_ECONFIG: the log's first leaf names another origin, key, region, epoch or
+   interval than the configuration. */
+RF_CHECK int clerk_replay(struct clerk *c, const struct policy *policy, struct err *err);
+
+/* Put SAID down, as a record or as a leaf; see journal_append(), which is all there is to it
+   without a clerk (NULL). JOURNAL is the clerk's. */
+RF_CHECK int clerk_append(struct clerk *c, struct journal *journal, const struct policy *policy,
+                          const struct record *said, uint64_t instance, uint64_t seq,
+                          int64_t now_ms, struct err *err);
+
+/* The daemon starts, or reads other rules: DETAIL is the private part's, digests in hex. */
+struct clerk_start {
+    bool is_reload;
+    const uint8_t *binary, *libraries; /* SHA-256; not for a reload */
+    const char *detail;
+    const uint8_t *session; /* RECORD_SESSION_ID_LEN bytes */
+};
+RF_CHECK int clerk_start(struct clerk *c, const struct policy *policy,
+                         const struct clerk_start *what, int64_t now_ms, struct err *err);
+
+/* What is due by the clock: roll-ups, seals, ends of grants. */
+RF_CHECK int clerk_tick(struct clerk *c, const struct policy *policy, int64_t now_ms,
+                        struct err *err);
+int64_t clerk_due_ms(const struct clerk *c); /* wall clock; INT64_MAX: nothing is due by itself */
+
+/* journal_commit() succeeded. C may be NULL. */
+void clerk_committed(struct clerk *c);
+
+#endif

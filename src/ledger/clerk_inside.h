@@ -1,0 +1,115 @@
+/* clerk_inside.h - shared by the files of the clerk only. */
+#ifndef RF_LEDGER_CLERK_INSIDE_H
+#define RF_LEDGER_CLERK_INSIDE_H
+
+#include "ledger/clerk.h"
+#include "ledger/frame.h"
+#include "ledger/leaf.h"
+#include "ledger/meter.h"
+#include "ledger/tag_book.h"
+#include "priv/grant_table.h"
+#include "tlog/key.h"
+
+enum {
+    SUM_GROUPS_MAX =
+        4096, /* words of the policy bound it; past it the group "unlisted" takes all */
+    SUM_SLOTS = METER_WORKERS_MAX * METER_SLOTS_PER_WORKER,
+    DETAIL_MAX = 64 * 1024,
+};
+
+/* One roll-up in the making: everything but the numbers is the group. */
+struct sum {
+    enum logleaf_type type;
+    uint32_t from; /* minute its interval begins with */
+    char entity[RECORD_WORD_MAX + 1], place[3], room[RECORD_WORD_MAX + 1];
+    char actor_kind[RECORD_WORD_MAX + 1], rule[RECORD_WORD_MAX + 1];
+    uint64_t sessions, statements, rows, bytes, denials;
+};
+
+struct totals { /* of one slot, as its last record said them */
+    uint64_t statements, rows, bytes;
+};
+
+struct known_grant {
+    uint64_t id, leaf;            /* index of its leaf in the log */
+    char alias[GRANT_ALIAS_SIZE]; /* "": known from the journal alone */
+    bool is_over;
+};
+
+struct held_leaf {
+    uint64_t leaf;
+    uint32_t minute;
+    char purpose[RECORD_WORD_MAX + 1];
+    uint8_t salt[DIGEST_LEN];
+};
+
+struct since { /* the last seal of a kind */
+    uint64_t disclosures, leaves;
+};
+
+struct clerk {
+    struct journal *journal;
+    const struct grant_table *grants_table;
+    char origin[KEY_NAME_MAX + 1], region_name[RECORD_WORD_MAX + 1], epoch_spec[16];
+    char vkey[KEY_VKEY_SIZE];
+    uint8_t vrf_public[VRF_PUBLIC_LEN];
+    uint32_t rollup, seal; /* minutes */
+    struct tag_period period;
+    struct tag_book *book;
+    uint64_t leaves;       /* index of the next leaf */
+    uint32_t epoch_minute; /* a minute in the present epoch; 0: before genesis */
+    uint32_t seal_minute;  /* the next interval seal is due then */
+    struct since since_interval, since_epoch;
+    uint64_t policy_leaf;
+    struct sum *sums;
+    size_t sum_count, sum_room;
+    uint64_t slots_start;
+    struct totals *slots;
+    struct known_grant *grants;
+    size_t grant_count, grant_room;
+    struct held_leaf *held;
+    size_t held_count, held_room;
+    uint8_t held_hash[DIGEST_LEN];
+    struct buf detail;
+};
+
+/* ---- sums (clerk_sum.c) ---- */
+
+/* What a record adds. Words borrow and need no NUL. -RF_ENOMEM. */
+RF_CHECK int sum_record(struct clerk *c, const struct policy_region *region,
+                        const struct leaf *record);
+/* A roll-up was written: its group is done with. */
+void sum_forget(struct clerk *c, const struct logleaf *leaf);
+/* Sort the groups whose interval ended by MINUTE to the front: how many. */
+size_t sum_due(struct clerk *c, uint32_t minute);
+void sum_leaf(const struct clerk *c, const struct sum *s, int64_t small_cell, struct logleaf *ret);
+void sum_drop_first(struct clerk *c, size_t count);
+
+/* ---- state that leaves carry (clerk_replay.c) ---- */
+
+/* LEAF stands in the journal: it has the next index. Everything that the clerk knows of leaves
+   comes through here, live and after a start. */
+RF_CHECK int clerk_note(struct clerk *c, const struct logleaf *leaf, struct err *err);
+uint32_t clerk_next_epoch(struct tag_period period, uint32_t minute); /* its first minute */
+struct known_grant *clerk_grant(struct clerk *c, uint64_t id);        /* NULL: not known */
+
+/* ---- held purposes (clerk_hold.c) ---- */
+
+enum { HOLD_DETAIL_SIZE = 160 };
+
+const struct policy_hold *hold_of(const struct policy *policy,
+                                  const char *purpose); /* NULL: none */
+/* Set PURPOSE in LEAF, the next one, or a commitment to it: then DETAIL is not empty and belongs
+   into the private part. hold_settle() says what became of that leaf. */
+RF_CHECK int hold_put(struct clerk *c, const struct policy *policy, const char *purpose,
+                      struct logleaf *leaf, char detail[HOLD_DETAIL_SIZE]);
+void hold_settle(struct clerk *c, uint64_t leaf, uint32_t minute, bool is_written);
+void hold_forget(struct clerk *c, const struct logleaf *opened);
+/* One whose time is over by MINUTE, or NULL. */
+const struct held_leaf *hold_due(const struct clerk *c, const struct policy *policy,
+                                 uint32_t minute);
+/* After a start: ENTRY is a leaf with `held`. NAME: of the gateway. */
+RF_CHECK int hold_replay(struct clerk *c, const char *name, const struct frame_entry *entry,
+                         const struct leaf *leaf, struct err *err);
+
+#endif

@@ -1,0 +1,205 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "ledger/clerk_inside.h"
+#include "ledger/opening.h"
+#include "ledger/scan.h"
+
+static bool value_is(const struct logleaf *l, enum logleaf_key key, const char *text)
+{
+    return logleaf_is(l, key, text);
+}
+
+/* The log's first leaf says for ever what the configuration must say, too. */
+static int genesis_check(const struct clerk *c, const struct logleaf *l, struct err *err)
+{
+    char vrf[2 * VRF_PUBLIC_LEN + 1];
+    digest_hex(c->vrf_public, sizeof(c->vrf_public), vrf);
+    const struct {
+        const char *what;
+        bool same;
+    } rows[] = {
+        { "origin", value_is(l, LEAF_KEY_ORIGIN, c->origin) },
+        { "region", value_is(l, LEAF_KEY_REGION, c->region_name) },
+        { "key", value_is(l, LEAF_KEY_KEY, c->vkey) },
+        { "VRF key", value_is(l, LEAF_KEY_VRF, vrf) },
+        { "epoch", value_is(l, LEAF_KEY_EPOCH, c->epoch_spec) },
+        { "rollup", l->value[LEAF_KEY_ROLLUP].number == c->rollup },
+        { "seal", l->value[LEAF_KEY_SEAL].number == c->seal },
+    };
+    for (size_t i = 0; i < RF_COUNT(rows); i++)
+        if (!rows[i].same) {
+            (void)err_set(err, RF_ECONFIG, "the log began with another %s than the configuration's",
+                          rows[i].what);
+            err_hint(err, "what the first leaf names holds for the life of a log; put it back, or "
+                          "end this log and begin another: \"ringfence key rotate\"");
+            return -RF_ECONFIG;
+        }
+    return 0;
+}
+
+struct known_grant *clerk_grant(struct clerk *c, uint64_t id)
+{
+    for (size_t i = c->grant_count; i-- > 0;)
+        if (c->grants[i].id == id)
+            return &c->grants[i];
+    return NULL;
+}
+
+static int grant_note(struct clerk *c, const struct logleaf *l, struct err *err)
+{
+    if (c->grant_count == c->grant_room) {
+        size_t room = c->grant_room == 0 ? 64 : 2 * c->grant_room;
+        struct known_grant *grants = mem_realloc(c->grants, room * sizeof(*grants));
+        if (grants == NULL)
+            return err_set(err, RF_ENOMEM, "out of memory for the grants of the log");
+        c->grants = grants;
+        c->grant_room = room;
+    }
+    c->grants[c->grant_count++] =
+        (struct known_grant){ .id = l->value[LEAF_KEY_GRANT].number, .leaf = c->leaves };
+    return 0;
+}
+
+/* Numbers of grants are never used twice: a grant that ended need not be known any more. */
+static void revoke_note(struct clerk *c, const struct logleaf *l)
+{
+    struct known_grant *g = clerk_grant(c, l->value[LEAF_KEY_GRANT].number);
+    if (g != NULL)
+        *g = c->grants[--c->grant_count];
+}
+
+static int disclosure_note(struct clerk *c, const struct logleaf *l, struct err *err)
+{
+    uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN];
+    unsigned count = logleaf_items(l, items);
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < count; i++)
+        rc = tag_book_note(c->book, items[i]);
+    if (rc < 0)
+        return err_set(err, (enum err_code) - rc, "leaf %" PRIu64 " repeats a tag of its epoch",
+                       c->leaves);
+    return 0;
+}
+
+uint32_t clerk_next_epoch(struct tag_period period, uint32_t minute)
+{
+    uint64_t now = tag_epoch_number(period, minute);
+    if (period.minutes > 0)
+        return (minute / period.minutes + 1) * period.minutes;
+    uint32_t day = minute / 1440 * 1440;
+    while (tag_epoch_number(period, day) == now)
+        day += 1440;
+    return day;
+}
+
+static void seal_note(struct clerk *c, const struct logleaf *l)
+{
+    if (value_is(l, LEAF_KEY_OF, "epoch")) {
+        c->since_epoch = (struct since){ 0 };
+        c->epoch_minute = clerk_next_epoch(c->period, c->epoch_minute);
+        tag_book_enter(c->book, c->epoch_minute);
+    } else {
+        c->since_interval = (struct since){ 0 };
+        c->seal_minute = (l->minute / c->seal + 1) * c->seal;
+    }
+}
+
+/* Live, tags were taken from the book already; after a start they are put there. */
+static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, struct err *err)
+{
+    switch (l->type) {
+    case LEAF_GENESIS:
+        c->epoch_minute = l->minute;
+        c->seal_minute = (l->minute / c->seal + 1) * c->seal;
+        tag_book_enter(c->book, l->minute);
+        return is_replay ? genesis_check(c, l, err) : 0;
+    case LEAF_START:
+    case LEAF_POLICY:
+        c->policy_leaf = c->leaves;
+        return 0;
+    case LEAF_GRANT:
+        return grant_note(c, l, err);
+    case LEAF_REVOKE:
+        revoke_note(c, l);
+        return 0;
+    case LEAF_DISCLOSURE:
+        return is_replay ? disclosure_note(c, l, err) : 0;
+    case LEAF_SESSION:
+    case LEAF_TRANSFER:
+    case LEAF_SERVICE:
+    case LEAF_DENIAL:
+        if (is_replay)
+            sum_forget(c, l);
+        return 0;
+    case LEAF_OPENED:
+        hold_forget(c, l);
+        return 0;
+    case LEAF_SEAL:
+        seal_note(c, l);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static int note(struct clerk *c, const struct logleaf *l, bool is_replay, struct err *err)
+{
+    bool is_interval = l->type == LEAF_SEAL && value_is(l, LEAF_KEY_OF, "interval");
+    bool is_epoch = l->type == LEAF_SEAL && !is_interval;
+    int rc = type_note(c, l, is_replay, err);
+    if (rc < 0)
+        return rc;
+    c->leaves++;
+    c->since_interval.leaves += !is_interval;
+    c->since_epoch.leaves += !is_epoch;
+    c->since_interval.disclosures += l->type == LEAF_DISCLOSURE;
+    c->since_epoch.disclosures += l->type == LEAF_DISCLOSURE;
+    return 0;
+}
+
+int clerk_note(struct clerk *c, const struct logleaf *leaf, struct err *err)
+{
+    return note(c, leaf, false, err);
+}
+
+/* ---- after a start -------------------------------------------------------------------------- */
+
+static int entry_note(struct clerk *c, const struct policy_region *region, const char *name,
+                      const struct frame_entry *entry, struct err *err)
+{
+    struct leaf record;
+    struct logleaf leaf;
+    int rc = opening_leaf(entry, &record, err);
+    if (rc < 0)
+        return rc;
+    if (record.type == LEAF_NONE) {
+        rc = sum_record(c, region, &record);
+        return rc < 0 ? err_set(err, RF_ENOMEM, "out of memory for the sums of the log") : 0;
+    }
+    rc = logleaf_read(entry->leaf, entry->leaf_len, &leaf);
+    RF_ASSERT(rc == 0); /* opening_leaf() read it, too */
+    if ((leaf.type == LEAF_GENESIS) != (c->leaves == 0))
+        return err_set(err, RF_ETAMPER,
+                       "the log's leaves do not begin with a genesis, or have two");
+    rc = logleaf_has(&leaf, LEAF_KEY_HELD) ? hold_replay(c, name, entry, &record, err) : 0;
+    return rc < 0 ? rc : note(c, &leaf, true, err);
+}
+
+int clerk_replay(struct clerk *c, const struct policy *policy, struct err *err)
+{
+    struct frame_entry entry;
+    struct scan *scan = NULL;
+    uint64_t offset;
+    const struct policy_region *region = policy_region_find(policy, c->region_name);
+    int rc = scan_open(journal_folder(c->journal), 0, &scan, err);
+    while (rc >= 0 && (rc = scan_next(scan, &entry, &offset, err)) == 1) {
+        rc = entry_note(c, region, scan_state(scan)->header.name, &entry, err);
+        if (rc < 0)
+            err_detail(err, "entry %" PRIu64 " of the journal", entry.index);
+    }
+    scan_close(scan);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,218 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "ledger/clerk_inside.h"
+
+/* Group "other" of every word: what is left when there are more groups than the words of a policy
+   can make. */
+static const char other[] = "unlisted";
+
+static void word_copy(char to[RECORD_WORD_MAX + 1], const struct leaf_word *from)
+{
+    size_t n = from->len <= RECORD_WORD_MAX ? from->len : RECORD_WORD_MAX;
+    if (n > 0)
+        memcpy(to, from->text, n);
+    to[n] = '\0';
+}
+
+static int group_compare(const struct sum *a, const struct sum *b)
+{
+    int order = a->from < b->from ? -1 : a->from > b->from;
+    if (order == 0)
+        order = (int)a->type - (int)b->type;
+    if (order == 0)
+        order = strcmp(a->entity, b->entity);
+    if (order == 0)
+        order = strcmp(a->place, b->place);
+    if (order == 0)
+        order = strcmp(a->room, b->room);
+    if (order == 0)
+        order = strcmp(a->actor_kind, b->actor_kind);
+    return order != 0 ? order : strcmp(a->rule, b->rule);
+}
+
+static int compare(const void *a, const void *b)
+{
+    return group_compare(a, b);
+}
+
+/* The group of WANTED, made when it is new; NULL: no memory. */
+static struct sum *group(struct clerk *c, const struct sum *wanted)
+{
+    struct sum key = *wanted;
+    if (c->sum_count >= SUM_GROUPS_MAX) {
+        (void)snprintf(key.entity, sizeof(key.entity), "%s", other);
+        (void)snprintf(key.rule, sizeof(key.rule), "%s", key.rule[0] != '\0' ? other : "");
+        key.place[0] = key.actor_kind[0] = '\0';
+    }
+    for (size_t i = 0; i < c->sum_count; i++)
+        if (group_compare(&c->sums[i], &key) == 0)
+            return &c->sums[i];
+    if (c->sum_count == c->sum_room) {
+        size_t room = c->sum_room == 0 ? 64 : 2 * c->sum_room;
+        struct sum *sums = mem_realloc(c->sums, room * sizeof(*sums));
+        if (sums == NULL)
+            return NULL;
+        c->sums = sums;
+        c->sum_room = room;
+    }
+    c->sums[c->sum_count] = key;
+    return &c->sums[c->sum_count++];
+}
+
+static struct sum group_of(const struct clerk *c, enum logleaf_type type, const struct leaf *r)
+{
+    struct sum s = { .type = type, .from = r->minute / c->rollup * c->rollup };
+    word_copy(s.entity, &r->entity);
+    if (type == LEAF_DENIAL) {
+        word_copy(s.rule, &r->rule);
+        return s;
+    }
+    if (r->place.len == 2)
+        memcpy(s.place, r->place.text, 2);
+    if (type != LEAF_SERVICE) {
+        word_copy(s.room, &r->room);
+        word_copy(s.actor_kind, &r->actor_kind);
+    }
+    return s;
+}
+
+static bool is_abroad(const struct policy_region *region, const struct leaf *r)
+{
+    struct place place = { "" };
+    if (r->place.len != 2 || region == NULL)
+        return r->place.len == 2;
+    memcpy(place.code, r->place.text, 2);
+    return !policy_is_home(region, place);
+}
+
+static int add(struct clerk *c, enum logleaf_type type, const struct leaf *r,
+               const struct totals *more, uint64_t sessions, uint64_t denials)
+{
+    const struct sum wanted = group_of(c, type, r);
+    struct sum *s = group(c, &wanted);
+    if (s == NULL)
+        return -RF_ENOMEM;
+    s->sessions += sessions;
+    s->denials += denials;
+    s->statements += more->statements;
+    s->rows += more->rows;
+    s->bytes += more->bytes;
+    return 0;
+}
+
+/* Running totals of a slot become what was added since its last record. */
+static struct totals service_news(struct clerk *c, const struct leaf *r)
+{
+    struct totals now = { r->statements, r->rows, r->bytes }, news = now;
+    if (r->start != c->slots_start) {
+        memset(c->slots, 0, SUM_SLOTS * sizeof(*c->slots));
+        c->slots_start = r->start;
+    }
+    if (r->slot == 0 || r->slot > SUM_SLOTS)
+        return news;
+    struct totals *last = &c->slots[r->slot - 1];
+    if (now.statements >= last->statements && now.rows >= last->rows && now.bytes >= last->bytes)
+        news = (struct totals){ now.statements - last->statements, now.rows - last->rows,
+                                now.bytes - last->bytes };
+    *last = now;
+    return news;
+}
+
+static int add_released(struct clerk *c, const struct policy_region *region, const struct leaf *r,
+                        enum logleaf_type type, const struct totals *more)
+{
+    int rc = add(c, type, r, more, 0, 0);
+    if (rc == 0 && (more->rows > 0 || more->bytes > 0) && is_abroad(region, r)) {
+        const struct totals released = { .rows = more->rows, .bytes = more->bytes };
+        rc = add(c, LEAF_TRANSFER, r, &released, 0, 0);
+    }
+    return rc;
+}
+
+int sum_record(struct clerk *c, const struct policy_region *region, const struct leaf *r)
+{
+    struct totals more = { 0 };
+    switch (r->kind) {
+    case RECORD_SESSION_OPEN:
+        return add(c, LEAF_SESSION, r, &more, 1, 0);
+    case RECORD_STATEMENT:
+        more.statements = 1;
+        return add(c, LEAF_SESSION, r, &more, 0, 0);
+    case RECORD_RESULT:
+        more.rows = r->rows;
+        more.bytes = r->bytes;
+        return add_released(c, region, r, LEAF_SESSION, &more);
+    case RECORD_DENIAL:
+        return add(c, LEAF_DENIAL, r, &more, 0, 1);
+    case RECORD_SERVICE:
+        more = service_news(c, r);
+        return add_released(c, region, r, LEAF_SERVICE, &more);
+    default:
+        return 0;
+    }
+}
+
+static void value_copy(char to[RECORD_WORD_MAX + 1], const struct logleaf_value *v)
+{
+    const struct leaf_word word = { v->text, v->len };
+    word_copy(to, &word);
+}
+
+void sum_forget(struct clerk *c, const struct logleaf *l)
+{
+    struct sum done = { .type = l->type, .from = (uint32_t)l->value[LEAF_KEY_FROM].number };
+    value_copy(done.entity, &l->value[LEAF_KEY_ENTITY]);
+    value_copy(done.room, &l->value[LEAF_KEY_ROOM]);
+    value_copy(done.actor_kind, &l->value[LEAF_KEY_ACTOR_KIND]);
+    value_copy(done.rule, &l->value[LEAF_KEY_RULE]);
+    if (l->value[LEAF_KEY_PLACE].len == 2)
+        memcpy(done.place, l->value[LEAF_KEY_PLACE].text, 2);
+    for (size_t i = 0; i < c->sum_count; i++)
+        if (group_compare(&c->sums[i], &done) == 0) {
+            c->sums[i] = c->sums[--c->sum_count];
+            return;
+        }
+}
+
+size_t sum_due(struct clerk *c, uint32_t minute)
+{
+    size_t due = 0;
+    if (c->sum_count == 0)
+        return 0;
+    qsort(c->sums, c->sum_count, sizeof(*c->sums), compare);
+    while (due < c->sum_count && c->sums[due].from + c->rollup <= minute)
+        due++;
+    return due;
+}
+
+void sum_drop_first(struct clerk *c, size_t count)
+{
+    c->sum_count -= count;
+    memmove(c->sums, c->sums + count, c->sum_count * sizeof(*c->sums));
+}
+
+void sum_leaf(const struct clerk *c, const struct sum *s, int64_t small_cell, struct logleaf *ret)
+{
+    bool is_few = s->type == LEAF_SESSION && small_cell > 0 && s->sessions < (uint64_t)small_cell;
+    *ret = (struct logleaf){ .type = s->type };
+    logleaf_text(ret, LEAF_KEY_REGION, c->region_name);
+    logleaf_text(ret, LEAF_KEY_ENTITY, s->entity);
+    logleaf_text(ret, LEAF_KEY_PLACE, s->place);
+    logleaf_text(ret, LEAF_KEY_ROOM, s->room);
+    logleaf_text(ret, LEAF_KEY_ACTOR_KIND, s->actor_kind);
+    logleaf_text(ret, LEAF_KEY_RULE, s->rule);
+    logleaf_number(ret, LEAF_KEY_FROM, s->from);
+    logleaf_number(ret, LEAF_KEY_UNTIL, s->from + c->rollup);
+    if (is_few) {
+        logleaf_number(ret, LEAF_KEY_FEW, 1);
+        return;
+    }
+    logleaf_number(ret, LEAF_KEY_SESSIONS, s->sessions);
+    logleaf_number(ret, LEAF_KEY_STATEMENTS, s->statements);
+    logleaf_number(ret, LEAF_KEY_ROWS, s->rows);
+    logleaf_number(ret, LEAF_KEY_BYTES, s->bytes);
+    logleaf_number(ret, LEAF_KEY_DENIALS, s->denials);
+}

@@ -1,0 +1,646 @@
+"""The hub: public files over HTTP, whatever is asked and however slowly."""
+
+import hashlib
+import os
+import re
+import resource
+import socket
+import ssl
+import time
+
+import pytest
+
+from ports import free_port
+from waiting import wait_until
+from web import LogFolder, Web, get
+
+US, EU = "us-virginia", "eu-dublin"
+TILE = bytes(range(256)) * 32
+PARTIAL = bytes(range(32)) * 3
+BUNDLE = hashlib.sha256(b"bundle").digest() * (16 * 1024 * 1024 // 32)
+
+
+def files_of(folder, origin, size=300):
+    log = LogFolder(folder.path(origin.replace("/", "-")), folder.give).make()
+    log.grow(origin, size)
+    log.write("tile/0/000", TILE)
+    log.write("tile/0/001.p/44", PARTIAL)
+    log.write("tile/0/x001/234", TILE[::-1])
+    log.write("tile/1/000.p/1", PARTIAL[:32])
+    log.write("tile/entries/000", BUNDLE)
+    log.write("tile/entries/001.p/44", b"some entries")
+    return log
+
+
+def hub_config(port, logs, **more):
+    return {"hub": {"listen": [{"address": "127.0.0.1", "port": port, "tls": "off"}],
+                    "logs": logs, **more}}
+
+
+def wait_for_hub(port, slow=1):
+    def answers():
+        try:
+            return get(port, "/metrics").status == 200
+        except OSError:
+            return False
+    wait_until(answers, "the hub does not answer", timeout=20 * slow)
+
+
+class Site:
+    """A gateway with a hub and two logs."""
+
+    def __init__(self, gateway, port, us, eu):
+        self.gateway, self.port, self.us, self.eu = gateway, port, us, eu
+
+    def get(self, target, **options):
+        return get(self.port, target, **options)
+
+
+@pytest.fixture
+def new_site(new_gateway, slow):
+    def make(start=True, with_folders=True, **more):
+        port = free_port()
+        gateway = new_gateway(start=False, config=hub_config(port, {US: US, EU: EU}, **more))
+        us, eu = (files_of(gateway, name) for name in (US, EU)) if with_folders else (None, None)
+        if start:
+            gateway.start()
+            wait_for_hub(port, slow)
+        return Site(gateway, port, us, eu)
+    return make
+
+
+@pytest.fixture(scope="module")
+def site(scratch, authority, pair, request, slow):
+    """One for the tests that only read."""
+    from conftest import Gateways
+    port = free_port()
+    gateways = Gateways(scratch, authority, request)
+    gateway = gateways(pair, start=False, config=hub_config(port, {US: US, EU: EU}))
+    us, eu = (files_of(gateway, name) for name in (US, EU))
+    gateway.start()
+    wait_for_hub(port, slow)
+    yield Site(gateway, port, us, eu)
+    gateways.finish()
+
+
+def hub_pid(gateway):
+    return gateway.pids("hub")[0]
+
+
+# --- what is served -------------------------------------------------------------------------------
+
+
+def test_files_come_whole_with_type_and_caching(site):
+    forever = "public, max-age=604800, immutable"
+    for path, kind, caching, body in (
+            ("checkpoint", "text/plain; charset=utf-8", "no-store", None),
+            ("tile/0/000", "application/octet-stream", forever, TILE),
+            ("tile/0/001.p/44", "application/octet-stream", forever, PARTIAL),
+            ("tile/0/x001/234", "application/octet-stream", forever, TILE[::-1]),
+            ("tile/entries/001.p/44", "application/octet-stream", forever, b"some entries"),
+            ("tile/entries/000", "application/octet-stream", forever, BUNDLE)):
+        for prefix in ("/log/", f"/log/{US}/", f"/log/{EU}/"):
+            reply = site.get(prefix + path)
+            assert reply.status == 200, prefix + path
+            assert reply["content-type"] == kind and reply["cache-control"] == caching
+            assert body is None or reply.body == body
+            assert int(reply["content-length"]) == len(reply.body)
+            assert reply["content-encoding"] is None and reply["transfer-encoding"] is None
+    assert site.get("/log/checkpoint").body.startswith(b"us-virginia\n300\n")
+    assert site.get(f"/log/{EU}/checkpoint").body.startswith(b"eu-dublin\n300\n")
+
+
+def test_every_reply_has_the_security_headers(site):
+    for target, method in (("/", "GET"), ("/log/checkpoint", "GET"), ("/log/tile/0/000", "HEAD"),
+                           ("/nothing", "GET"), ("/log/tile/0/009", "GET"), ("/", "DELETE"),
+                           ("/healthz", "GET"), ("/metrics", "GET"), ("/style.css", "GET")):
+        reply = site.get(target, method=method)
+        assert reply["x-content-type-options"] == "nosniff", target
+        assert reply["content-security-policy"].startswith("default-src 'none'; "), target
+        assert reply["referrer-policy"] == "no-referrer", target
+        assert reply["access-control-allow-origin"] == "*", target
+        assert reply["server"] is None and reply["set-cookie"] is None, target
+
+
+def test_what_is_not_there_is_404_and_not_stored(site):
+    for target in ("/log/tile/0/002", "/log/tile/0/000.p/44", "/log/tile/5/000", "/log/tile/entries/002",
+                   f"/log/{US}/", "/log/", "/log", f"/log/{US}", "/log/tile/", "/log/tile", "/favicon.ico",
+                   "/log/nowhere/checkpoint", "/log/us-virginia2/checkpoint", "/log/checkpoint.new",
+                   "/robots.txt", "/log/tile/0/000.p/", "/log/tile/0/000.p", "/log/tile/0/x001"):
+        reply = site.get(target)
+        assert (reply.status, reply["cache-control"]) == (404, "no-store"), target
+        assert reply.body == b"not found\n", target
+
+
+def test_the_front_page_lists_the_logs_without_scripts(site):
+    reply = site.get("/")
+    text = reply.body.decode()
+    assert reply.status == 200 and reply["content-type"] == "text/html; charset=utf-8"
+    assert 'href="/log/us-virginia/checkpoint"' in text and 'href="/log/eu-dublin/checkpoint"' in text
+    assert '<html lang="en">' in text and "<script" not in text and "style=" not in text
+    assert text.count("<main>") == text.count("<h1>") == 1 and ">300<" in text
+    style = site.get("/style.css")
+    assert style.status == 200 and style["content-type"] == "text/css; charset=utf-8"
+
+
+def test_head_says_what_get_would_and_sends_nothing(site):
+    for target in ("/", "/log/checkpoint", "/log/tile/0/000", "/log/tile/entries/000", "/nothing"):
+        with Web(site.port) as web:
+            head, whole = web.get(target, method="HEAD"), web.get(target)
+            assert head.status == whole.status, target
+            assert head["content-length"] == str(len(whole.body)), target
+            assert head["etag"] == whole["etag"], target
+
+
+def test_other_methods_are_refused_and_told_which_are_not(site):
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "CONNECT", "get", "FETCH"):
+        reply = site.get("/log/checkpoint", method=method)
+        assert (reply.status, reply["allow"]) == (405, "GET, HEAD"), method
+
+
+def test_a_tile_that_is_known_is_not_sent_again(site):
+    with Web(site.port) as web:
+        etag = web.get("/log/tile/0/000")["etag"]
+        assert re.fullmatch(r'"[0-9a-f]+-[0-9a-f]+"', etag)
+        for known in (etag, f"W/{etag}", f'"other", {etag}', f'"other",{etag} , "more"', "*"):
+            reply = web.get("/log/tile/0/000", if_none_match=known)
+            assert (reply.status, reply.body, reply["etag"]) == (304, b"", etag), known
+        for other in ('"other"', etag[:-2] + '"', etag[1:-1], etag + "x", ""):
+            assert web.get("/log/tile/0/000", if_none_match=other).status == 200, other
+        assert web.get("/log/checkpoint", if_none_match="*").status == 200
+        assert web.get("/log/tile/0/009", if_none_match="*").status == 404
+
+
+# --- what is asked wrongly ------------------------------------------------------------------------
+
+
+def test_no_target_leads_out_of_the_log(site):
+    secret = site.gateway.path("credentials")
+    for target in ("/log/../credentials", "/log/tile/../../credentials", "/log/%2e%2e/credentials",
+                   "/log/..%2fcredentials", "/log/%2e%2e%2fcredentials", "/log/..\\credentials",
+                   "/log//checkpoint", "//log/checkpoint", "/log/./checkpoint", "/./log/checkpoint",
+                   "/log/tile/0//000", "/log/tile/0/./000", "/log/tile/0/000/", "/log/checkpoint/",
+                   "/log/tile/0/000/..", "/log/tile/0/%30%30%30", "/log/check%70oint", "/LOG/checkpoint",
+                   f"/log/{secret}", secret, f"/log/{US}/..{secret}", f"/log/{US}/../{EU}/checkpoint",
+                   "/log/checkpoint?", "/log/checkpoint?x=1", "/log/tile/0/000?v=2", "/?", "/healthz?full",
+                   "/log/checkpoint#top", "/log/checkpoint;x", "log/checkpoint", "checkpoint", "*",
+                   "/log/tile/0/00\xb3", "/log/tile/0/x000/001", "/log/tile/64/000", "/log/tile/-1/000",
+                   "http://hub.example", "http:///log/checkpoint", "ftp://hub.example/log/checkpoint",
+                   "/" + "a" * 5000, "/log/tile/0/" + "x001/" * 900 + "000"):
+        reply = site.get(target)
+        assert reply.status == 404, target
+        assert reply.body == b"not found\n", target
+
+
+def test_an_absolute_target_counts_without_its_host(site):
+    for target in ("http://hub.example/log/checkpoint", "HTTP://[::1]:80/log/checkpoint",
+                   "https://other.example/log/checkpoint"):
+        assert site.get(target).body.startswith(b"us-virginia\n"), target
+    assert site.get("http://hub.example/log/../credentials").status == 404
+
+
+def test_a_nul_hides_nothing(site):
+    for line in (b"GET /log/checkpoint\0/../../credentials HTTP/1.1", b"GET /log/checkpoint\0 HTTP/1.1",
+                 b"GET /\0 HTTP/1.1", b"GET \0 HTTP/1.1", b"GET /log/\0checkpoint HTTP/1.1"):
+        with Web(site.port) as web:
+            web.send(line + b"\r\nHost: x\r\n\r\n")
+            reply = web.read()
+            assert (reply.status, reply.body) == (400, b"malformed request\n"), line
+            assert web.is_closed()
+
+
+def test_what_is_no_http_ends_the_connection(site):
+    for data, statuses in ((b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), {400, None}),
+                           (b"GET /log/check point HTTP/1.1\r\nHost: x\r\n\r\n", {404}),
+                           (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", {400, 505, None}),
+                           (b"GET / HTTP/1.1\r\nX: y\r\n\r\n", {400}),  # no Host
+                           (b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", {414, None}),
+                           (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20000 + b"\r\n\r\n", {431, None}),
+                           (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 5000 + b"\r\n", {431, 400, None})):
+        with Web(site.port) as web:
+            try:
+                web.send(data)
+                web.socket.shutdown(socket.SHUT_WR)
+                status = web.read().status
+            except (EOFError, OSError):
+                status = None
+            assert status in statuses, data[:40]
+    assert site.get("/log/checkpoint").status == 200
+
+
+def test_a_body_is_never_taken_for_a_request(site):
+    hidden = b"GET /log/tile/0/001.p/44 HTTP/1.1\r\nHost: x\r\n\r\n"
+    for method, framing in ((b"GET", b"Content-Length: %d" % len(hidden)),
+                            (b"POST", b"Content-Length: %d" % len(hidden)),
+                            (b"GET", b"Transfer-Encoding: chunked"),
+                            (b"GET", b"Transfer-Encoding: chunked\r\nContent-Length: 5")):
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden) if b"chunked" in framing else hidden
+        with Web(site.port) as web:
+            web.send(method + b" /log/checkpoint HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n" + body)
+            first = web.read()
+            assert first.status in (200, 400, 405)
+            assert web.is_closed() and PARTIAL not in web.rest
+
+
+def test_links_in_a_log_are_not_followed(new_site):
+    site = new_site()
+    os.symlink(site.gateway.path("credentials"), site.us.path + "/tile/0/002")
+    os.symlink("000", site.us.path + "/tile/0/003")
+    os.symlink(site.eu.path + "/tile/0", site.us.path + "/tile/3")
+    os.symlink("..", site.us.path + "/tile/4")
+    os.mkfifo(site.us.path + "/tile/0/004")
+    os.mkdir(site.us.path + "/tile/0/005")
+    for path in ("0/002", "0/003", "3/000", "4/000", "0/004", "0/005"):
+        assert site.get(f"/log/tile/{path}").status == 404, path
+    assert site.get("/log/tile/0/000").body == TILE
+
+
+# --- connections ----------------------------------------------------------------------------------
+
+
+def test_a_connection_serves_many_requests(site):
+    with Web(site.port) as web:
+        for _ in range(50):
+            assert web.get("/log/tile/0/000").body == TILE
+            assert web.get("/nothing").status == 404
+        web.ask("/log/checkpoint", connection="close")
+        assert web.read()["connection"] == "close" and web.is_closed()
+    with Web(site.port) as web:
+        web.ask("/log/checkpoint", version="HTTP/1.0")
+        assert web.read().status == 200 and web.is_closed()
+
+
+def test_pipelined_requests_are_answered_in_order(site):
+    paths = ["tile/0/000", "tile/0/001.p/44", "tile/0/009", "checkpoint", "tile/entries/001.p/44"] * 20
+    with Web(site.port) as web:
+        for path in paths:
+            web.ask(f"/log/{path}")
+        expected = {"tile/0/000": TILE, "tile/0/001.p/44": PARTIAL, "tile/0/009": b"not found\n",
+                    "tile/entries/001.p/44": b"some entries"}
+        for path in paths:
+            reply = web.read()
+            assert reply.body == expected.get(path, reply.body), path
+            assert path != "checkpoint" or reply.body.startswith(b"us-virginia\n")
+
+
+def test_whoever_closes_his_side_gets_his_reply_and_no_more(site, slow):
+    for data, has_reply in ((b"GET /log/checkpoint HTTP/1.1\r\nHost: x\r\n\r\n", True),
+                            (b"GET /log/checkpoint HTTP/1.1\r\n", False), (b"", False)):
+        with Web(site.port) as web:
+            web.send(data)
+            web.socket.shutdown(socket.SHUT_WR)
+            began = time.monotonic()
+            assert not has_reply or web.read().status == 200
+            assert web.is_closed() and time.monotonic() - began < 5 * slow
+
+
+def memory_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) * 1024
+
+
+def test_large_files_are_sent_in_constant_memory(new_site, slow):
+    site = new_site()
+    readers = [Web(site.port) for _ in range(20)]
+    before = memory_of(hub_pid(site.gateway))
+    for web in readers:
+        web.ask("/log/tile/entries/000")
+        web.socket.recv(1000)  # it has begun, and is not read on
+    wait_until(lambda: site.get("/log/checkpoint").status == 200, "others wait", timeout=5 * slow)
+    assert memory_of(hub_pid(site.gateway)) - before < 4 * 1024 * 1024 * slow
+    for web in readers:
+        web.close()
+
+
+def open_slow(site, count, source, first=b"GET /log/check"):
+    found = []
+    for _ in range(count):
+        web = Web(site.port, source=source)
+        web.send(first)
+        found.append(web)
+    return found
+
+
+def test_two_hundred_slow_clients_do_not_stop_others(new_site, slow):
+    site = new_site()
+    slowly = open_slow(site, 200, "127.0.0.2")  # more than one address may have
+    slowly += open_slow(site, 100, "127.0.0.1")  # as many as this one may
+    began = time.monotonic()
+    for _ in range(20):
+        for web in slowly[-50:]:
+            try:
+                web.send(b"p")
+            except OSError:
+                pass  # it had to make room
+        assert site.get("/log/tile/0/000").body == TILE
+    assert time.monotonic() - began < 5 * slow
+    figures = metrics_of(site)
+    assert figures['ringfence_hub_connections_ended_total{reason="made_room"}'] >= 100
+    assert figures["ringfence_hub_connections"] <= 201
+    for web in slowly:
+        web.close()
+
+
+def test_a_full_house_makes_room_for_whoever_comes(new_site):
+    site = new_site(clients=20, per_address=50)
+    crowd = open_slow(site, 60, "127.0.0.2")
+    assert site.get("/log/checkpoint").status == 200
+    assert metrics_of(site)["ringfence_hub_connections"] <= 20
+    for web in crowd:
+        web.close()
+
+
+def test_whoever_takes_a_reply_is_not_displaced(new_site, slow):
+    site = new_site(clients=5, per_address=5)
+    readers = [Web(site.port) for _ in range(5)]
+    for web in readers:
+        web.ask("/log/tile/entries/000")
+        web.rest = web.socket.recv(1)
+    with Web(site.port, source="127.0.0.2") as late:
+        assert late.is_closed()  # all seats are taken
+    for web in readers:
+        assert web.read().body == BUNDLE
+    wait_until(lambda: site.get("/log/checkpoint").status == 200, "no seat", timeout=5 * slow)
+
+
+def test_a_request_that_does_not_end_is_ended(new_site, slow):
+    site = new_site()
+    with Web(site.port, timeout=40) as drip, Web(site.port, timeout=40) as silent:
+        began = time.monotonic()
+        drip.send(b"GET /log/checkpoint HTTP/1.1\r\nHost: x\r\n")
+        ended = False
+        while not ended and time.monotonic() - began < 30 * slow:
+            try:
+                drip.send(b"X: y\r\n")
+                time.sleep(0.5)
+            except OSError:
+                ended = True
+        assert ended and time.monotonic() - began > 13, "the deadline moved with the bytes"
+        assert silent.is_closed()
+    assert metrics_of(site)['ringfence_hub_connections_ended_total{reason="slow"}'] >= 2
+
+
+# --- state and figures ----------------------------------------------------------------------------
+
+
+def metrics_of(site):
+    """Every sample; each line is checked against the exposition format."""
+    reply = site.get("/metrics")
+    assert reply.status == 200 and reply["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found, typed = {}, set()
+    for line in reply.body.decode().splitlines():
+        if line.startswith("# TYPE "):
+            name, kind = re.fullmatch(r"# TYPE (\w+) (counter|gauge)", line).groups()
+            typed.add(name)
+            assert (kind == "counter") == name.endswith("_total")
+        elif not line.startswith("# HELP "):
+            name, labels, value = re.fullmatch(
+                r'(\w+)(\{(?:\w+="[^"]*",?)*\})? (-?\d+(?:\.\d+)?)', line).groups()
+            assert name in typed and name + (labels or "") not in found
+            found[name + (labels or "")] = float(value)
+    return found
+
+
+def test_metrics_count_requests_bytes_and_logs(new_site):
+    site = new_site()
+    before = metrics_of(site)
+    for _ in range(3):
+        etag = site.get("/log/tile/0/000")["etag"]
+    site.get("/log/tile/0/000", if_none_match=etag)
+    site.get("/log/tile/0/000", method="HEAD")
+    site.get("/log/tile/0/017")
+    site.get("/nobody/was/here", method="POST")
+    after = metrics_of(site)
+
+    def rise(name):
+        return after.get(name, 0) - before.get(name, 0)
+    requests = "ringfence_hub_requests_total"
+    assert rise(requests + '{path="tile",status="200"}') == 4
+    assert rise(requests + '{path="tile",status="304"}') == 1
+    assert rise(requests + '{path="tile",status="404"}') == 1
+    assert rise(requests + '{path="other",status="405"}') == 1
+    assert rise("ringfence_hub_sent_bytes_total") >= 3 * len(TILE)
+    assert after['ringfence_hub_log_size{region="us-virginia"}'] == 300
+    assert after['ringfence_hub_log_readable{region="eu-dublin"}'] == 1
+    assert 0 <= after['ringfence_hub_checkpoint_age_seconds{region="us-virginia"}'] < 300
+    assert abs(after["process_start_time_seconds"] - time.time()) < 300
+    assert after['ringfence_build_info{version="0.1.0"}'] == 1
+    site.us.grow(US, 12345)
+    assert metrics_of(site)['ringfence_hub_log_size{region="us-virginia"}'] == 12345
+
+
+def test_health_names_each_log_that_is_not_well(new_site):
+    site = new_site(stale="1min")
+    assert (site.get("/healthz").status, site.get("/healthz").body) == (200, b"ok\n")
+    site.us.write("checkpoint", b"nonsense\n")
+    reply = site.get("/healthz")
+    assert (reply.status, reply.body) == (503, b"us-virginia: the checkpoint is no checkpoint\n")
+    assert reply["cache-control"] == "no-store"
+    os.unlink(site.eu.path + "/checkpoint")
+    assert site.get("/healthz").body.splitlines() == [
+        b"us-virginia: the checkpoint is no checkpoint", b"eu-dublin: no checkpoint that can be read"]
+    site.eu.grow(EU, 1)
+    site.us.grow(US, 301)
+    old = time.time() - 100
+    os.utime(site.us.path + "/checkpoint", (old, old))
+    assert re.fullmatch(rb"us-virginia: the checkpoint is 1\d\d s old\n", site.get("/healthz").body)
+    site.us.grow(US, 302)
+    assert site.get("/healthz").status == 200
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+
+def test_the_hub_reports_its_sandbox_and_tells_no_addresses(site):
+    site.get("/log/checkpoint")
+    log = site.gateway.log()
+    if "seccomp=off(sanitizer)" not in log:
+        assert re.search(r'event=child-ready child=hub-0 pid=\d+ sandbox="seccomp=yes landlock=\w+"', log)
+    assert not re.search(r"event=.*/log/|user-agent", log, re.I)
+    of_hub = [line for line in log.splitlines() if " hub " in line or "role=hub" in line]
+    assert not any("127.0.0." in line for line in of_hub)
+
+
+def test_a_hub_that_is_killed_comes_back_and_nobody_else_notices(new_site, slow):
+    site = new_site()
+    with site.gateway.connect("us_analyst") as session:
+        site.gateway.kill_role("hub")
+        wait_until(lambda: site.gateway.log_contains("child=hub-0.*signal=SIGKILL"), "nobody saw it")
+        wait_for_hub(site.port, slow)
+        assert site.get("/log/tile/0/000").body == TILE
+        assert session.execute("SELECT 1").fetchone() == (1,)
+
+
+test_a_hub_that_is_killed_comes_back_and_nobody_else_notices = pytest.mark.crashes(
+    test_a_hub_that_is_killed_comes_back_and_nobody_else_notices)
+
+
+def test_a_hub_that_cannot_start_keeps_nobody_from_being_served(new_site, slow):
+    site = new_site(start=False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", site.port))
+        taken.listen()
+        site.gateway.start()
+        with site.gateway.connect("us_analyst") as session:
+            assert session.execute("SELECT 1").fetchone() == (1,)
+        site.gateway.wait_for_log("child-failed child=hub-0 while=starting .*could not open listener")
+        wait_until(lambda: site.gateway.log().count("child-failed child=hub-0") >= 5, "it gave up",
+                   timeout=30 * slow)
+        site.gateway.reload()
+        site.gateway.wait_for_log("event=reloaded")
+    wait_for_hub(site.port, slow)
+    assert site.get("/healthz").status == 200
+
+
+def test_a_folder_that_appears_later_is_served_then(new_site, slow):
+    site = new_site(with_folders=False)
+    assert site.get("/log/checkpoint").status == 404
+    assert site.get("/healthz").body.startswith(b"us-virginia: no checkpoint")
+    assert site.get("/").status == 200
+    files_of(site.gateway, US)
+    wait_until(lambda: status_of(site, "/log/checkpoint") == 200, "it is never served", timeout=20 * slow)
+    assert site.get("/log/tile/0/000").body == TILE
+    os.rename(site.gateway.path(US), site.gateway.path("before"))
+    assert site.get("/log/checkpoint").status in (200, 404)  # the folder is the same, elsewhere
+    again = files_of(site.gateway, US)
+    again.grow(US, 301)
+    wait_until(lambda: b"\n301\n" in body_of(site, "/log/checkpoint"), "the old one is still served",
+               timeout=20 * slow)
+    assert not site.gateway.log_contains("child-died child=hub")
+
+
+def status_of(site, target):
+    try:
+        return site.get(target).status
+    except OSError:
+        return None  # it makes way for the next one just now
+
+
+def body_of(site, target):
+    try:
+        return site.get(target).body
+    except (OSError, EOFError):
+        return b""
+
+
+def test_a_reload_brings_other_logs_and_other_sockets(new_site, slow):
+    site = new_site()
+    gateway = site.gateway
+    pid = hub_pid(gateway)
+    with Web(site.port) as web:  # the same folders by other names: no new process, no connection lost
+        gateway.config["hub"]["logs"] = {"paris": EU, US: US}
+        gateway.write_config()
+        gateway.reload()
+        gateway.wait_for_log("child-reloaded child=hub-0")
+        wait_until(lambda: web.get("/log/paris/checkpoint").status == 200, "paris is not there")
+        assert web.get("/log/checkpoint").body.startswith(b"eu-dublin\n")
+        assert web.get(f"/log/{EU}/checkpoint").status == 404
+        assert hub_pid(gateway) == pid
+    other = LogFolder(gateway.path("other"), gateway.give).make()
+    other.grow("other", 7)
+    port = free_port()
+    gateway.config["hub"].update(logs={"other": "other"},
+                                 listen=[{"address": "127.0.0.1", "port": port, "tls": "off"},
+                                         {"unix": "run/hub.sock"}])
+    gateway.write_config()
+    gateway.reload()
+    wait_for_hub(port, slow)
+    assert get(port, "/log/checkpoint").body.startswith(b"other\n7\n")
+    assert get(port, "/log/paris/checkpoint").status == 404
+    assert status_of(site, "/") is None and hub_pid(gateway) != pid
+    with socket.socket(socket.AF_UNIX) as local:
+        local.connect(gateway.path("run/hub.sock"))
+        local.sendall(b"GET /log/checkpoint HTTP/1.0\r\n\r\n")
+        assert local.recv(9) == b"HTTP/1.1 "
+    assert not gateway.log_contains("child-died child=hub")
+
+
+def test_tls_where_the_listener_says_so(new_gateway, slow):
+    plain, secure = free_port(), free_port()
+    config = hub_config(plain, {US: US})
+    config["hub"]["listen"].append({"address": "127.0.0.1", "port": secure, "tls": "required"})
+    gateway = new_gateway(start=False, config=config)
+    files_of(gateway, US)
+    gateway.start()
+    wait_for_hub(plain, slow)
+    context = ssl.create_default_context(cafile=gateway.ca)
+
+    def wrap(s):
+        return context.wrap_socket(s, server_hostname="localhost")
+    with Web(secure, wrap=wrap) as web:
+        assert web.socket.version() in ("TLSv1.2", "TLSv1.3")
+        assert web.get("/log/tile/0/000").body == TILE
+        assert web.get("/log/tile/entries/000").body == BUNDLE
+        assert web.get("/nothing")["x-content-type-options"] == "nosniff"
+    with Web(secure) as web:  # nothing in clear
+        web.ask("/log/checkpoint")
+        with pytest.raises((EOFError, ConnectionResetError, ValueError, IndexError)):
+            web.read()
+    secure_only = context.minimum_version
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionResetError)):
+        Web(secure, wrap=wrap)
+    slowly = [Web(secure) for _ in range(120)]
+    context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
+    context.minimum_version = secure_only
+    with Web(secure, wrap=wrap) as web:
+        assert web.get("/log/checkpoint").status == 200
+    for web in slowly:
+        web.close()
+
+
+def test_a_renewed_certificate_is_shown_after_a_reload(new_gateway, authority, slow):
+    port = free_port()
+    gateway = new_gateway(start=False, config={"hub": {
+        "listen": [{"address": "127.0.0.1", "port": port, "tls": "required"}]}})
+    gateway.start()
+
+    def shown():
+        try:
+            return ssl.get_server_certificate(("127.0.0.1", port))
+        except OSError:
+            return None
+    first = wait_until(shown, "no TLS", timeout=20 * slow)
+    certificate, key = authority.issue("gateway", addresses=["127.0.0.1"], names=["localhost"],
+                                       file="gateway-renewed")
+    gateway.copy(certificate, "gateway.crt", 0o644)
+    gateway.copy(key, "gateway.key", 0o600)
+    gateway.reload()
+    wait_until(lambda: shown() not in (None, first), "the old certificate stays", timeout=20 * slow)
+
+
+@pytest.mark.parametrize("change, complaint", [
+    ({"listen": [{"address": "127.0.0.1", "port": 1, "tls": "optional"}]}, "expected required or off"),
+    ({"listen": []}, "hub.listen"),
+    ({"clients": 0}, "hub.clients"),
+    ({"stale": "1ms"}, "hub.stale"),
+    ({"logs": {"a b": "x"}}, "hub.logs"),
+])
+def test_mistakes_in_the_section_are_told(new_gateway, change, complaint):
+    config = hub_config(1024, {US: US})
+    config["hub"].update(change)
+    gateway = new_gateway(start=False, config=config)
+    gateway.start(wait=False)
+    assert gateway.process.wait(timeout=30) == 2
+    assert complaint in gateway.log()
+    gateway.process = None
+
+
+def test_the_hub_keeps_no_descriptors(new_site):
+    site = new_site()
+
+    def count():
+        return len(os.listdir(f"/proc/{hub_pid(site.gateway)}/fd"))
+    site.get("/log/checkpoint")
+    before = count()
+    for _ in range(30):
+        for target in ("/log/checkpoint", "/log/tile/0/000", "/log/tile/0/077", "/healthz", "/metrics", "/"):
+            for method in ("GET", "HEAD"):
+                site.get(target, method=method)
+        etag = site.get("/log/tile/0/000")["etag"]
+        site.get("/log/tile/0/000", if_none_match=etag)
+        with Web(site.port) as web:
+            web.send(b"GET / HT")
+    wait_until(lambda: count() <= before + 1, "descriptors pile up")
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 100
