@@ -69,10 +69,12 @@ def test_months_are_epochs(world):
                                       "policy"]))
 
 
-def test_epochs_in_which_nothing_happened_may_be_sealed(world):
-    world.facts(world.make("quiet", [*LINES[:4], "seal of=epoch minute=+240",
-                                     f"seal of=epoch epoch=60m-{MINUTE // 60 + 1}",
-                                     f"seal of=epoch epoch=60m-{MINUTE // 60 + 3}"]))
+def test_epochs_in_which_nothing_happened_are_sealed_too(world):
+    lines = [*LINES[:4], "seal of=epoch minute=+240",
+             *(f"seal of=epoch epoch=60m-{MINUTE // 60 + n}" for n in (1, 2, 3))]
+    world.facts(world.make("quiet", lines + ["policy"]))
+    assert findings(world.facts(world.make("gap", lines[:5] + lines[6:]), status=4))[0]["leaf"] == 5
+    assert findings(world.facts(world.make("early", lines[:6] + ["policy"]), status=4))[0]["leaf"] == 6
 
 
 @pytest.mark.parametrize("witnesses, options, verdict, status", [
