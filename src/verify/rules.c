@@ -164,6 +164,24 @@ static bool is_within(const char *list, const char *all)
 
 enum reference { REF_BROKEN, REF_HERE, REF_ELSEWHERE };
 
+/* For whoever reads the other log, too. */
+static void keep_foreign(struct rules *r, const struct logleaf *l, enum logleaf_key key,
+                         uint64_t index, const char *origin, size_t len)
+{
+    struct rules_foreign f = { .index = index, .key = key, .leaf = r->index };
+    f.grant = key == LEAF_KEY_GRANT_REF ? number_of(l, LEAF_KEY_GRANT) : 0;
+    memcpy(f.origin, origin, len);
+    r->facts.elsewhere++;
+    for (unsigned i = 0; i < r->facts.foreign_count; i++) {
+        const struct rules_foreign *known = &r->facts.foreign[i];
+        if (known->index == index && known->key == key && known->grant == f.grant &&
+            strcmp(known->origin, f.origin) == 0)
+            return;
+    }
+    if (r->facts.foreign_count < RULES_FOREIGN_MAX)
+        r->facts.foreign[r->facts.foreign_count++] = f;
+}
+
 /* A reference of this log goes back. What other logs have is for whoever reads them all. */
 static enum reference reference_of(struct rules *r, const struct logleaf *l, enum logleaf_key key,
                                    uint64_t *ret_index)
@@ -176,7 +194,7 @@ static enum reference reference_of(struct rules *r, const struct logleaf *l, enu
         return REF_BROKEN;
     }
     if (len != strlen(r->key.name) || memcmp(origin, r->key.name, len) != 0) {
-        r->facts.elsewhere++;
+        keep_foreign(r, l, key, *ret_index, origin, len);
         return REF_ELSEWHERE;
     }
     if (*ret_index >= r->index) {

@@ -186,6 +186,19 @@ def test_logs_of_two_regions_are_no_region(world, region):
     assert world.facts(first, other, status=4)["roster"]["findings"]
 
 
+@pytest.mark.parametrize("grant, index, status", [(7, 3, 0), (7, 2, 4), (8, 3, 4), (7, 99, 4)])
+def test_references_between_logs_are_followed(world, region, grant, index, status):
+    _, _, key = region
+    member = f"member origin={key.name} key={key.vkey}"
+    first = world.make("with-grant", [LINES[0], member, "start", GRANT.replace("policy_ref=1", "policy_ref=2")])
+    shown = SHOWN.replace("grant=7 ", f"grant={grant} ").replace("grant_ref=2", f"grant_ref={index}%20{ORIGIN}")
+    second = world.make("refers", ["genesis epoch=60m", "start minute=+1", shown + " classes=identity tags=1"],
+                        key=key)
+    facts = world.facts(first, second, status=status)
+    assert facts["logs"][1]["references_elsewhere"] == 1
+    assert [f["leaf"] for f in facts["roster"]["findings"]] == ([] if status == 0 else [2])
+
+
 def test_a_log_goes_on_in_its_successor(world, tmp_path):
     after = Key(world.build, tmp_path, "log.example.com/after", "after")
     old = world.make("old", [*LINES, f"successor origin={after.name} key={after.vkey}",
