@@ -249,7 +249,7 @@ static bool succession_holds(const struct logleaf *l, const struct key *by, cons
     char vkey[KEY_VKEY_SIZE];
     const char *names[2] = { old_origin, next->name };
     const struct logleaf_value *v = &l->value[LEAF_KEY_SIGNATURE];
-    size_t n = sizeof(domain) - 1, signature_len = 0;
+    size_t n = sizeof(domain) - 1, vkey_len, signature_len = 0;
     memcpy(message, domain, n);
     for (int i = 0; i < 2; i++) {
         size_t len = strlen(names[i]);
@@ -259,9 +259,10 @@ static bool succession_holds(const struct logleaf *l, const struct key *by, cons
         n += len;
     }
     key_write(next, vkey);
-    memcpy(message + n, vkey, strlen(vkey));
-    n += strlen(vkey);
-    message[n++] = '\n';
+    vkey_len = strlen(vkey);
+    vkey[vkey_len++] = '\n'; /* in the place of the NUL: this is no string any more */
+    memcpy(message + n, vkey, vkey_len);
+    n += vkey_len;
     for (int shift = 56; shift >= 0; shift -= 8)
         message[n++] = (uint8_t)(size >> shift);
     return v->text != NULL &&
