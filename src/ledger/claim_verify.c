@@ -189,6 +189,7 @@ static bool succession_holds(const struct verifier *v, const struct key *key, co
 {
     static const char domain[] = "ringfence-successor@1\n";
     const struct logleaf_value *text = &v->leaf.value[LEAF_KEY_SIGNATURE];
+    /* Names have at most 255 bytes: the first byte of their length is 0. */
     char message[sizeof(domain) + 2 * (2 + KEY_NAME_MAX) + KEY_VKEY_SIZE + 1 + 8];
     uint8_t signature[KEY_SIGNATURE_LEN];
     size_t n, len = 0, old_len = strlen(old->key.name), new_len = strlen(log->key.name);
@@ -262,7 +263,7 @@ static struct log *log_find(struct verifier *v, const char *origin)
 }
 
 /* The log that the leaf names is the next of the roster. */
-static int roster_add(struct verifier *v, struct log **ret)
+static int roster_add(struct verifier *v)
 {
     char origin[KEY_NAME_MAX + 1], vkey[KEY_VKEY_SIZE];
     struct key key;
@@ -276,16 +277,16 @@ static int roster_add(struct verifier *v, struct log **ret)
     if (v->log_count == CLAIM_LOGS_MAX)
         return err_set(v->err, RF_EPROTO, "line %u: more than %d logs", v->line.number,
                        CLAIM_LOGS_MAX);
-    *ret = &v->logs[v->log_count++];
-    (*ret)->key = key;
-    (void)snprintf((*ret)->vkey, sizeof((*ret)->vkey), "%s", vkey);
+    struct log *log = &v->logs[v->log_count++];
+    log->key = key;
+    (void)snprintf(log->vkey, sizeof(log->vkey), "%s", vkey);
     return 0;
 }
 
 static int on_named(struct verifier *v)
 {
     unsigned at = v->shown - 1;
-    struct log *log = &v->logs[at], *new;
+    struct log *log = &v->logs[at], *new = &v->logs[v->log_count]; /* once it was added */
     uint64_t index = v->line.index;
     int rc = leaf_take(v, log, index);
     if (rc < 0)
@@ -297,7 +298,7 @@ static int on_named(struct verifier *v)
         return wrong(v, "leaf %llu names no log", (unsigned long long)index);
     if (v->leaf.type == LEAF_MEMBER && !log->continues_first)
         return wrong(v, "a member is named by log \"%s\", which is one itself", log->key.name);
-    rc = roster_add(v, &new);
+    rc = roster_add(v);
     if (rc < 0 || v->leaf.type == LEAF_MEMBER)
         return rc;
     new->succeeds = true;

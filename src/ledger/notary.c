@@ -47,7 +47,7 @@ struct notary {
     struct progress said; /* to the ledger */
     uint64_t committed;
     uint64_t offered; /* size that the witnesses were shown last */
-    size_t lines_len; /* of the signature lines that are published */
+    uint64_t lines_version; /* of the cosignatures that are published: cosign_version() */
     int64_t sign_at_ms, collect_at_ms;
     bool needs_quorum;
     bool is_over; /* nothing is signed any more */
@@ -192,12 +192,13 @@ static void publish(struct notary *n)
     buf_init(&lines, NOTE_MAX);
     int rc = n->cosign != NULL ? cosign_lines(n->cosign, &lines) : 0;
     uint64_t size = scribe_checkpoint(n->scribe)->size;
-    if (rc == 0 && (scribe_published_size(n->scribe) != size || buf_len(&lines) != n->lines_len)) {
+    uint64_t version = n->cosign != NULL ? cosign_version(n->cosign) : 0;
+    if (rc == 0 && (scribe_published_size(n->scribe) != size || version != n->lines_version)) {
         rc = scribe_publish(n->scribe, buf_at(&lines), buf_len(&lines), &err);
         if (rc < 0) {
             failed(n, &err);
         } else {
-            n->lines_len = buf_len(&lines);
+            n->lines_version = version;
             log_debug("published", "size=%" PRIu64, size);
             if (n->cosign != NULL)
                 remember_witnesses(n);
@@ -244,7 +245,6 @@ static void advance(struct notary *n)
         n->sign_at_ms = now_ms + n->child.config->ledger.checkpoint_ms;
     behind(n);
     if (rc == 1) {
-        n->lines_len = 0;
         offer(n);
     }
 }
