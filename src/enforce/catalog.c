@@ -127,9 +127,11 @@ static int read_database(struct reader *r)
             " EXISTS (SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang"
             " JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid"
             " JOIN pg_extension e ON e.oid = d.refobjid AND d.deptype = 'e'"
-            " WHERE p.oid = to_regprocedure(%L) AND e.extname = 'ringfence'"
-            " AND l.lanname = 'c' AND p.prosrc = 'ringfence_ingest')",
-            SCHEMA_NATIVE, SCHEMA_NATIVE ".ingest()");
+            /* by its parts: control may not name what is in that schema */
+            " JOIN pg_namespace n ON n.oid = p.pronamespace"
+            " WHERE n.nspname = %L AND p.proname = 'ingest' AND p.pronargs = 0"
+            " AND e.extname = 'ringfence' AND l.lanname = 'c' AND p.prosrc = 'ringfence_ingest')",
+            SCHEMA_NATIVE, SCHEMA_NATIVE);
     int rc = ask(r, &count);
     if (rc < 0)
         return rc;
