@@ -1,6 +1,6 @@
-/* Room granted: the rows of the subjects that one grant names, and no other row. What follows is the
- * form in SQL; with the extension (extension/grant.c), and keys that are whole numbers, the views are the
- * same in shape, but ask functions in C whom the grant names and to mark them.
+/* Room granted: the rows of the subjects that one grant names, and no other row. What follows is
+ * the form in SQL; with the extension (extension/grant.c), and keys that are whole numbers, the
+ * views are the same in shape, but ask functions in C whom the grant names and to mark them.
  *
  * A view is driven from the rows of ringfence.grant_subject that bear the name of the session's own
  * role; session_user cannot be changed by the session. The subject's text is cast to the type of
@@ -29,8 +29,8 @@
  * known person's pseudonym of room masked one could follow him there, and two who compare what they
  * were granted must not find the same stranger in it.
  *
- * In C, rows about several people need no join: marks of all whom the grant names come from a row of
- * their own, (SELECT mark_all(4, 'identity') AS m2, … OFFSET 0) g, and a column is clear where
+ * In C, rows about several people need no join: marks of all whom the grant names come from a row
+ * of their own, (SELECT mark_all(4, 'identity') AS m2, … OFFSET 0) g, and a column is clear where
  * g.m2 AND has_class(key, 4).
  *
  * Children: a row is absent when it is about a child, unless the grant names that child and class
@@ -235,6 +235,9 @@ static void add_native_adult_or_child(struct view *v, size_t leaf, const char *b
 {
     sql_add(v->sql, "%S(", before);
     if (v->leaves[leaf].key->is_subject_key) {
+        if (!is_driven(v) &&
+            v->leaves[leaf].hop_count > 0) /* a row that leads nowhere is not shown */
+            sql_add(v->sql, "%S.%I IS NOT NULL AND ", alias, name);
         sql_add(v->sql, "NOT " SCHEMA_NATIVE ".is_child(%S.%I::bigint)", alias, name);
     } else {
         sql_add(v->sql, "(SELECT bool_and(");
