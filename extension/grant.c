@@ -15,11 +15,14 @@
  *   pseudonym_under(value, domain)   the grant's own pseudonyms, as src/enforce/pseudonym.c makes
  * them
  *
- * A mark is the message that ringfence.reveal() sends in PL/pgSQL, for a thirtieth of the cost. It
- * goes into the buffer of what is sent to the client, and not to the client at once: nothing that
- * is computed from the value (a row, an error) can be put into that buffer before it. The buffer is
- * sent on when it is full, when the statement has ended, by an error, and by a termination. A
- * server process that is killed outright may take a mark with it, and then no row has left either.
+ * A mark is said once for a subject, a class and an execution, however many views and turns of
+ * loops ask for it: what follows in a cursor's later rows was said with its first, as it is for one
+ * scan in SQL. It is the message that ringfence.reveal() sends in PL/pgSQL, for a thirtieth of the
+ * cost. It goes into the buffer of what is sent to the client, and not to the client at once:
+ * nothing that is computed from the value (a row, an error) can be put into that buffer before it.
+ * The buffer is sent on when it is full, when the statement has ended, by an error, and by a
+ * termination. A server process that is killed outright may take a mark with it, and then no row
+ * has left either.
  */
 #include "today.h"
 
@@ -69,7 +72,7 @@ static struct {
 
 struct subject {
     int64 key;
-    int32 classes;
+    int32 classes, said; /* said: marked in this execution */
     TimestampTz ends;
     text *label, *token;
     bytea *secret;
@@ -138,6 +141,7 @@ static void subject_read(struct subject *ret, TupleTableSlot *slot)
     }
     ret->key = pg_strtoint64(TextDatumGetCString(values[SUBJECT]));
     ret->classes = DatumGetInt32(values[CLASSES]);
+    ret->said = 0;
     ret->ends = DatumGetTimestampTz(values[ENDS]);
     ret->label = DatumGetTextPCopy(values[LABEL]);
     ret->token = DatumGetTextPCopy(values[TOKEN]);
@@ -234,10 +238,10 @@ static bool is_over(const struct subject *s)
 }
 
 /* NULL: nobody whom the grant names now. */
-static const struct subject *subject_find(const struct run *run, int64 key)
+static struct subject *subject_find(const struct run *run, int64 key)
 {
     const struct subject wanted = { .key = key };
-    const struct subject *s;
+    struct subject *s;
 
     if (run->count == 1)
         s = run->subjects[0].key == key ? &run->subjects[0] : NULL;
@@ -323,36 +327,40 @@ static void add_text(StringInfo message, const text *part)
 }
 
 /* NoticeResponse. All parts are ASCII, so no client's encoding changes them. */
-static void say(const text *token, const text *class_name, const text *label)
+static void say(struct subject *s, int32 class, const text *class_name)
 {
     static const char head[] = "SINFO\0VINFO\0CRF001\0M";
     StringInfoData message;
 
+    if ((s->said & class) != 0)
+        return;
     if (whereToSendOutput != DestRemote) {
         ereport(INFO, (errcode(MAKE_SQLSTATE('R', 'F', '0', '0', '1')),
-                       errmsg_internal("%s %s %s", text_to_cstring(token),
-                                       text_to_cstring(class_name), text_to_cstring(label))));
+                       errmsg_internal("%s %s %s", text_to_cstring(s->token),
+                                       text_to_cstring(class_name), text_to_cstring(s->label))));
+        s->said |= class;
         return;
     }
     pq_beginmessage(&message, 'N');
     pq_sendbytes(&message, head, sizeof(head) - 1);
-    add_text(&message, token);
+    add_text(&message, s->token);
     pq_sendbyte(&message, ' ');
     add_text(&message, class_name);
     pq_sendbyte(&message, ' ');
-    add_text(&message, label);
+    add_text(&message, s->label);
     pq_sendbytes(&message, "\0", 2); /* ends the text, and the message */
     pq_endmessage(&message);
+    s->said |= class;
 }
 
 PG_FUNCTION_INFO_V1(ringfence_mark);
 Datum ringfence_mark(PG_FUNCTION_ARGS)
 {
-    const struct subject *s = subject_find(run_here(fcinfo->flinfo), PG_GETARG_INT64(0));
+    struct subject *s = subject_find(run_here(fcinfo->flinfo), PG_GETARG_INT64(0));
 
     if (s == NULL || (s->classes & PG_GETARG_INT32(1)) == 0)
         PG_RETURN_BOOL(false);
-    say(s->token, PG_GETARG_TEXT_PP(2), s->label);
+    say(s, PG_GETARG_INT32(1), PG_GETARG_TEXT_PP(2));
     PG_RETURN_BOOL(true);
 }
 
@@ -363,10 +371,10 @@ Datum ringfence_mark_all(PG_FUNCTION_ARGS)
     bool is_anybody = false;
 
     for (int i = 0; i < run->count; i++) {
-        const struct subject *s = &run->subjects[i];
+        struct subject *s = &run->subjects[i];
         if (is_over(s) || (s->classes & PG_GETARG_INT32(0)) == 0)
             continue;
-        say(s->token, PG_GETARG_TEXT_PP(1), s->label);
+        say(s, PG_GETARG_INT32(0), PG_GETARG_TEXT_PP(1));
         is_anybody = true;
     }
     PG_RETURN_BOOL(is_anybody);
