@@ -93,9 +93,8 @@ static void add_managed(struct reader *r)
 {
     char name[ROLE_NAME_SIZE];
     sql_add(&r->sql,
-            ROLES_OF_GRANTS
-            ", managed AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname IN"
-            " (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L",
+            LASTING_ROLES ", managed AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname IN"
+                          " (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L",
             ROLE_NAME_OWNER, ROLE_NAME_VIEW, ROLE_NAME_ADMIN, ROLE_NAME_MASKED, ROLE_NAME_STATS,
             ROLE_NAME_GRANTED, ROLE_NAME_PERSON, ROLE_NAME_SERVICE, ROLE_NAME_CONTROL,
             ROLE_NAME_FUNCTION, ROLE_NAME_EVERYBODY);
@@ -107,10 +106,9 @@ static void add_managed(struct reader *r)
             sql_add(&r->sql, ", %L", role_of_person(name, actor->name, (enum room)room));
     }
     sql_add(&r->sql,
-            ") OR (NOT (" IS_OF_GRANT(
-                "r.oid") ") AND EXISTS (SELECT FROM pg_auth_members m"
-                         " JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid"
-                         " AND g.rolname IN (%L, %L))))",
+            ") OR (r.oid IN (SELECT oid FROM lasting) AND EXISTS (SELECT FROM pg_auth_members m"
+            " JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid"
+            " AND g.rolname IN (%L, %L))))",
             ROLE_NAME_PERSON, ROLE_NAME_SERVICE);
 }
 
@@ -529,7 +527,7 @@ static int read_members(struct reader *r)
         " SELECT u.rolname, g.rolname FROM pg_auth_members x"
         " JOIN pg_roles u ON u.oid = x.member JOIN pg_roles g ON g.oid = x.roleid"
         " WHERE (x.member IN (SELECT oid FROM managed) OR x.roleid IN (SELECT oid FROM managed))"
-        " AND NOT (" IS_OF_GRANT("x.member") ") AND NOT (" IS_OF_GRANT("x.roleid") ")");
+        " AND x.member IN (SELECT oid FROM lasting) AND x.roleid IN (SELECT oid FROM lasting)");
     int rc = ask(r, &r->to->member_count);
     if (rc == 0)
         r->to->members = rows_for(r, r->to->member_count, sizeof(*r->to->members));
@@ -647,10 +645,9 @@ static int read_other_roles(struct reader *r)
     add_managed(r);
     sql_add(&r->sql,
             " SELECT r.rolname FROM pg_roles r WHERE NOT r.rolsuper AND r.rolname !~ '^pg_'"
-            " AND NOT (" IS_OF_GRANT(
-                "r.oid") ") AND r.oid NOT IN (SELECT oid FROM managed)"
-                         " AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid"
-                         "  AND m.roleid = to_regrole(%L)) ORDER BY 1",
+            " AND r.oid IN (SELECT oid FROM lasting) AND r.oid NOT IN (SELECT oid FROM managed)"
+            " AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid"
+            "  AND m.roleid = to_regrole(%L)) ORDER BY 1",
             ROLE_NAME_EVERYBODY);
     int rc = ask(r, &r->to->other_role_count);
     if (rc == 0)
