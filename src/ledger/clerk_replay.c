@@ -40,12 +40,28 @@ static int genesis_check(const struct clerk *c, const struct logleaf *l, struct 
     return 0;
 }
 
+/* Every record under a grant asks for it, and a hundred thousand may be open: chains through the
+   array, by number. */
+static uint32_t *grant_head(struct clerk *c, uint64_t id)
+{
+    return &c->grant_heads[id * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (GRANT_BUCKETS - 1)];
+}
+
 struct known_grant *clerk_grant(struct clerk *c, uint64_t id)
 {
-    for (size_t i = c->grant_count; i-- > 0;)
-        if (c->grants[i].id == id)
-            return &c->grants[i];
+    for (uint32_t at = *grant_head(c, id); at != 0; at = c->grants[at - 1].next)
+        if (c->grants[at - 1].id == id)
+            return &c->grants[at - 1];
     return NULL;
+}
+
+/* What points at place AT (from 1) of the array. */
+static uint32_t *grant_link(struct clerk *c, uint32_t at)
+{
+    uint32_t *link = grant_head(c, c->grants[at - 1].id);
+    while (*link != at)
+        link = &c->grants[*link - 1].next;
+    return link;
 }
 
 static int grant_note(struct clerk *c, const struct logleaf *l, struct err *err)
@@ -58,8 +74,11 @@ static int grant_note(struct clerk *c, const struct logleaf *l, struct err *err)
         c->grants = grants;
         c->grant_room = room;
     }
+    const uint64_t id = l->value[LEAF_KEY_GRANT].number;
+    uint32_t *head = grant_head(c, id);
     c->grants[c->grant_count++] =
-        (struct known_grant){ .id = l->value[LEAF_KEY_GRANT].number, .leaf = c->leaves };
+        (struct known_grant){ .id = id, .leaf = c->leaves, .next = *head };
+    *head = (uint32_t)c->grant_count;
     return 0;
 }
 
@@ -67,8 +86,15 @@ static int grant_note(struct clerk *c, const struct logleaf *l, struct err *err)
 static void revoke_note(struct clerk *c, const struct logleaf *l)
 {
     struct known_grant *g = clerk_grant(c, l->value[LEAF_KEY_GRANT].number);
-    if (g != NULL)
-        *g = c->grants[--c->grant_count];
+    if (g == NULL)
+        return;
+    const uint32_t at = (uint32_t)(g - c->grants) + 1, last = (uint32_t)c->grant_count;
+    *grant_link(c, at) = g->next;
+    if (at != last) { /* the last one moves into the gap */
+        *grant_link(c, last) = at;
+        *g = c->grants[last - 1];
+    }
+    c->grant_count--;
 }
 
 static int disclosure_note(struct clerk *c, const struct logleaf *l, struct err *err)
