@@ -164,6 +164,24 @@ static bool is_within(const char *list, const char *all)
 
 enum reference { REF_BROKEN, REF_HERE, REF_ELSEWHERE };
 
+/* For whoever reads the other log, too. */
+static void keep_foreign(struct rules *r, const struct logleaf *l, enum logleaf_key key,
+                         uint64_t index, const char *origin, size_t len)
+{
+    struct rules_foreign f = { .index = index, .key = key, .leaf = r->index };
+    f.grant = key == LEAF_KEY_GRANT_REF ? number_of(l, LEAF_KEY_GRANT) : 0;
+    memcpy(f.origin, origin, len);
+    r->facts.elsewhere++;
+    for (unsigned i = 0; i < r->facts.foreign_count; i++) {
+        const struct rules_foreign *known = &r->facts.foreign[i];
+        if (known->index == index && known->key == key && known->grant == f.grant &&
+            strcmp(known->origin, f.origin) == 0)
+            return;
+    }
+    if (r->facts.foreign_count < RULES_FOREIGN_MAX)
+        r->facts.foreign[r->facts.foreign_count++] = f;
+}
+
 /* A reference of this log goes back. What other logs have is for whoever reads them all. */
 static enum reference reference_of(struct rules *r, const struct logleaf *l, enum logleaf_key key,
                                    uint64_t *ret_index)
@@ -176,7 +194,7 @@ static enum reference reference_of(struct rules *r, const struct logleaf *l, enu
         return REF_BROKEN;
     }
     if (len != strlen(r->key.name) || memcmp(origin, r->key.name, len) != 0) {
-        r->facts.elsewhere++;
+        keep_foreign(r, l, key, *ret_index, origin, len);
         return REF_ELSEWHERE;
     }
     if (*ret_index >= r->index) {
@@ -231,7 +249,7 @@ static bool succession_holds(const struct logleaf *l, const struct key *by, cons
     char vkey[KEY_VKEY_SIZE];
     const char *names[2] = { old_origin, next->name };
     const struct logleaf_value *v = &l->value[LEAF_KEY_SIGNATURE];
-    size_t n = sizeof(domain) - 1, signature_len = 0;
+    size_t n = sizeof(domain) - 1, vkey_len, signature_len = 0;
     memcpy(message, domain, n);
     for (int i = 0; i < 2; i++) {
         size_t len = strlen(names[i]);
@@ -241,9 +259,10 @@ static bool succession_holds(const struct logleaf *l, const struct key *by, cons
         n += len;
     }
     key_write(next, vkey);
-    memcpy(message + n, vkey, strlen(vkey));
-    n += strlen(vkey);
-    message[n++] = '\n';
+    vkey_len = strlen(vkey);
+    vkey[vkey_len++] = '\n'; /* in the place of the NUL: this is no string any more */
+    memcpy(message + n, vkey, vkey_len);
+    n += vkey_len;
     for (int shift = 56; shift >= 0; shift -= 8)
         message[n++] = (uint8_t)(size >> shift);
     return v->text != NULL &&
