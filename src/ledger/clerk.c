@@ -75,6 +75,7 @@ void clerk_free(struct clerk *c)
     if (c == NULL)
         return;
     tag_book_free(c->book);
+    repeat_done(&c->repeats);
     mem_free(c->sums);
     mem_free(c->slots);
     mem_free(c->grants);
@@ -425,6 +426,51 @@ static const char *next_subject(const char *at, uint8_t key[TAG_SUBJECT_MAX], si
     return at + (*at == ' ');
 }
 
+/* Bits of the classes in LIST; 0: one of them is none. */
+static uint32_t class_bits(const char *list)
+{
+    uint32_t bits = 0;
+    for (const char *end; *list != '\0'; list = *end == ',' ? end + 1 : end) {
+        uint32_t before = bits;
+        end = list + strcspn(list, ",");
+        for (int i = CLASS_NOTHING + 1; i < CLASS_COUNT; i++) {
+            const char *name = policy_class_name((enum class_id)i);
+            if (strlen(name) == (size_t)(end - list) && memcmp(name, list, strlen(name)) == 0)
+                bits |= 1U << i;
+        }
+        if (bits == before)
+            return 0;
+    }
+    return bits;
+}
+
+/* Has a leaf of this hour said all of it? Then it is said again in the journal alone. With NOTE:
+   a leaf says it now. */
+static bool is_repeated(struct clerk *c, const struct record *said, const struct record *published,
+                        uint32_t minute, bool note)
+{
+    uint8_t subject[TAG_SUBJECT_MAX], key[REPEAT_KEY_LEN];
+    char classes[RECORD_WORD_MAX + 1];
+    struct repeat_what what = { .grant = said->grant,
+                                .database = said->database,
+                                .entity = published->entity,
+                                .place = published->place,
+                                .room = published->room,
+                                .subject = subject };
+    const char *at = said->revealed != NULL ? said->revealed : "";
+    bool is_covered = *at != '\0';
+    repeat_enter(&c->repeats, minute, tag_epoch_number(c->period, minute));
+    while ((note || is_covered) &&
+           (at = next_subject(at, subject, &what.subject_len, classes)) != NULL) {
+        uint32_t bits = what.subject_len > 0 ? class_bits(classes) : 0;
+        repeat_key_of(&what, key);
+        is_covered = is_covered && repeat_covers(&c->repeats, key, bits);
+        if (note)
+            repeat_note(&c->repeats, key, bits);
+    }
+    return is_covered;
+}
+
 static int take_tags(struct clerk *c, const struct record *said,
                      uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN], unsigned *ret_count)
 {
@@ -455,6 +501,10 @@ static int disclosure(struct clerk *c, const struct policy *policy, const struct
     unsigned count;
     size_t mark = tag_book_pending(c->book);
     leaf_publish(policy, said, &published);
+    /* Only while its grant is open: what comes behind the end is for every verifier to see. */
+    if (clerk_grant(c, said->grant, said->database) != NULL &&
+        is_repeated(c, said, &published, journal_minute(c->journal, now_ms), false))
+        return journal_append(c->journal, policy, said, instance, seq, now_ms, err);
     int rc = take_tags(c, said, items, &count);
     if (rc < 0) {
         tag_book_undo(c->book, mark);
@@ -483,6 +533,8 @@ static int disclosure(struct clerk *c, const struct policy *policy, const struct
         rc = detailed_leaf(c, &l, &detailed, &published, instance, seq, now_ms, err);
     if (rc < 0)
         tag_book_undo(c->book, mark);
+    else
+        (void)is_repeated(c, said, &published, l.minute, true);
     return rc;
 }
 
@@ -554,9 +606,8 @@ int64_t clerk_due_ms(const struct clerk *c)
     uint32_t epoch = clerk_next_epoch(c->period, c->epoch_minute), due = c->seal_minute;
     if (epoch < due)
         due = epoch;
-    for (size_t i = 0; i < c->sum_count; i++)
-        if (c->sums[i].from + c->rollup < due)
-            due = c->sums[i].from + c->rollup;
+    if (c->sum_count > 0 && c->sum_oldest + c->rollup < due)
+        due = c->sum_oldest + c->rollup;
     return (int64_t)due * FRAME_MINUTE_MS;
 }
 

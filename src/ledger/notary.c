@@ -242,7 +242,8 @@ static void advance(struct notary *n)
         failed(n, &err);
         return;
     }
-    if (scribe_next(n->scribe) >= n->committed)
+    /* Records without a leaf move nothing: when a checkpoint comes must not depend on them. */
+    if (rc == 1 && scribe_next(n->scribe) >= n->committed)
         n->sign_at_ms = now_ms + n->child.config->ledger.checkpoint_ms;
     behind(n);
     if (rc == 1 || n->offered != scribe_checkpoint(n->scribe)->size) /* made again by now */
