@@ -143,10 +143,12 @@ static void close_all(struct bench *b)
 
 static int set_up(struct bench *b, const char *folder)
 {
-    b->policy = (struct policy){
-        .regions = regions, .region_count = 1, .entities = entities, .entity_count = 1,
-        .purposes = purposes, .purpose_count = 1
-    };
+    b->policy = (struct policy){ .regions = regions,
+                                 .region_count = 1,
+                                 .entities = entities,
+                                 .entity_count = 1,
+                                 .purposes = purposes,
+                                 .purpose_count = 1 };
     b->database = (struct config_database){ .region = region_name };
     (void)snprintf(b->state, sizeof(b->state), "%.4000s/state", folder);
     (void)snprintf(b->public, sizeof(b->public), "%.4000s/public", folder);
@@ -235,8 +237,8 @@ static int feed_make(struct feed *f, const char *kind, struct err *err)
     bool only = strcmp(kind, "disclosures") == 0, some = strcmp(kind, "mixed") == 0;
     for (unsigned i = 0; rc == 0 && i < MESSAGES; i++) {
         char revealed[64];
-        struct record r = only || (some && i % 10 == 0) ? disclosure_record(i, revealed)
-                                                        : statement_record();
+        struct record r =
+            only || (some && i % 10 == 0) ? disclosure_record(i, revealed) : statement_record();
         buf_init(&f->messages[i], RECORD_MAX + 4);
         rc = record_write(&f->messages[i], 1, &r);
     }
@@ -375,8 +377,8 @@ static int single_checkpoints(struct bench *b, int count, struct watch *ret)
     *ret = (struct watch){ 0 };
     for (int i = 0; rc >= 0 && i < count; i++) {
         struct record r = disclosure_record((UINT64_C(1) << 40) + (uint64_t)i, revealed);
-        rc = clerk_append(b->clerk, b->journal, &b->policy, &r, 2, (uint64_t)i + 1,
-                          clock_wall_ms(), &b->err);
+        rc = clerk_append(b->clerk, b->journal, &b->policy, &r, 2, (uint64_t)i + 1, clock_wall_ms(),
+                          &b->err);
         if (rc == 0)
             rc = journal_commit(b->journal, &b->err);
         clerk_committed(b->clerk);

@@ -33,8 +33,8 @@ RF_PRINTF(2, 3) static void line_add(struct lines *l, const char *fmt, ...)
     l->list[l->count++] = strdup(text);
 }
 
-/* Everything that decides what the clerk writes next but repeats, which a start forgets; the order of
-   its lists does not. */
+/* Everything that decides what the clerk writes next but repeats, which a start forgets; the order
+   of its lists does not. */
 static char *knowledge(const struct clerk *c)
 {
     struct lines l = { .count = 0 };
@@ -57,10 +57,9 @@ static char *knowledge(const struct clerk *c)
     for (size_t i = 0; i < c->sum_count; i++) {
         const struct sum *s = &c->sums[i];
         line_add(&l,
-                 "sum %d %u %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                 " %" PRIu64,
-                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind,
-                 s->sessions, s->statements, s->rows, s->bytes, s->denials);
+                 "sum %d %u %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind, s->sessions,
+                 s->statements, s->rows, s->bytes, s->denials);
     }
     for (size_t i = 0; i < SUM_SLOTS; i++)
         if (c->slots[i].statements > 0 || c->slots[i].bytes > 0 || c->slots[i].rows > 0)
@@ -920,7 +919,7 @@ static void numbers_of_a_subject_have_no_gap_over_restarts(void **state)
         log_say(&h, &r);
         assert_int_equal(log_commit(&h), 0);
         r.room = "masked"; /* another leaf */
-        log_say(&h, &r); /* lost with the process: its number is free again */
+        log_say(&h, &r);   /* lost with the process: its number is free again */
         log_close(&h);
     }
     log_open(&h);
@@ -958,7 +957,7 @@ static void an_hour_says_each_class_of_a_subject_once(void **state)
     assert_int_equal(disclose(&h, "1001 contact", "US"), 2);
     assert_int_equal(disclose(&h, "1001 contact 1002 contact", "US"), 3);
     assert_int_equal(disclose(&h, "1002 contact 1001 identity", "US"), 3);
-    assert_int_equal(disclose(&h, "1001 identity", "SG"), 4); /* from another place */
+    assert_int_equal(disclose(&h, "1001 identity", "SG"), 4);           /* from another place */
     assert_int_equal(journal_next_index(h.house.journal), entries + 8); /* the grant, and all */
     h.now_ms += 20 * MINUTE; /* another epoch, whose list of accesses is a list of its own */
     assert_int_equal(disclose(&h, "1001 identity", "US"), 5);
