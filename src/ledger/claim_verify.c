@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/mem.h"
 #include "ledger/claim.h"
 #include "ledger/logleaf.h"
+#include "ledger/succession.h"
 #include "tlog/checkpoint.h"
 
 /* One pass. claim_read() has seen to the order of the lines; here each line is a function, and what
@@ -183,29 +183,6 @@ static int on_checkpoint(struct verifier *v)
     return rc < 0 ? in_checkpoint(v, -rc, &inner) : 0;
 }
 
-/* Has KEY signed that LOG continues OLD behind leaf AT? docs/formats/log.md, section 8. */
-static bool succession_holds(const struct verifier *v, const struct key *key, const struct log *old,
-                             const struct log *log, uint64_t at)
-{
-    static const char domain[] = "ringfence-successor@1\n";
-    const struct logleaf_value *text = &v->leaf.value[LEAF_KEY_SIGNATURE];
-    char message[sizeof(domain) + 2 * (2 + KEY_NAME_MAX) + KEY_VKEY_SIZE + 1 + 8];
-    uint8_t signature[KEY_SIGNATURE_LEN];
-    size_t n, len = 0, old_len = strlen(old->key.name), new_len = strlen(log->key.name);
-    if (text->text == NULL ||
-        base64_decode(text->text, text->len, signature, sizeof(signature), &n) < 0 ||
-        n != sizeof(signature))
-        return false;
-    len += (size_t)snprintf(message, sizeof(message), "%s%c%c", domain, 0, (int)old_len);
-    len += (size_t)snprintf(message + len, sizeof(message) - len, "%s%c%c", old->key.name, 0,
-                            (int)new_len);
-    len +=
-        (size_t)snprintf(message + len, sizeof(message) - len, "%s%s\n", log->key.name, log->vkey);
-    for (int shift = 56; shift >= 0; shift -= 8)
-        message[len++] = (char)(uint8_t)(at >> shift);
-    return key_verify(key, message, len, signature);
-}
-
 /* What the genesis says about whom it continues is what named it. */
 static int check_predecessor(struct verifier *v, const struct log *log)
 {
@@ -221,7 +198,8 @@ static int check_predecessor(struct verifier *v, const struct log *log)
         index != log->named_at || len != strlen(old->key.name) ||
         memcmp(origin, old->key.name, len) != 0)
         return wrong(v, "genesis has another predecessor");
-    if (!succession_holds(v, &log->key, old, log, log->named_at))
+    const struct succession s = { old->key.name, &log->key, log->named_at };
+    if (!succession_holds(&s, &log->key, &v->leaf))
         return wrong(v, "signature of the new log under its succession does not hold");
     return 0;
 }
@@ -306,7 +284,8 @@ static int on_named(struct verifier *v)
     new->continues_first = log->continues_first;
     log->ended = true;
     log->ends = tag_epoch_number(v->period, v->leaf.minute);
-    if (!succession_holds(v, &log->key, log, new, index))
+    const struct succession s = { log->key.name, &new->key, index };
+    if (!succession_holds(&s, &log->key, &v->leaf))
         return wrong(v, "signature of the old log under its succession does not hold");
     return 0;
 }
