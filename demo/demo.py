@@ -2,7 +2,7 @@
 """The whole system on one machine, with sample data: two regions, each with a PostgreSQL primary, a
 hot standby and a gateway, and a little traffic.
 
-usage: demo.py [--detach|--stop|--status] [--dir DIR] [--build DIR] [--port N]
+usage: demo.py [--detach|--stop|--status] [--dir DIR] [--build DIR] [--port N] [--hub-port N]
 
 Without an option it stays in the foreground and stops everything on Ctrl-C. --detach returns when
 psql through both gateways answers. DIR (.demo) gets DIR/env, a file of KEY=value for shells and
@@ -23,6 +23,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
@@ -141,6 +143,7 @@ class Demo:
         self.shown = options.shown_dir or options.dir
         self.bin = f"{self.base}/bin"
         self.port = options.port
+        self.hub_port = options.hub_port
         self.sockets = sockets_of(self.base)
         self.processes = Processes(f"{self.base}/processes.json")
         self.settings_path = f"{self.base}/settings.json"
@@ -313,6 +316,41 @@ ledger:
   checkpoint: 100ms
 sandbox: {sandbox_floor()}
 """)
+            f.write(self.hub_section(region))
+
+    # the hub: one for both regions, run by the gateway of the first
+
+    def public_folder(self, region):
+        return f"{self.base}/{region}/log"
+
+    def hub_section(self, region):
+        if region != next(iter(REGIONS)):
+            return ""
+        logs = "\n".join(f"    {r}: {self.public_folder(r)}" for r in REGIONS)
+        return f"""hub:
+  listen:
+    - {{address: 127.0.0.1, port: {self.hub_port}, tls: off}}
+  logs:
+{logs}
+"""
+
+    def hub_url(self):
+        return f"http://127.0.0.1:{self.hub_port}"
+
+    def wait_hub(self, end):
+        """All logs are well."""
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        while True:
+            try:
+                with direct.open(f"{self.hub_url()}/healthz", timeout=5):
+                    return
+            except urllib.error.HTTPError as e:
+                said = e.read().decode(errors="replace").strip()
+            except OSError as e:
+                said = str(e)
+            if time.monotonic() > end:
+                fail(f"the hub is not well: {said}")
+            time.sleep(0.1)
 
     def make_region(self, region):
         c = self.clusters[region]
@@ -359,6 +397,8 @@ sandbox: {sandbox_floor()}
         for region in REGIONS:
             if self.processes.pid(f"{region} gateway") is None:
                 check_port_free(self.gateway_port(region))
+        if self.processes.pid(f"{next(iter(REGIONS))} gateway") is None:
+            check_port_free(self.hub_port, "--hub-port")
         if self.settings.get("complete") == self._made_from():
             self.make_sockets_folder()
             self.choose_ports()
@@ -419,6 +459,7 @@ sandbox: {sandbox_floor()}
         for region, facts in REGIONS.items():
             for user in (facts["service"], person[region]):
                 self.wait_answer(region, user, end)
+        self.wait_hub(end)
 
     def wait_answer(self, region, user, end):
         psql = f"{cluster.find_programs()}/psql"
@@ -456,6 +497,7 @@ sandbox: {sandbox_floor()}
             "RF_EU_WITNESSES": f"{self.base}/eu-dublin/witnesses.policy",
             "RF_EU_LOG_DIR": f"{self.base}/eu-dublin/log",
             "RF_EU_LOG_VKEY": f"{self.base}/eu-dublin/log.vkey",
+            "RF_HUB": self.hub_url(),
             "RF_US_DSN": us.dsn("primary"),
             "RF_US_STANDBY_DSN": us.dsn("standby"),
             "RF_EU_DSN": eu.dsn("primary"),
@@ -536,7 +578,7 @@ SELECT max(id), 38.897663, -77.036574, '203.0.113.77', 'US' FROM users \
 WHERE birthdate < '2000-01-01' RETURNING lat, lon, ip"
 
 Somebody by name, under a grant that ends. Requests and approvals are still to come: until then an
-administrator opens one, and the gateways know of it a moment later.
+administrator opens one.
   psql $RF_US_DSN -c "SELECT ringfence.grant_open(1, 'us_analyst', 'support_ticket', \
 now() + interval '10 minutes', ARRAY['42'], ARRAY['identity', 'contact'])"
   PGPASSWORD=$RF_PASSWORD_US_ANALYST {psql} user=us_analyst {tls} \\
@@ -545,7 +587,13 @@ now() + interval '10 minutes', ARRAY['42'], ARRAY['identity', 'contact'])"
 What a database lacks to hold the policy (nothing):
   $RF_BIN/ringfence -c $RF_CONFIG plan --dsn $RF_US_DSN --check
 
-Every statement above is on record in $RF_LOG_DIR before its answer left.
+Every statement above was on record before its answer left. What the public may know of it is in a
+transparency log that a witness cosigns; whoever has the log's key can check all of it from outside.
+  curl -s $RF_HUB/log/us-virginia/checkpoint
+  $RF_BIN/ringfence log verify $RF_HUB/log/us-virginia --key $RF_LOG_VKEY --witnesses $RF_WITNESSES
+  $RF_BIN/ringfence log show $RF_HUB/log/us-virginia
+
+What the public may see of that is for everybody to read: {self.hub_url()}/
 Logs are in {self.base}/log. Stop: ./dev demo --stop{"" if self.shown == ".demo" else " --dir " + self.shown}
 """, flush=True)
 
@@ -572,9 +620,9 @@ def is_port_free(port):
     return True
 
 
-def check_port_free(port):
+def check_port_free(port, option="--port"):
     if not is_port_free(port):
-        fail(f"port {port} is in use by another program: stop it, or choose with --port")
+        fail(f"port {port} is in use by another program: stop it, or choose with {option}")
 
 
 def sandbox_floor():
@@ -619,6 +667,7 @@ def main():
     parser.add_argument("--dir", default=f"{root}/.demo", help="the demo's folder (.demo)")
     parser.add_argument("--build", default=f"{root}/build", help="where the programs were built")
     parser.add_argument("--port", type=int, default=6432, help="the first gateway's port (6432)")
+    parser.add_argument("--hub-port", type=int, default=8080, help="the hub's port (8080)")
     parser.add_argument("--inner", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--shown-dir", default=None, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -628,7 +677,8 @@ def main():
     if os.getuid() == 0:
         os.umask(0o022)
         arguments = [f"--{name}" for name in ("detach", "stop", "status") if getattr(options, name)]
-        become_user(options, arguments + ["--port", str(options.port)])
+        become_user(options, arguments + ["--port", str(options.port),
+                                          "--hub-port", str(options.hub_port)])
     if not options.inner and not (options.stop or options.status):
         os.makedirs(options.dir, exist_ok=True)
         copy_programs(options.build, f"{options.dir}/bin")

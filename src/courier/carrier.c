@@ -139,6 +139,19 @@ void carrier_free(struct carrier *c)
     mem_free(c);
 }
 
+static void give_up(struct carrier *c)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        const struct errand_answer answer = { .witness = i,
+                                              .ticket = c->slots[i].ticket,
+                                              .failure = ERRAND_UNREACHED };
+        if (!c->slots[i].is_busy)
+            continue;
+        slot_stop(&c->slots[i]);
+        c->on_answer(c->context, &answer);
+    }
+}
+
 int carrier_trust(struct carrier *c, const struct trust *trust, struct err *err)
 {
     static struct address addresses[TRUST_MAX]; /* large */
@@ -148,7 +161,7 @@ int carrier_trust(struct carrier *c, const struct trust *trust, struct err *err)
         if (w->url[0] != '\0' && address_of_url(w->url, &addresses[i], &why) < 0)
             return err_set(err, RF_ECONFIG, "witness \"%.100s\": %s", w->name, why.line);
     }
-    carrier_drop(c);
+    give_up(c);
     c->count = trust->witness_count;
     for (unsigned i = 0; i < c->count; i++) {
         const struct trust_witness *w = &trust->witnesses[i];

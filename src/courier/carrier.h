@@ -20,7 +20,8 @@ enum {
 
 struct carrier;
 
-/* ANSWER and its body live during the call. Called by carrier_turn() and carrier_post(). */
+/* ANSWER and its body live during the call. Called by carrier_turn(), carrier_post() and
+   carrier_trust(). */
 typedef void carrier_fn(void *context, const struct errand_answer *answer);
 
 /* Reads OpenSSL's files and opens a socket pair: before the sandbox. One a process. CA_PATH
@@ -30,7 +31,7 @@ RF_CHECK int carrier_new(const char *ca_path, carrier_fn *on_answer, void *conte
 void carrier_free(struct carrier *c); /* NULL is welcome */
 
 /* From now on posts go to the witnesses of TRUST (copied). Checks every URL; on failure nothing
-   has changed. What is under way is given up, as by carrier_drop(). */
+   has changed. What is under way is given up, and answered so. */
 RF_CHECK int carrier_trust(struct carrier *c, const struct trust *trust, struct err *err);
 /* Give up whatever is under way, without answers: there is nobody to hear them. */
 void carrier_drop(struct carrier *c);

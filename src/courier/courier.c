@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,7 @@ static int begin(struct courier *x, struct err *err)
     char report[200] = "";
     const char *ca = getenv("SSL_CERT_FILE"); /* the supervisor hands none on */
     fd_close(&x->child.meter_fd);             /* not its business */
+    (void)signal(SIGPIPE, SIG_IGN); /* a witness that hangs up; fails for no real signal */
     int rc = digest_init(err);
     if (rc == 0)
         rc = carrier_new(ca != NULL ? ca : CARRIER_CA, on_answer, x, &x->carrier, err);

@@ -24,6 +24,7 @@
 enum {
     MEMORY_PER_CONNECTION = 8 * 1024, /* request line and headers, and those of the reply */
     CONNECTIONS_NO_LIMIT = 100000,    /* the crowd has one */
+    TLS_BLOCK = 32 * 1024,            /* of a file, in memory during its reply */
 };
 
 /* A request between its line and its answer. One a connection: pipelined ones wait. */
@@ -82,26 +83,47 @@ static bool add_headers(struct MHD_Response *r, const struct answer *a)
                "frame-ancestors 'none'");
 }
 
-/* A file is sent from its descriptor (sendfile(2) where there is no TLS), which the reply owns. */
-static struct MHD_Response *response_of(struct answer *a)
+static ssize_t file_read(void *context, uint64_t at, char *to, size_t len)
 {
-    if (a->fd < 0) {
-        char *copy = NULL; /* the library promises not to write to what stays */
-        memcpy(&copy, &a->at, sizeof(copy));
-        return MHD_create_response_from_buffer((size_t)a->len, copy,
-                                               buf_len(&a->made) > 0 ? MHD_RESPMEM_MUST_COPY
-                                                                     : MHD_RESPMEM_PERSISTENT);
-    }
-    struct MHD_Response *r = MHD_create_response_from_fd64(a->len, a->fd);
+    ssize_t n = pread((int)(intptr_t)context, to, len, (off_t)at);
+    return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR; /* shorter than it was: no whole reply */
+}
+
+static void file_close(void *context)
+{
+    int fd = (int)(intptr_t)context;
+    fd_close(&fd);
+}
+
+/* From its descriptor by sendfile(2), which the library does by itself without TLS. With TLS it
+   would read 4 KiB a turn of the loop. The reply owns the descriptor. */
+static struct MHD_Response *response_of_file(struct answer *a, bool is_tls)
+{
+    struct MHD_Response *r =
+        is_tls ? MHD_create_response_from_callback(a->len, TLS_BLOCK, file_read,
+                                                   (void *)(intptr_t)a->fd, file_close)
+               : MHD_create_response_from_fd64(a->len, a->fd);
     if (r != NULL)
         a->fd = -1;
     return r;
 }
 
+static struct MHD_Response *response_of(struct answer *a, bool is_tls)
+{
+    char *copy = NULL; /* the library promises not to write to what stays */
+    if (a->fd >= 0)
+        return response_of_file(a, is_tls);
+    memcpy(&copy, &a->at, sizeof(copy));
+    return MHD_create_response_from_buffer((size_t)a->len, copy,
+                                           buf_len(&a->made) > 0 ? MHD_RESPMEM_MUST_COPY
+                                                                 : MHD_RESPMEM_PERSISTENT);
+}
+
 static enum MHD_Result reply(struct http *h, struct MHD_Connection *connection,
                              struct request *request, struct answer *a, bool is_head)
 {
-    struct MHD_Response *r = response_of(a);
+    bool is_tls = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
+    struct MHD_Response *r = response_of(a, is_tls);
     enum MHD_Result result = MHD_NO; /* the connection ends */
     if (r != NULL && add_headers(r, a)) {
         request->reply_len = is_head ? 0 : a->len;

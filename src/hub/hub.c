@@ -51,6 +51,7 @@ struct hub {
     size_t clients, per_address; /* what the crowd was made for */
     struct pollfd *polls;
     enum hub_state state;
+    struct child_retired kept; /* LEAVES: what `site` borrows from */
     int64_t leave_by_ms, look_ms, accept_ms;
 };
 
@@ -174,6 +175,7 @@ static void hub_done(struct hub *x)
     logs_done(&x->site.logs);
     crowd_done(&x->site.crowd);
     mem_free(x->polls);
+    child_retired_done(&x->kept);
     child_done(&x->child);
 }
 
@@ -216,16 +218,20 @@ static const char *why_leave(struct hub *x, const struct config *old, const stru
     return logs_replace(&x->site.logs, &new->hub, &err) < 0 ? "another folder" : NULL;
 }
 
-/* In any case this is READY: a new process has the new configuration, too. */
+/* In any case this is READY: a new process has the new configuration, too. Whoever leaves answers
+   what still comes by the old one. */
 static void reloaded(struct hub *x)
 {
     const struct config *new = x->child.config;
-    const char *reason = why_leave(x, x->child.retired.config, new);
-    if (reason != NULL) {
+    const char *reason =
+        x->state == HUB_SERVES ? why_leave(x, x->child.retired.config, new) : "is leaving";
+    if (reason == NULL) {
+        x->site.hub = &new->hub;
+    } else if (x->kept.config == NULL) {
+        x->kept = x->child.retired;
+        x->child.retired = (struct child_retired){ 0 };
         leave(x, reason);
-        logs_done(&x->site.logs); /* they borrow from what goes now; what is on its way goes on */
     }
-    x->site.hub = &new->hub;
     child_retired_done(&x->child.retired);
     if (child_ready(&x->child, "") < 0)
         log_warn("supervisor-silent", "about=reload");

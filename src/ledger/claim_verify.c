@@ -240,7 +240,7 @@ static struct log *log_find(struct verifier *v, const char *origin)
 }
 
 /* The log that the leaf names is the next of the roster. */
-static int roster_add(struct verifier *v, struct log **ret)
+static int roster_add(struct verifier *v)
 {
     char origin[KEY_NAME_MAX + 1], vkey[KEY_VKEY_SIZE];
     struct key key;
@@ -254,16 +254,16 @@ static int roster_add(struct verifier *v, struct log **ret)
     if (v->log_count == CLAIM_LOGS_MAX)
         return err_set(v->err, RF_EPROTO, "line %u: more than %d logs", v->line.number,
                        CLAIM_LOGS_MAX);
-    *ret = &v->logs[v->log_count++];
-    (*ret)->key = key;
-    (void)snprintf((*ret)->vkey, sizeof((*ret)->vkey), "%s", vkey);
+    struct log *log = &v->logs[v->log_count++];
+    log->key = key;
+    (void)snprintf(log->vkey, sizeof(log->vkey), "%s", vkey);
     return 0;
 }
 
 static int on_named(struct verifier *v)
 {
     unsigned at = v->shown - 1;
-    struct log *log = &v->logs[at], *new;
+    struct log *log = &v->logs[at], *new = &v->logs[v->log_count]; /* once it was added */
     uint64_t index = v->line.index;
     int rc = leaf_take(v, log, index);
     if (rc < 0)
@@ -275,7 +275,7 @@ static int on_named(struct verifier *v)
         return wrong(v, "leaf %llu names no log", (unsigned long long)index);
     if (v->leaf.type == LEAF_MEMBER && !log->continues_first)
         return wrong(v, "a member is named by log \"%s\", which is one itself", log->key.name);
-    rc = roster_add(v, &new);
+    rc = roster_add(v);
     if (rc < 0 || v->leaf.type == LEAF_MEMBER)
         return rc;
     new->succeeds = true;

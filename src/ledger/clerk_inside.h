@@ -32,8 +32,9 @@ struct totals { /* of one slot, as its last record said them */
 
 struct known_grant {
     uint64_t id, leaf;            /* index of its leaf in the log */
-    char alias[GRANT_ALIAS_SIZE]; /* "": known from the journal alone */
-    bool is_over;
+    char alias[GRANT_ALIAS_SIZE]; /* of its database; "": the day that knew it was erased */
+    uint32_t until;               /* minute, as its leaf says */
+    int64_t over_ms;              /* wall clock: when it was first seen to be over; 0: not yet */
 };
 
 struct held_leaf {
@@ -83,9 +84,12 @@ struct clerk {
 
 /* ---- sums (clerk_sum.c) ---- */
 
-/* What a record adds. Words borrow and need no NUL. -RF_ENOMEM. */
-RF_CHECK int sum_record(struct clerk *c, const struct policy_region *region,
-                        const struct leaf *record);
+enum { SUM_GROUPS_A_RECORD = 2 };
+
+/* Room for what one record may add. -RF_ENOMEM. */
+RF_CHECK int sum_reserve(struct clerk *c);
+/* What a record adds, in the room that was reserved. Words borrow and need no NUL. */
+void sum_record(struct clerk *c, const struct policy_region *region, const struct leaf *record);
 /* A roll-up was written: its group is done with. */
 void sum_forget(struct clerk *c, const struct logleaf *leaf);
 /* Sort the groups whose interval ended by MINUTE to the front: how many. */
@@ -108,8 +112,12 @@ RF_CHECK int clerk_seal_interval(struct clerk *c, int64_t now_ms, struct err *er
 /* LEAF into the journal's batch; DETAIL is its private part. */
 RF_CHECK int clerk_own_leaf(struct clerk *c, struct logleaf *leaf, const char *detail,
                             int64_t now_ms, struct err *err);
+/* So that clerk_note() and sum_record() cannot fail behind an entry that was made: what is live
+   would differ from what a start reads. -RF_ENOMEM. */
+RF_CHECK int clerk_reserve(struct clerk *c, struct err *err);
 uint32_t clerk_next_epoch(struct tag_period period, uint32_t minute); /* its first minute */
-struct known_grant *clerk_grant(struct clerk *c, uint64_t id);        /* NULL: not known */
+/* Numbers are those of a database: ALIAS (NULL: any). NULL: not known. */
+struct known_grant *clerk_grant(struct clerk *c, uint64_t id, const char *alias);
 
 /* ---- held purposes (clerk_hold.c) ---- */
 
@@ -126,8 +134,7 @@ void hold_forget(struct clerk *c, const struct logleaf *opened);
 /* One whose time is over by MINUTE, or NULL. */
 const struct held_leaf *hold_due(const struct clerk *c, const struct policy *policy,
                                  uint32_t minute);
-/* After a start: ENTRY is a leaf with `held`. NAME: of the gateway. */
-RF_CHECK int hold_replay(struct clerk *c, const char *name, const struct frame_entry *entry,
-                         const struct leaf *leaf, struct err *err);
+/* After a start: the next leaf, of MINUTE, has `held`, and this is its private part. -RF_ENOMEM. */
+RF_CHECK int hold_replay(struct clerk *c, uint32_t minute, const void *private_part, size_t n);
 
 #endif

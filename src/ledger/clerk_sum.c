@@ -8,6 +8,7 @@
 /* Group "other" of every word: what is left when there are more groups than the words of a policy
    can make. */
 static const char other[] = "unlisted";
+static const struct leaf_word unlisted = { other, sizeof(other) - 1 };
 
 static void word_copy(char to[RECORD_WORD_MAX + 1], const struct leaf_word *from)
 {
@@ -38,42 +39,58 @@ static int compare(const void *a, const void *b)
     return group_compare(a, b);
 }
 
-/* The group of WANTED, made when it is new; NULL: no memory. */
+int sum_reserve(struct clerk *c)
+{
+    if (c->sum_room - c->sum_count >= SUM_GROUPS_A_RECORD)
+        return 0;
+    size_t room = c->sum_room == 0 ? 64 : 2 * c->sum_room;
+    struct sum *sums = mem_realloc(c->sums, room * sizeof(*sums));
+    if (sums == NULL)
+        return -RF_ENOMEM;
+    c->sums = sums;
+    c->sum_room = room;
+    return 0;
+}
+
+static struct sum *group_find(struct clerk *c, const struct sum *key)
+{
+    for (size_t i = 0; i < c->sum_count; i++)
+        if (group_compare(&c->sums[i], key) == 0)
+            return &c->sums[i];
+    return NULL;
+}
+
+/* The group of WANTED, made when it is new. */
 static struct sum *group(struct clerk *c, const struct sum *wanted)
 {
-    struct sum key = *wanted;
-    if (c->sum_count >= SUM_GROUPS_MAX) {
+    struct sum key = *wanted, *found = group_find(c, &key);
+    if (found == NULL && c->sum_count >= SUM_GROUPS_MAX) {
         (void)snprintf(key.entity, sizeof(key.entity), "%s", other);
         (void)snprintf(key.rule, sizeof(key.rule), "%s", key.rule[0] != '\0' ? other : "");
         key.place[0] = key.actor_kind[0] = '\0';
+        found = group_find(c, &key);
     }
-    for (size_t i = 0; i < c->sum_count; i++)
-        if (group_compare(&c->sums[i], &key) == 0)
-            return &c->sums[i];
-    if (c->sum_count == c->sum_room) {
-        size_t room = c->sum_room == 0 ? 64 : 2 * c->sum_room;
-        struct sum *sums = mem_realloc(c->sums, room * sizeof(*sums));
-        if (sums == NULL)
-            return NULL;
-        c->sums = sums;
-        c->sum_room = room;
-    }
+    if (found != NULL)
+        return found;
+    RF_ASSERT(c->sum_count < c->sum_room); /* sum_reserve() came first */
     c->sums[c->sum_count] = key;
     return &c->sums[c->sum_count++];
 }
 
+/* What a leaf must have is there, whatever a worker left out: a group that cannot be written would
+   stop everything behind it for ever. */
 static struct sum group_of(const struct clerk *c, enum logleaf_type type, const struct leaf *r)
 {
     struct sum s = { .type = type, .from = r->minute / c->rollup * c->rollup };
     word_copy(s.entity, &r->entity);
     if (type == LEAF_DENIAL) {
-        word_copy(s.rule, &r->rule);
+        word_copy(s.rule, r->rule.len > 0 ? &r->rule : &unlisted);
         return s;
     }
     if (r->place.len == 2)
         memcpy(s.place, r->place.text, 2);
     if (type != LEAF_SERVICE) {
-        word_copy(s.room, &r->room);
+        word_copy(s.room, r->room.len > 0 ? &r->room : &unlisted);
         word_copy(s.actor_kind, &r->actor_kind);
     }
     return s;
@@ -88,19 +105,18 @@ static bool is_abroad(const struct policy_region *region, const struct leaf *r)
     return !policy_is_home(region, place);
 }
 
-static int add(struct clerk *c, enum logleaf_type type, const struct leaf *r,
-               const struct totals *more, uint64_t sessions, uint64_t denials)
+static void add(struct clerk *c, enum logleaf_type type, const struct leaf *r,
+                const struct totals *more, uint64_t sessions, uint64_t denials)
 {
     const struct sum wanted = group_of(c, type, r);
+    if (wanted.from == 0) /* a clock that stands at 1970: no leaf can say so */
+        return;
     struct sum *s = group(c, &wanted);
-    if (s == NULL)
-        return -RF_ENOMEM;
     s->sessions += sessions;
     s->denials += denials;
     s->statements += more->statements;
     s->rows += more->rows;
     s->bytes += more->bytes;
-    return 0;
 }
 
 /* Running totals of a slot become what was added since its last record. */
@@ -121,37 +137,42 @@ static struct totals service_news(struct clerk *c, const struct leaf *r)
     return news;
 }
 
-static int add_released(struct clerk *c, const struct policy_region *region, const struct leaf *r,
-                        enum logleaf_type type, const struct totals *more)
+static void add_released(struct clerk *c, const struct policy_region *region, const struct leaf *r,
+                         enum logleaf_type type, const struct totals *more)
 {
-    int rc = add(c, type, r, more, 0, 0);
-    if (rc == 0 && (more->rows > 0 || more->bytes > 0) && is_abroad(region, r)) {
+    add(c, type, r, more, 0, 0);
+    if ((more->rows > 0 || more->bytes > 0) && is_abroad(region, r)) {
         const struct totals released = { .rows = more->rows, .bytes = more->bytes };
-        rc = add(c, LEAF_TRANSFER, r, &released, 0, 0);
+        add(c, LEAF_TRANSFER, r, &released, 0, 0);
     }
-    return rc;
 }
 
-int sum_record(struct clerk *c, const struct policy_region *region, const struct leaf *r)
+void sum_record(struct clerk *c, const struct policy_region *region, const struct leaf *r)
 {
     struct totals more = { 0 };
     switch (r->kind) {
     case RECORD_SESSION_OPEN:
-        return add(c, LEAF_SESSION, r, &more, 1, 0);
+        add(c, LEAF_SESSION, r, &more, 1, 0);
+        return;
     case RECORD_STATEMENT:
         more.statements = 1;
-        return add(c, LEAF_SESSION, r, &more, 0, 0);
+        add(c, LEAF_SESSION, r, &more, 0, 0);
+        return;
     case RECORD_RESULT:
         more.rows = r->rows;
         more.bytes = r->bytes;
-        return add_released(c, region, r, LEAF_SESSION, &more);
+        add_released(c, region, r, LEAF_SESSION, &more);
+        return;
     case RECORD_DENIAL:
-        return add(c, LEAF_DENIAL, r, &more, 0, 1);
-    case RECORD_SERVICE:
+        add(c, LEAF_DENIAL, r, &more, 0, 1);
+        return;
+    case RECORD_SERVICE: /* a restarted ledger says the same totals again: that is no news */
         more = service_news(c, r);
-        return add_released(c, region, r, LEAF_SERVICE, &more);
+        if (more.statements > 0 || more.rows > 0 || more.bytes > 0)
+            add_released(c, region, r, LEAF_SERVICE, &more);
+        return;
     default:
-        return 0;
+        return;
     }
 }
 

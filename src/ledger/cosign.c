@@ -59,6 +59,7 @@ struct cosign {
     char text[CHECKPOINT_TEXT_SIZE];
     struct buf note, body;
     struct tile_source tiles;
+    uint64_t version; /* of the lines */
     bool is_met;
     int64_t met_ms;
     bool has_alarm;
@@ -210,6 +211,7 @@ int cosign_offer(struct cosign *c, const char *note, size_t len, const struct ti
     memcpy(c->text, text, sizeof(text));
     for (unsigned i = 0; i < c->trust->witness_count; i++)
         c->peers[i].covers = false;
+    c->version++;
     c->is_met = false;
     count_quorum(c, now_ms);
     return 0;
@@ -369,6 +371,7 @@ static enum cosign_outcome on_cosigned(struct cosign *c, unsigned witness, const
     if (!p->covers || time > p->time) {
         p->time = time;
         memcpy(p->line, line, sizeof(line));
+        c->version++;
     }
     p->covers = true;
     p->refresh_ms = now_ms + jittered(c, COSIGN_REFRESH_MS, 10);
@@ -459,6 +462,11 @@ int cosign_lines(const struct cosign *c, struct buf *to)
     return 0;
 }
 
+uint64_t cosign_version(const struct cosign *c)
+{
+    return c->version;
+}
+
 void cosign_look(const struct cosign *c, unsigned witness, struct cosign_view *ret)
 {
     RF_ASSERT(witness < c->trust->witness_count);
@@ -498,16 +506,17 @@ int cosign_export(const struct cosign *c, struct buf *to)
 /* `NAME KEYID SIZE`: the witness of that key, -1 when there is none any more, -2 when malformed. */
 static int read_state_line(const struct cosign *c, const char *line, size_t len, uint64_t *ret_size)
 {
-    char id[9];
-    const char *name_end = memchr(line, ' ', len);
-    size_t name_len = name_end != NULL ? (size_t)(name_end - line) : 0;
-    if (!key_is_name(line, name_len) || len < name_len + 1 + 8 + 1 + 1 ||
-        line[name_len + 9] != ' ' ||
-        !line_number((struct line){ line + name_len + 10, len - name_len - 10 }, ret_size))
+    char id[9] = "";
+    const char *name_end = len > 0 ? memchr(line, ' ', len) : NULL;
+    if (name_end == NULL)
         return -2;
-    memcpy(id, name_end + 1, 8);
-    id[8] = '\0';
-    if (strspn(id, "0123456789abcdef") != 8)
+    size_t name_len = (size_t)(name_end - line);
+    struct line rest = { name_end + 1, len - name_len - 1 };
+    if (!key_is_name(line, name_len) || rest.len < 8 + 1)
+        return -2;
+    memcpy(id, rest.at, 8);
+    if (strspn(id, "0123456789abcdef") != 8 || rest.at[8] != ' ' ||
+        !line_number((struct line){ rest.at + 9, rest.len - 9 }, ret_size))
         return -2;
     for (unsigned i = 0; i < c->trust->witness_count; i++) {
         const struct key *k = &c->trust->witnesses[i].key;

@@ -86,6 +86,10 @@ bool cosign_is_waiting(const struct cosign *c);
    order of the trust file: what follows the log's own line in the published checkpoint. */
 RF_CHECK int cosign_lines(const struct cosign *c, struct buf *to);
 
+/* Another number whenever cosign_lines() would give other lines than before: a refresh has the same
+   length, and is worth publishing. */
+uint64_t cosign_version(const struct cosign *c);
+
 struct cosign_view { /* one witness, for logs and figures */
     bool is_asked;   /* has a URL */
     bool size_known;

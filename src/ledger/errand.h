@@ -2,8 +2,8 @@
  *
  * One message a packet of their SOCK_SEQPACKET pair. The notary has the log's key and no network,
  * the courier the network and no key: it posts BODY to a witness and hands the raw answer over,
- * believing nothing of it. Every post is answered once, whatever happens, and a ticket is never
- * reused: an answer to a ticket that nobody waits for is dropped. */
+ * believing nothing of it. Every post is answered once, unless one of the two ends or does not read
+ * what the other says; a ticket is never reused, and an answer that nobody waits for is dropped. */
 #ifndef RF_LEDGER_ERRAND_H
 #define RF_LEDGER_ERRAND_H
 

@@ -20,6 +20,7 @@
 #include "guard/inspect.h"
 #include "io/stream.h"
 #include "ledger/desk.h"
+#include "ledger/tag_book.h"
 #include "policy/config.h"
 #include "policy/mistakes.h"
 #include "tlog/trust.h"
@@ -250,6 +251,40 @@ static int keep_journal(void *arg)
     campaign_point = point;
     house_done(&h);
     return rc;
+}
+
+/* A number that could not be given is given next time: no gap, and nothing twice. */
+static int number_subjects(void *arg)
+{
+    struct tag_book_options o = { .region = "r", .origin = "o", .secret = { 1 } };
+    struct tag_book *book = NULL;
+    uint8_t item[TAG_ITEM_LEN], root[DIGEST_LEN];
+    uint64_t count = 0;
+    struct err e;
+    (void)arg;
+    int rc = digest_init(&e), failed = 0;
+    if (rc == 0)
+        rc = tag_book_new(&o, &book, &e);
+    if (rc < 0)
+        return rc;
+    tag_book_enter(book, 29929525);
+    for (int i = 0; i < 1000; i++) { /* more than the set begins with room for */
+        uint8_t key = (uint8_t)('a' + i % 3);
+        rc = tag_book_take(book, &key, 1, "identity", i, item);
+        if (rc == 0)
+            continue;
+        RF_ASSERT(rc == -RF_ENOMEM && tag_book_pending(book) == (size_t)i);
+        failed = rc;
+        const char *point = campaign_point;
+        campaign_point = ""; /* the next attempt is a good one */
+        RF_ASSERT(tag_book_take(book, &key, 1, "identity", i, item) == 0);
+        campaign_point = point;
+    }
+    tag_book_commit(book);
+    rc = tag_book_seal(book, root, &count);
+    RF_ASSERT(rc < 0 || count == 1000);
+    tag_book_free(book);
+    return failed < 0 ? failed : rc;
 }
 
 static int feed_desk(struct desk_worker *w, struct buf *bytes, struct err *err)
@@ -543,6 +578,7 @@ static const struct {
     { "a journal", keep_journal, "journal.settle" },
     { "a journal", keep_journal, "daykey.create" },
     { "a journal", keep_journal, "folder.sync" },
+    { "tags", number_subjects, "mem.alloc" },
     { "a desk", converse, "mem.alloc" },
     { "a desk", converse, "journal.sync" },
     { "settings", keep_settings, "mem.alloc" },

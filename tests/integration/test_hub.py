@@ -555,6 +555,25 @@ def test_a_reload_brings_other_logs_and_other_sockets(new_site, slow):
     assert not gateway.log_contains("child-died child=hub")
 
 
+def test_a_reply_that_has_begun_outlasts_a_new_process(new_site, slow):
+    site = new_site()
+    pid = hub_pid(site.gateway)
+    with Web(site.port) as reader, Web(site.port) as other:
+        reader.ask("/log/tile/entries/000")
+        reader.rest = reader.socket.recv(1)
+        files_of(site.gateway, "other")
+        site.gateway.config["hub"]["logs"] = {US: "other", EU: EU}
+        site.gateway.write_config()
+        for _ in range(2):  # the second finds it leaving
+            site.gateway.reload()
+        site.gateway.wait_for_log('role=hub event=leaving reason="another folder" replies=1')
+        assert other.get("/log/checkpoint").body.startswith(b"us-virginia\n")  # as it was
+        assert reader.read().body == BUNDLE
+    wait_until(lambda: body_of(site, "/log/checkpoint").startswith(b"other\n"), "no new process",
+               timeout=20 * slow)
+    assert hub_pid(site.gateway) != pid and not site.gateway.log_contains("child-died child=hub")
+
+
 def test_tls_where_the_listener_says_so(new_gateway, slow):
     plain, secure = free_port(), free_port()
     config = hub_config(plain, {US: US})

@@ -70,7 +70,8 @@ class Witness:
     def stop(self, how=signal.SIGTERM):
         if self.process is None:
             return None
-        self.process.send_signal(how)
+        if self.process.poll() is None:
+            self.process.send_signal(how)
         status = self.process.wait(20 * SLOW)
         self.process.stdout.close()
         self.process = None
@@ -328,6 +329,14 @@ def test_kills_at_any_time_never_lose_a_signature(folder):
         held = stored
     assert held > 0
     one.stop()
+
+
+def test_what_cannot_be_stored_is_not_said(witness):
+    assert is_cosigned(witness.post(LOG.request(0, 8)), 8)
+    shutil.rmtree(witness.state)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        witness.post(LOG.request(8, 20))
+    assert witness.process.wait(20 * SLOW) == 3
 
 
 def test_a_second_process_and_a_foreign_state_are_refused(witness, folder):
@@ -836,6 +845,25 @@ def test_a_reload_reads_the_witnesses_again(make):
         notary.tell("reload")
         assert "witness" in notary.expect("failed"), wrong
         assert notary.post()[:2] == ["400", "reached"]  # who was there before stays
+
+
+def test_a_reload_answers_what_was_under_way(make):
+    hostile, good = make.hostile(silent), make.witness()
+    notary = make.notary([hostile, good])
+    notary.tell("post 0 20000 10")
+    wait_until(lambda: hostile.connections == 1, "the post is under way")
+    notary.tell("reload")
+    assert notary.expect("answer").split()[2:4] == ["0", "unreached"]
+    assert notary.post(witness=1)[:2] == ["400", "reached"]
+
+
+def test_another_notary_hears_nothing_of_what_the_last_one_asked(make):
+    hostile = make.hostile(silent)
+    notary = make.notary([hostile])
+    notary.tell("post 0 20000 10")
+    wait_until(lambda: hostile.connections == 1, "the post is under way")
+    notary.tell("peer")
+    assert notary.post(limit_ms=300)[:2] == ["0", "timeout"]  # of its own, and the slot was free
 
 
 def test_a_notary_that_talks_nonsense_is_hung_up_on_until_another_comes(make):

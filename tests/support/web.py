@@ -62,11 +62,14 @@ class Web:
             assert name.lower() not in headers, f"twice: {name}"
             headers[name.lower()] = value.strip()
         length = int(headers.get("content-length", "0")) if has_body and status != 304 else 0
-        while len(self.rest) < length:
+        parts, got = [self.rest], len(self.rest)
+        while got < length:
             more = self.socket.recv(1 << 20)
             if not more:
-                raise EOFError(f"{length - len(self.rest)} bytes short")
-            self.rest += more
+                raise EOFError(f"{length - got} bytes short")
+            parts.append(more)
+            got += len(more)
+        self.rest = b"".join(parts)
         body, self.rest = self.rest[:length], self.rest[length:]
         return Reply(status, headers, body)
 

@@ -31,6 +31,7 @@ enum {
 enum world_lie {
     LIE_NONE,
     LIE_REGION,
+    LIE_GENESIS_TYPE,
     LIE_GENESIS_KEY,
     LIE_VRF,
     LIE_PERIOD,
@@ -39,6 +40,8 @@ enum world_lie {
     LIE_ANOTHER_PREDECESSOR,
     LIE_OLD_SIGNATURE,
     LIE_NEW_SIGNATURE,
+    LIE_NAMED_TWICE,
+    LIE_NAMED_NOTHING,
     LIE_MEMBER_OF_MEMBER,
     LIE_MEMBER_AFTER_SUCCESSOR,
     LIE_CHECKPOINT_ORIGIN,
@@ -58,7 +61,7 @@ struct world_log {
     struct buf leaves[WORLD_LEAVES];
     uint8_t hashes[WORLD_LEAVES][TLOG_HASH_LEN];
     unsigned count;
-    uint64_t named[WORLD_LOGS];
+    uint64_t named[WORLD_LOGS + 1];
     unsigned named_count;
     int begins, ends; /* epochs, of WORLD_EPOCHS */
     uint64_t seal[WORLD_EPOCHS];
@@ -137,6 +140,16 @@ static size_t world_succession(const struct world_log *old, const struct world_l
     return (size_t)n;
 }
 
+/* A leaf that has nothing to do with claims. */
+static uint64_t world_policy(struct world_log *log, int epoch)
+{
+    struct logleaf leaf = { .type = LEAF_POLICY };
+    uint8_t hash[DIGEST_LEN];
+    randombytes_buf(hash, sizeof(hash));
+    logleaf_bytes(&leaf, LEAF_KEY_POLICY, hash, sizeof(hash));
+    return world_leaf(log, &leaf, epoch);
+}
+
 /* OLD names a new log: a member, or its successor. */
 static void world_log_begin(struct world *w, struct world_log *old, bool succeeds, int epoch)
 {
@@ -175,6 +188,10 @@ static void world_log_begin(struct world *w, struct world_log *old, bool succeed
             old->ends = epoch;
         }
         old->named[old->named_count++] = world_leaf(old, &naming, epoch);
+        if (!succeeds && world_lies(w, LIE_NAMED_TWICE))
+            old->named[old->named_count++] = world_leaf(old, &naming, epoch);
+        if (!succeeds && world_lies(w, LIE_NAMED_NOTHING))
+            old->named[old->named_count++] = world_policy(old, epoch);
     }
     logleaf_text(&genesis, LEAF_KEY_ORIGIN, name);
     logleaf_text(&genesis, LEAF_KEY_KEY, log->vkey);
@@ -192,6 +209,11 @@ static void world_log_begin(struct world *w, struct world_log *old, bool succeed
         logleaf_bytes(&genesis, LEAF_KEY_VRF, w->secret, sizeof(w->secret));
     if (old == NULL ? false : world_lies(w, LIE_PERIOD))
         logleaf_text(&genesis, LEAF_KEY_EPOCH, "6m");
+    if (world_lies(w, LIE_GENESIS_TYPE)) {
+        genesis = (struct logleaf){ .type = LEAF_MEMBER };
+        logleaf_text(&genesis, LEAF_KEY_ORIGIN, name);
+        logleaf_text(&genesis, LEAF_KEY_KEY, log->vkey);
+    }
     (void)world_leaf(log, &genesis, epoch);
     o.origin = name;
     memcpy(o.secret, w->secret, sizeof(o.secret));
@@ -313,12 +335,8 @@ static void world_seal(struct world *w, unsigned at, int epoch)
 
 static void world_fill(struct world_log *log, int epoch)
 {
-    struct logleaf leaf = { .type = LEAF_POLICY };
-    uint8_t hash[DIGEST_LEN];
-    randombytes_buf(hash, sizeof(hash));
-    logleaf_bytes(&leaf, LEAF_KEY_POLICY, hash, sizeof(hash));
     for (uint32_t i = randombytes_uniform(3); i > 0; i--)
-        (void)world_leaf(log, &leaf, epoch);
+        (void)world_policy(log, epoch);
 }
 
 /* The roster's order is that in which logs are shown: with at most one new log a log, and those in

@@ -630,6 +630,7 @@ static void what_a_region_does_wrong_in_its_leaves_is_refused(void **state)
 {
     static const char *const said[LIE_COUNT] = {
         [LIE_REGION] = "of another region",
+        [LIE_GENESIS_TYPE] = "is not the genesis of log",
         [LIE_GENESIS_KEY] = "is not the genesis of log",
         [LIE_VRF] = "has another VRF key",
         [LIE_PERIOD] = "has another kind of epochs",
@@ -638,6 +639,8 @@ static void what_a_region_does_wrong_in_its_leaves_is_refused(void **state)
         [LIE_ANOTHER_PREDECESSOR] = "genesis has another predecessor",
         [LIE_OLD_SIGNATURE] = "signature of the old log",
         [LIE_NEW_SIGNATURE] = "signature of the new log",
+        [LIE_NAMED_TWICE] = "is named twice",
+        [LIE_NAMED_NOTHING] = "names no log",
         [LIE_MEMBER_OF_MEMBER] = "which is one itself",
         [LIE_MEMBER_AFTER_SUCCESSOR] = "named leaves are not in their order",
         [LIE_CHECKPOINT_ORIGIN] = "checkpoint is one of log",

@@ -119,6 +119,64 @@ static void every_key_lands_where_it_belongs(void **state)
     mistakes_done(&m);
 }
 
+/* The sample with a section `hub` at its end. */
+static struct config *parse_hub(const char *section, struct mistakes *m)
+{
+    char text[8192];
+    (void)snprintf(text, sizeof(text), "%s%s", sample, section);
+    return parse(text, m);
+}
+
+static void a_hub_has_sockets_logs_and_limits(void **state)
+{
+    struct mistakes m;
+    struct config *c = parse_hub("hub:\n"
+                                 "  listen:\n"
+                                 "    - {address: 127.0.0.1, port: 8080, tls: off}\n"
+                                 "    - {address: 127.0.0.1, port: 8443}\n"
+                                 "  logs: {us-virginia: public, eu-dublin: /srv/eu}\n"
+                                 "  stale: 2min\n",
+                                 &m);
+    (void)state;
+    assert_non_null(c);
+    assert_int_equal(c->hub.listen_count, 2);
+    assert_true(!c->hub.listen[0].tls_required && c->hub.listen[1].tls_required);
+    assert_int_equal(c->hub.log_count, 2);
+    assert_string_equal(c->hub.logs[0].region, "us-virginia");
+    assert_string_equal(c->hub.logs[0].directory, "/etc/rf/public");
+    assert_string_equal(c->hub.logs[1].directory, "/srv/eu");
+    assert_int_equal(c->hub.clients, 1000);
+    assert_int_equal(c->hub.per_address, 100);
+    assert_int_equal(c->hub.stale_ms, 120000);
+    config_free(c);
+    mistakes_done(&m);
+}
+
+static void mistakes_of_a_hub_are_told(void **state)
+{
+    static const struct {
+        const char *section, *complaint;
+    } rows[] = {
+        { "hub: {listen: [{address: 127.0.0.1, port: 8080, tls: optional}]}\n",
+          "hub.listen[0].tls: expected required or off" },
+        { "hub: {listen: [{address: 127.0.0.1, port: 6432, tls: off}]}\n",
+          "hub.listen[0]: the same socket as listen[0]" },
+        { "hub: {listen: [{address: \"::1\", port: 1, tls: off}, {address: \"::1\", port: 1}]}\n",
+          "hub.listen[1]: the same socket as hub.listen[0]" },
+        { "hub: {logs: {us: x}}\n", "hub: \"listen\" is missing" },
+        { "hub: {listen: [{unix: x}], per_address: 0}\n", "hub.per_address: expected" },
+        { "hub: {listen: [{unix: x}], stale: 5}\n", "hub.stale: expected a time" },
+    };
+    (void)state;
+    for (size_t i = 0; i < RF_COUNT(rows); i++) {
+        struct mistakes m;
+        assert_null(parse_hub(rows[i].section, &m));
+        if (strstr(m.list[0].text, rows[i].complaint) == NULL)
+            fail_msg("%s", m.list[0].text);
+        mistakes_done(&m);
+    }
+}
+
 static void a_database_has_hosts_tls_and_a_pool(void **state)
 {
     struct mistakes m;
@@ -405,6 +463,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_lands_where_it_belongs),
+        cmocka_unit_test(a_hub_has_sockets_logs_and_limits),
+        cmocka_unit_test(mistakes_of_a_hub_are_told),
         cmocka_unit_test(a_database_has_hosts_tls_and_a_pool),
         cmocka_unit_test(relative_paths_start_at_the_folder_of_the_file),
         cmocka_unit_test(a_relative_file_is_made_absolute),

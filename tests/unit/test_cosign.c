@@ -528,7 +528,12 @@ static void an_unchanged_checkpoint_is_refreshed(void **state)
     struct buf body;
     buf_init(&body, NOTE_MAX);
     struct errand_answer a = witness_says(&w, &post, &body);
+    uint64_t version = cosign_version(c);
     assert_int_equal(cosign_answer(c, &a, due), COSIGN_COVERED);
+    assert_true(cosign_version(c) != version);
+    version = cosign_version(c);
+    assert_int_equal(offer_at(c, 9, due), 0);
+    assert_true(cosign_version(c) == version);
     cosign_look(c, 0, &v);
     assert_int_equal(v.time, w.time);
     buf_done(&body);

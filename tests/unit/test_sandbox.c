@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -263,10 +265,47 @@ static int call_look_up_name(void)
     return rc == 0 ? 0 : 1;
 }
 
+/* What openat2(2) gives for PATH in FOLDER; where landlock is not there it is not, either. */
+static int try_openat2(const char *in, int flags)
+{
+    char path[96];
+    const struct open_how how = { .flags = (uint64_t)flags,
+                                  .mode = (flags & O_CREAT) != 0 ? 0600 : 0 };
+    (void)snprintf(path, sizeof(path), "%s/there", in);
+    return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+}
+
+static int call_serve_a_file(void)
+{
+    char path[96], byte;
+    int pair[2];
+    (void)snprintf(path, sizeof(path), "%s/there", inside);
+    int fd = try_openat2(inside, O_RDONLY | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOSYS)
+        fd = open(path, O_RDONLY | O_NOFOLLOW);
+    if (fd < 0 || pipe2(pair, O_CLOEXEC) < 0 || sendfile(pair[1], fd, NULL, 1) != 1)
+        return 1;
+    return read(pair[0], &byte, 1) == 1 && byte == 'x' ? 0 : 2;
+}
+
+static int call_openat2_write_outside(void)
+{
+    return try_openat2(outside, O_WRONLY) < 0 && try_openat2(outside, O_RDONLY | O_TRUNC) < 0 &&
+                   (errno == EACCES || errno == ENOSYS)
+               ? 0
+               : 1;
+}
+
+static int call_accept_only(void)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC); /* an earlier test may have connected */
+    return fd >= 0 || errno == EAGAIN ? 0 : 1;
+}
+
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-static const enum imsg_role children[] = { ROLE_WORKER, ROLE_PARSER, ROLE_LEDGER, ROLE_CONTROL,
-                                           ROLE_COURIER };
+static const enum imsg_role children[] = { ROLE_WORKER,  ROLE_PARSER,  ROLE_LEDGER,
+                                           ROLE_CONTROL, ROLE_COURIER, ROLE_HUB };
 
 static void no_child_runs_a_program_or_makes_a_process(void **state)
 {
@@ -357,6 +396,7 @@ static void nobody_opens_files_that_are_not_its_own(void **state)
     assert_passes(ROLE_LEDGER, call_read_outside);
     assert_passes(ROLE_CONTROL, call_read_outside);
     assert_passes(ROLE_WORKER, call_read_outside);
+    assert_passes(ROLE_HUB, call_read_outside);
 }
 
 static void memory_never_becomes_code(void **state)
@@ -401,6 +441,25 @@ static void control_connects_and_looks_up_names(void **state)
     assert_passes(ROLE_COURIER, call_look_up_name);
     assert_passes(ROLE_COURIER, call_no_neighbour);
     assert_killed(ROLE_COURIER, call_key_ring);
+}
+
+static void the_hub_accepts_and_sends_files_and_nothing_else(void **state)
+{
+    (void)state;
+    assert_int_equal(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+    for (int i = 0; i < 2; i++) {
+        below_supervisor = i == 1;
+        assert_passes(ROLE_HUB, call_accept_only);
+        assert_passes(ROLE_HUB, call_serve_a_file);
+        assert_passes(ROLE_HUB, call_openat2_write_outside);
+        assert_killed(ROLE_HUB, call_inet_socket);
+        assert_killed(ROLE_HUB, call_connect);
+        assert_killed(ROLE_HUB, call_bind);
+        assert_killed(ROLE_HUB, call_open_write_inside);
+        assert_killed(ROLE_HUB, call_truncate_outside);
+    }
+    below_supervisor = false;
+    assert_int_equal(fcntl(listener, F_SETFL, 0), 0);
 }
 
 static void every_role_keeps_its_rights_below_the_supervisor(void **state)
@@ -449,17 +508,21 @@ static void the_report_says_what_was_got(void **state)
 
 static int make_folders(void **state)
 {
-    char path[96];
+    char path[96], readable[96];
     (void)state;
     if (mkdtemp(folder) == NULL)
         return -1;
     (void)snprintf(inside, sizeof(inside), "%s/inside", folder);
     (void)snprintf(outside, sizeof(outside), "%s/outside", folder);
     (void)snprintf(path, sizeof(path), "%s/there", outside);
+    (void)snprintf(readable, sizeof(readable), "%s/there", inside);
     if (mkdir(inside, 0700) < 0 || mkdir(outside, 0700) < 0)
         return -1;
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || close(fd) < 0)
+        return -1;
+    fd = open(readable, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, "x", 1) != 1 || close(fd) < 0)
         return -1;
     socklen_t len = sizeof(listener_address);
     listener_address.sin_family = AF_INET;
@@ -474,12 +537,15 @@ static int make_folders(void **state)
 
 static int remove_folders(void **state)
 {
-    char path[96];
+    char path[96], readable[96];
     (void)state;
     (void)snprintf(path, sizeof(path), "%s/there", outside);
+    (void)snprintf(readable, sizeof(readable), "%s/there", inside);
     (void)close(listener);
-    return unlink(path) < 0 || rmdir(inside) < 0 || rmdir(outside) < 0 || rmdir(folder) < 0 ? -1
-                                                                                            : 0;
+    return unlink(path) < 0 || unlink(readable) < 0 || rmdir(inside) < 0 || rmdir(outside) < 0 ||
+                   rmdir(folder) < 0
+               ? -1
+               : 0;
 }
 
 int main(void)
@@ -500,6 +566,7 @@ int main(void)
         cmocka_unit_test(an_assertion_still_ends_in_abort),
         cmocka_unit_test(a_worker_accepts_connects_and_looks_up_names),
         cmocka_unit_test(control_connects_and_looks_up_names),
+        cmocka_unit_test(the_hub_accepts_and_sends_files_and_nothing_else),
         cmocka_unit_test(every_role_keeps_its_rights_below_the_supervisor),
         cmocka_unit_test(the_supervisor_makes_processes_and_runs_programs),
         cmocka_unit_test(the_report_says_what_was_got),

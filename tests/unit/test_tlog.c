@@ -563,6 +563,33 @@ static void spoilt_consistency_proofs_do_not_hold(void **state)
     }
 }
 
+/* A root of another shape than its size has: the hashes would fit, the way up would be too long. */
+static void a_proof_longer_than_its_tree_is_high_does_not_hold(void **state)
+{
+    struct proof p = { .count = 1 };
+    hash_of root, higher;
+    (void)state;
+    memcpy(p.hash[0], perfect[0][1], TLOG_HASH_LEN);
+    tlog_node_hash(p.hash[0], perfect[0][0], root);
+    assert_false(proof_inclusion_holds(&p, 0, 1, perfect[0][0], root));
+    tlog_node_hash(perfect[0][0], p.hash[0], root);
+    assert_false(proof_inclusion_holds(&p, 0, 1, perfect[0][0], root));
+    assert_true(proof_inclusion_holds(&p, 0, 2, perfect[0][0], root));
+    p.count = 2;
+    memcpy(p.hash[1], perfect[0][2], TLOG_HASH_LEN);
+    tlog_node_hash(p.hash[1], root, higher);
+    assert_false(proof_inclusion_holds(&p, 0, 2, perfect[0][0], higher));
+    hash_of old_root;
+    assert_int_equal(proof_consistency_of((const hash_of *)perfect[0], 4, 3, &p), 0);
+    define_root(0, 3, old_root);
+    define_root(0, 4, root);
+    assert_true(proof_consistency_holds(&p, 3, 4, old_root, root));
+    memcpy(p.hash[p.count++], perfect[0][5], TLOG_HASH_LEN);
+    tlog_node_hash(perfect[0][5], old_root, old_root);
+    tlog_node_hash(perfect[0][5], root, root);
+    assert_false(proof_consistency_holds(&p, 3, 4, old_root, root));
+}
+
 static void proofs_of_what_is_not_there_are_not_made(void **state)
 {
     uint64_t size = 1000;
@@ -692,6 +719,7 @@ int main(void)
         cmocka_unit_test(proofs_of_large_trees_follow_the_definition),
         cmocka_unit_test(spoilt_inclusion_proofs_do_not_hold),
         cmocka_unit_test(spoilt_consistency_proofs_do_not_hold),
+        cmocka_unit_test(a_proof_longer_than_its_tree_is_high_does_not_hold),
         cmocka_unit_test(proofs_of_what_is_not_there_are_not_made),
         cmocka_unit_test(a_tile_that_cannot_be_read_ends_the_proof),
         cmocka_unit_test(proofs_of_the_largest_trees_stay_within_bounds),

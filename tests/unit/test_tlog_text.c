@@ -408,12 +408,15 @@ static void what_is_no_note_is_refused(void **state)
         { "", "" },
         { "text\n", "" },
         { "text\n\n", "" },
-        { "text\n", line },                                      /* no blank line */
-        { "text", line },                                        /* text without its line end */
-        { "te\rxt\n\n", line },                                  /* controls */
-        { "te\txt\n\n", line },                                  /* */
-        { "text\r\n\r\n", line },                                /* */
-        { "te\xffxt\n\n", line },                                /* UTF-8 */
+        { "text\n", line },       /* no blank line */
+        { "text", line },         /* text without its line end */
+        { "te\rxt\n\n", line },   /* controls */
+        { "te\txt\n\n", line },   /* */
+        { "text\r\n\r\n", line }, /* */
+        { "te\xffxt\n\n", line }, /* UTF-8 */
+        { "te\xc1\xbfxt\n\n", line },
+        { "te\xe0\x80\xafxt\n\n", line },
+        { "te\xf0\x8f\xbf\xbfxt\n\n", line },
         { "te\xc0\x80xt\n\n", line },                            /* not the shortest form */
         { "te\xed\xa0\x80xt\n\n", line },                        /* a surrogate */
         { "te\xf4\x90\x80\x80xt\n\n", line },                    /* too high */
@@ -757,7 +760,7 @@ static bool is_met(const struct trust *t, unsigned long long witnesses)
 
 static void a_policy_says_who_is_enough(void **state)
 {
-    static char text[TRUST_FILE_MAX + 1024];
+    static char text[TRUST_FILE_MAX + 4096];
     (void)state;
     (void)snprintf(text, sizeof(text),
                    "# whom to believe\n"
