@@ -70,6 +70,8 @@ static void check_files(struct check *c)
     int before = c->status;
     check_readable(c, 0, "tls.certificate", config->tls_certificate);
     check_readable(c, 0, "tls.key", config->tls_key);
+    check_readable(c, 0, "hub.tls.certificate", config->hub.tls_certificate);
+    check_readable(c, 0, "hub.tls.key", config->hub.tls_key);
     check_readable(c, 0, "tls.client_ca", config->tls_client_ca);
     if (config->tls_certificate != NULL && config->tls_key != NULL && c->status == before) {
         int rc = tls_server_new(config->tls_certificate, config->tls_key, config->tls_client_ca,

@@ -94,11 +94,11 @@ static int open_http(struct hub *x, struct err *err)
     for (size_t i = 0; i < c->hub.listen_count; i++)
         wants_tls |= x->is_tls[i];
     if (wants_tls) {
-        x->certificate = see(c->tls_certificate);
-        x->key = see(c->tls_key);
-        rc = fd_read_file(c->tls_certificate, PEM_MAX, &certificate, &certificate_len, err);
+        x->certificate = see(c->hub.tls_certificate);
+        x->key = see(c->hub.tls_key);
+        rc = fd_read_file(c->hub.tls_certificate, PEM_MAX, &certificate, &certificate_len, err);
         if (rc == 0)
-            rc = fd_read_file(c->tls_key, PEM_MAX, &key, &key_len, err);
+            rc = fd_read_file(c->hub.tls_key, PEM_MAX, &key, &key_len, err);
     }
     const struct http_tls tls = { .certificate = certificate, .key = key };
     if (rc == 0)
@@ -201,8 +201,8 @@ static bool same_listeners(const struct config_hub *a, const struct config_hub *
 
 static bool same_certificate(const struct hub *x, const struct config *c)
 {
-    return x->certificate.ino == 0 ||
-           (is_same(x->certificate, see(c->tls_certificate)) && is_same(x->key, see(c->tls_key)));
+    return x->certificate.ino == 0 || (is_same(x->certificate, see(c->hub.tls_certificate)) &&
+                                       is_same(x->key, see(c->hub.tls_key)));
 }
 
 /* What a new configuration needs a new process for; NULL: nothing. */

@@ -73,6 +73,7 @@ struct config_hub {
     size_t listen_count;
     struct config_hub_log *logs;
     size_t log_count;
+    char *tls_certificate, *tls_key; /* of this site; never the gateway's */
     int64_t clients;     /* connections, in all */
     int64_t per_address; /* from one address; /64 of IPv6 */
     int64_t stale_ms;    /* a checkpoint that is older is bad health */

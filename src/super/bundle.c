@@ -84,6 +84,8 @@ static void check_together(const struct bundle *b, struct mistakes *mistakes, in
     check_readable(c->tls_certificate, b->path, 0, mistakes, worst);
     check_readable(c->tls_key, b->path, 0, mistakes, worst);
     check_readable(c->tls_client_ca, b->path, 0, mistakes, worst);
+    check_readable(c->hub.tls_certificate, b->path, 0, mistakes, worst);
+    check_readable(c->hub.tls_key, b->path, 0, mistakes, worst);
     if (c->database_count > LEASE_SLOTS)
         mistakes_add(mistakes, b->path, 0, "databases: at most %d, found %zu", (int)LEASE_SLOTS,
                      c->database_count);

@@ -37,6 +37,16 @@ def hub_config(port, logs, **more):
                     "logs": logs, **more}}
 
 
+HUB_TLS = {"certificate": "hub.crt", "key": "hub.key"}
+
+
+def give_certificate(gateway, authority, file="hub"):
+    """The hub's own, which is not the gateway's."""
+    certificate, key = authority.issue("hub", addresses=["127.0.0.1"], names=["localhost"], file=file)
+    gateway.copy(certificate, "hub.crt", 0o644)
+    gateway.copy(key, "hub.key", 0o600)
+
+
 def wait_for_hub(port, slow=1):
     def answers():
         try:
@@ -574,14 +584,17 @@ def test_a_reply_that_has_begun_outlasts_a_new_process(new_site, slow):
     assert hub_pid(site.gateway) != pid and not site.gateway.log_contains("child-died child=hub")
 
 
-def test_tls_where_the_listener_says_so(new_gateway, slow):
+def test_tls_where_the_listener_says_so(new_gateway, authority, slow):
     plain, secure = free_port(), free_port()
-    config = hub_config(plain, {US: US})
+    config = hub_config(plain, {US: US}, tls=HUB_TLS)
     config["hub"]["listen"].append({"address": "127.0.0.1", "port": secure, "tls": "required"})
     gateway = new_gateway(start=False, config=config)
+    give_certificate(gateway, authority)
     files_of(gateway, US)
     gateway.start()
     wait_for_hub(plain, slow)
+    with open(gateway.path("hub.crt"), encoding="ascii") as own:
+        assert ssl.get_server_certificate(("127.0.0.1", secure)).strip() in own.read()
     context = ssl.create_default_context(cafile=gateway.ca)
 
     def wrap(s):
@@ -612,7 +625,8 @@ def test_tls_where_the_listener_says_so(new_gateway, slow):
 def test_a_renewed_certificate_is_shown_after_a_reload(new_gateway, authority, slow):
     port = free_port()
     gateway = new_gateway(start=False, config={"hub": {
-        "listen": [{"address": "127.0.0.1", "port": port, "tls": "required"}]}})
+        "listen": [{"address": "127.0.0.1", "port": port, "tls": "required"}], "tls": HUB_TLS}})
+    give_certificate(gateway, authority)
     gateway.start()
 
     def shown():
@@ -621,10 +635,7 @@ def test_a_renewed_certificate_is_shown_after_a_reload(new_gateway, authority, s
         except OSError:
             return None
     first = wait_until(shown, "no TLS", timeout=20 * slow)
-    certificate, key = authority.issue("gateway", addresses=["127.0.0.1"], names=["localhost"],
-                                       file="gateway-renewed")
-    gateway.copy(certificate, "gateway.crt", 0o644)
-    gateway.copy(key, "gateway.key", 0o600)
+    give_certificate(gateway, authority, "hub-renewed")
     gateway.reload()
     wait_until(lambda: shown() not in (None, first), "the old certificate stays", timeout=20 * slow)
 
@@ -635,6 +646,9 @@ def test_a_renewed_certificate_is_shown_after_a_reload(new_gateway, authority, s
     ({"clients": 0}, "hub.clients"),
     ({"stale": "1ms"}, "hub.stale"),
     ({"logs": {"a b": "x"}}, "hub.logs"),
+    ({"listen": [{"address": "127.0.0.1", "port": 1}]}, "hub.listen[0]: TLS needs"),
+    ({"tls": {"certificate": "gateway.crt", "key": "gateway.key"}}, "hub.tls.key: this is the gateway's own"),
+    ({"tls": {"certificate": "gone.crt", "key": "gone.key"}}, "gone.key"),
 ])
 def test_mistakes_in_the_section_are_told(new_gateway, change, complaint):
     config = hub_config(1024, {US: US})

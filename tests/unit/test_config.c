@@ -134,6 +134,7 @@ static void a_hub_has_sockets_logs_and_limits(void **state)
                                  "  listen:\n"
                                  "    - {address: 127.0.0.1, port: 8080, tls: off}\n"
                                  "    - {address: 127.0.0.1, port: 8443}\n"
+                                 "  tls: {certificate: hub.crt, key: hub.key}\n"
                                  "  logs: {us-virginia: public, eu-dublin: /srv/eu}\n"
                                  "  stale: 2min\n",
                                  &m);
@@ -145,6 +146,7 @@ static void a_hub_has_sockets_logs_and_limits(void **state)
     assert_string_equal(c->hub.logs[0].region, "us-virginia");
     assert_string_equal(c->hub.logs[0].directory, "/etc/rf/public");
     assert_string_equal(c->hub.logs[1].directory, "/srv/eu");
+    assert_string_equal(c->hub.tls_key, "/etc/rf/hub.key");
     assert_int_equal(c->hub.clients, 1000);
     assert_int_equal(c->hub.per_address, 100);
     assert_int_equal(c->hub.stale_ms, 120000);
@@ -166,6 +168,10 @@ static void mistakes_of_a_hub_are_told(void **state)
         { "hub: {logs: {us: x}}\n", "hub: \"listen\" is missing" },
         { "hub: {listen: [{unix: x}], per_address: 0}\n", "hub.per_address: expected" },
         { "hub: {listen: [{unix: x}], stale: 5}\n", "hub.stale: expected a time" },
+        { "hub: {listen: [{address: \"::1\", port: 1}]}\n", "hub.listen[0]: TLS needs" },
+        { "hub: {listen: [{unix: x}], tls: {certificate: a, key: gw.key}}\n",
+          "hub.tls.key: this is the gateway's own" },
+        { "hub: {listen: [{unix: x}], tls: {certificate: a}}\n", "hub.tls: \"key\" is missing" },
     };
     (void)state;
     for (size_t i = 0; i < RF_COUNT(rows); i++) {
