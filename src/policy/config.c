@@ -536,6 +536,16 @@ void config_free(struct config *c)
     mem_free(owned);
 }
 
+size_t config_socket_count(const struct config *c)
+{
+    return c->listen_count + c->hub.listen_count;
+}
+
+const struct config_listen *config_socket(const struct config *c, size_t index)
+{
+    return index < c->listen_count ? &c->listen[index] : &c->hub.listen[index - c->listen_count];
+}
+
 const struct config_database *config_database_find(const struct config *c, const char *alias)
 {
     for (size_t i = 0; i < c->database_count; i++)

@@ -122,6 +122,10 @@ void config_free(struct config *c);
 RF_CHECK int config_check_policy(const struct config *c, const struct policy *p,
                                  struct mistakes *mistakes);
 
+/* All listening sockets in one row: those of `listen`, then the hub's. */
+size_t config_socket_count(const struct config *c);
+const struct config_listen *config_socket(const struct config *c, size_t index);
+
 const struct config_database *config_database_find(const struct config *c, const char *alias);
 
 #endif

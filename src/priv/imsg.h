@@ -20,7 +20,8 @@ enum imsg_type {
     IMSG_LEASE,  /* fd: the lease mapping (priv/lease.h); arg: number of databases (workers and
                     control) */
     IMSG_GRANTS, /* fd: the table of grants (priv/grant_table.h) (workers and control) */
-    IMSG_LISTEN, /* fd: a listening socket; arg: index in config->listen (workers) */
+    IMSG_LISTEN, /* fd: a listening socket; arg: its index, config_socket() (workers: those of
+                    `listen`; the hub: its own) */
     IMSG_PEER,   /* fd: one end of a socket pair; arg: enum imsg_role of the other end;
                     payload: u32 index of the other end. A new one replaces the old one. */
     IMSG_GO,     /* everything was handed over: narrow your rights and serve */

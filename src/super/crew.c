@@ -107,8 +107,12 @@ static void tell_config(struct crew_member *m, const struct bundle *b)
 
 static void tell_listeners(const struct crew *c, struct crew_member *m)
 {
-    for (size_t i = 0; m->role == ROLE_WORKER && i < c->listeners->count; i++)
-        tell(m, IMSG_LISTEN, (uint32_t)i, NULL, 0, &c->listeners->list[i].fd, 1);
+    const struct listeners *l = c->listeners;
+    size_t from = m->role == ROLE_HUB ? l->hub_from : 0;
+    size_t until = m->role == ROLE_HUB ? l->count : m->role == ROLE_WORKER ? l->hub_from : 0;
+    for (size_t i = from; i < until; i++)
+        if (l->list[i].fd >= 0)
+            tell(m, IMSG_LISTEN, (uint32_t)i, NULL, 0, &l->list[i].fd, 1);
 }
 
 static void tell_peer(struct crew_member *m, const struct crew_member *peer, int fd)
@@ -177,6 +181,8 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     int pair[2] = { -1, -1 };
     m->started_ms = now_ms;
     m->gave_up = false;
+    if (m->role == ROLE_HUB && listeners_complete(c->bundle->config, c->listeners, &err) < 0)
+        goto failed;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         (void)err_sys(&err, "could not make a socket pair");
         goto failed;

@@ -6,6 +6,7 @@ import re
 import resource
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -493,8 +494,8 @@ def test_a_hub_that_cannot_start_keeps_nobody_from_being_served(new_site, slow):
         site.gateway.start()
         with site.gateway.connect("us_analyst") as session:
             assert session.execute("SELECT 1").fetchone() == (1,)
-        site.gateway.wait_for_log("child-failed child=hub-0 while=starting .*could not open listener")
-        wait_until(lambda: site.gateway.log().count("child-failed child=hub-0") >= 5, "it gave up",
+        site.gateway.wait_for_log("child-start-failed .*could not open listener 127.0.0.1:")
+        wait_until(lambda: site.gateway.log().count("child-start-failed") >= 5, "it gave up",
                    timeout=30 * slow)
         site.gateway.reload()
         site.gateway.wait_for_log("event=reloaded")
@@ -517,6 +518,71 @@ def test_a_folder_that_appears_later_is_served_then(new_site, slow):
     wait_until(lambda: b"\n301\n" in body_of(site, "/log/checkpoint"), "the old one is still served",
                timeout=20 * slow)
     assert not site.gateway.log_contains("child-died child=hub")
+
+
+class Visitors:
+    """Somebody who asks all the time, over new connections; what happened to them."""
+
+    def __init__(self, port):
+        self.port, self.answered, self.refused, self.broken = port, 0, 0, 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.over.is_set():
+            try:
+                self.answered += get(self.port, "/log/checkpoint").status == 200
+            except ConnectionRefusedError:
+                self.refused += 1
+            except (OSError, EOFError):
+                self.broken += 1  # it was with the one that ended
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+@pytest.mark.crashes
+def test_a_hub_that_starts_anew_refuses_nobody(new_site, slow):
+    site = new_site()
+    with Visitors(site.port) as visitors:
+        for number in range(6):
+            before = hub_pid(site.gateway)
+            if number % 2 == 0:
+                site.gateway.kill_role("hub")
+            else:
+                os.rename(site.us.path, site.gateway.path(f"before-{number}"))
+                site.us = files_of(site.gateway, US)
+            wait_until(lambda: site.gateway.pids("hub") not in ([], [before]), "no new hub", timeout=30 * slow)
+            answered = visitors.answered
+            wait_until(lambda: visitors.answered > answered, "nobody is served", timeout=20 * slow)
+    assert visitors.refused == 0
+    assert visitors.broken <= 6
+
+
+def test_sockets_move_between_gateway_and_hub_at_a_reload(new_site, slow):
+    site = new_site()
+    gateway, port = site.gateway, free_port()
+    gateway.config["hub"]["listen"] = [{"address": "127.0.0.1", "port": port, "tls": "off"}]
+    gateway.config["listen"].append({"address": "127.0.0.1", "port": site.port, "tls": "off"})
+    gateway.write_config()
+    gateway.reload()
+    wait_for_hub(port, slow)
+    gateway.wait_for_log("event=reloaded")
+    with Web(site.port) as web:  # a worker answers now, and HTTP is nothing to it
+        web.ask("/")
+        with pytest.raises((EOFError, ConnectionResetError, ValueError, IndexError)):
+            web.read()
+    gateway.config["listen"].pop()
+    gateway.config["hub"]["listen"][0]["port"] = site.port
+    gateway.write_config()
+    gateway.reload()
+    wait_for_hub(site.port, slow)
+    assert all(get(site.port, "/log/checkpoint").status == 200 for _ in range(20))
 
 
 def status_of(site, target):
