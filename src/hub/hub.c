@@ -17,11 +17,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "auth/auditors.h"
+#include "auth/throttle.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "hub/http.h"
+#include "policy/mistakes.h"
 #include "priv/child.h"
 #include "priv/sandbox.h"
 
@@ -31,6 +34,7 @@ enum {
     ACCEPT_A_TURN = 32,    /* of one listener, before everybody else has a turn */
     ACCEPT_PAUSE_MS = 100, /* when there are no descriptors left */
     PEM_MAX = 1 << 20,
+    ADDRESSES = 4096, /* of which wrong tokens are counted */
 };
 
 enum hub_state { HUB_SERVES, HUB_LEAVES, HUB_OVER };
@@ -46,6 +50,8 @@ struct hub {
     struct child child;
     struct site site;
     struct http *http;
+    struct auditors *auditors;
+    struct throttle *throttle;
     size_t socket_count; /* of its own, as it was made; see sockets() */
     bool is_tls[64];     /* of each */
     struct seen certificate, key;
@@ -70,6 +76,25 @@ static bool is_same(struct seen a, struct seen b)
 {
     return a.dev == b.dev && a.ino == b.ino && a.time.tv_sec == b.time.tv_sec &&
            a.time.tv_nsec == b.time.tv_nsec;
+}
+
+/* Who may read, by what the supervisor handed over last. Without memory it is nobody, and -1. */
+static int take_readers(struct hub *x)
+{
+    struct mistakes mistakes;
+    const struct child *c = &x->child;
+    int rc = 0;
+    auditors_free(x->auditors);
+    x->auditors = NULL;
+    mistakes_init(&mistakes);
+    if (c->credentials != NULL && auditors_parse(c->config->hub.auditors_path, c->credentials,
+                                                 c->credentials_len, &x->auditors, &mistakes) < 0)
+        rc = -1; /* the supervisor has parsed it, too */
+    mistakes_done(&mistakes);
+    x->site.profile = c->policy->profile;
+    x->site.auditors = x->auditors;
+    throttle_set_rate(x->throttle, (uint32_t)c->config->login_failures_per_minute);
+    return rc;
 }
 
 /* The hub's own, behind the gateway's, of which it has none. */
@@ -140,6 +165,9 @@ static int start(struct hub *x, struct err *err)
     x->clients = (size_t)hub->clients;
     x->per_address = (size_t)hub->per_address;
     int rc = crowd_init(&x->site.crowd, x->clients, x->per_address, err);
+    if (rc == 0 && (throttle_new(0, ADDRESSES, &x->throttle) < 0 || take_readers(x) < 0))
+        rc = err_set(err, RF_ENOMEM, "out of memory for auditors");
+    x->site.throttle = x->throttle;
     if (rc < 0 || (rc = take_sockets(x, err)) < 0 ||
         (rc = logs_open(hub, &x->site.logs, err)) < 0 || (rc = open_http(x, err)) < 0)
         return rc;
@@ -177,6 +205,8 @@ static void hub_done(struct hub *x)
 {
     http_free(x->http);
     logs_done(&x->site.logs);
+    auditors_free(x->auditors);
+    throttle_free(x->throttle);
     crowd_done(&x->site.crowd);
     mem_free(x->polls);
     child_retired_done(&x->kept);
@@ -223,12 +253,14 @@ static const char *why_leave(struct hub *x, const struct config *old, const stru
 }
 
 /* In any case this is READY: a new process has the new configuration, too. Whoever leaves answers
-   what still comes by the old one. */
+   what still comes by the old one, but to nobody who may not read any more. */
 static void reloaded(struct hub *x)
 {
     const struct config *new = x->child.config;
-    const char *reason =
-        x->state == HUB_SERVES ? why_leave(x, x->child.retired.config, new) : "is leaving";
+    bool has_readers = take_readers(x) == 0;
+    const char *reason = x->state != HUB_SERVES ? "is leaving"
+                         : has_readers          ? why_leave(x, x->child.retired.config, new)
+                                                : "out of memory";
     if (reason == NULL) {
         x->site.hub = &new->hub;
     } else if (x->kept.config == NULL) {

@@ -269,6 +269,7 @@ static const struct field hub_fields[] = {
     { "logs", FIELD_MAP, ARRAY_AT(struct config, hub.logs, hub.log_count), .max = DATABASES_MAX,
       .shape = &hub_log_shape },
     { "tls", FIELD_SECTION, .shape = &hub_tls_shape },
+    { "auditors", FIELD_PATH, FIELD_AT(struct config, hub.auditors_path), .max = PATH_LEN_MAX },
     { "clients", FIELD_INTEGER, FIELD_AT(struct config, hub.clients), .min = 1, .max = 10000 },
     { "per_address", FIELD_INTEGER, FIELD_AT(struct config, hub.per_address), .min = 1,
       .max = 10000 },
@@ -592,9 +593,28 @@ static int check_release(const struct config *c, const struct policy *p, struct 
     return rc;
 }
 
+/* Whom the policy lets in, the hub must be able to know, and over a wire that nobody reads. */
+static int check_profile(const struct config *c, const struct policy *p, struct mistakes *mistakes)
+{
+    bool is_private = false;
+    if (p->profile != PROFILE_AUDITORS || c->hub.listen_count == 0 || c->hub.log_count == 0)
+        return 0;
+    for (size_t i = 0; i < c->hub.listen_count; i++)
+        is_private |= c->hub.listen[i].tls_required || c->hub.listen[i].unix_path != NULL;
+    if (c->hub.auditors_path == NULL)
+        mistakes_add(mistakes, c->path, 0,
+                     "hub.auditors: missing, and the policy shows the logs to auditors alone");
+    if (!is_private)
+        mistakes_add(mistakes, c->path, 0,
+                     "hub.listen: auditors come by TLS or a unix socket, and neither is here");
+    return c->hub.auditors_path == NULL || !is_private ? -RF_ECONFIG : 0;
+}
+
 int config_check_policy(const struct config *c, const struct policy *p, struct mistakes *mistakes)
 {
     int rc = check_release(c, p, mistakes);
+    if (check_profile(c, p, mistakes) < 0)
+        rc = -RF_ECONFIG;
     for (size_t i = 0; i < c->listen_count; i++) {
         if (listens_in_policy(&c->listen[i], p))
             continue;

@@ -74,9 +74,10 @@ struct config_hub {
     struct config_hub_log *logs;
     size_t log_count;
     char *tls_certificate, *tls_key; /* of this site; never the gateway's */
-    int64_t clients;     /* connections, in all */
-    int64_t per_address; /* from one address; /64 of IPv6 */
-    int64_t stale_ms;    /* a checkpoint that is older is bad health */
+    char *auditors_path;             /* NAME SHA256HEX [UNTIL] a line; may be NULL */
+    int64_t clients;                 /* connections, in all */
+    int64_t per_address;             /* from one address; /64 of IPv6 */
+    int64_t stale_ms;                /* a checkpoint that is older is bad health */
 };
 
 struct config {
