@@ -32,6 +32,7 @@ static const struct verb {
     { "prove", log_prove, TAKES_TRUST | TAKES_OUT | TAKES_PROOF, 0, 2 },
     { "export", log_export, TAKES_TRUST | TAKES_OUT, 1, 1 },
     { "claims", log_claims, TAKES_TRUST | TAKES_CLAIMS, 1, 1 },
+    { "verify-claim", log_verify_claim, TAKES_TRUST, 1, 1 },
     { "audit", log_audit, TAKES_TRUST | TAKES_SAMPLE, 1, 1 },
 };
 

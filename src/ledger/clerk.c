@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
+#include "ledger/revealed.h"
 #include "ledger/vrfkey.h"
 #include "priv/grant_table.h"
 
@@ -369,39 +370,6 @@ static int end_grants(struct clerk *c, int64_t now_ms, struct err *err)
 
 /* ---- disclosures ---------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                  : -1;
-}
-
-/* One `KEY CLASSES` of a record's `revealed`, the key without its escapes. NULL at the end;
- *RET_LEN is 0 for what is none. */
-static const char *next_subject(const char *at, uint8_t key[TAG_SUBJECT_MAX], size_t *ret_len,
-                                char classes[RECORD_WORD_MAX + 1])
-{
-    size_t n = 0, class_len;
-    if (*at == '\0')
-        return NULL;
-    for (; *at != ' ' && *at != '\0' && n < TAG_SUBJECT_MAX; at++) {
-        int high = at[0] == '%' ? hex_digit(at[1]) : 0;
-        int low = at[0] == '%' && high >= 0 ? hex_digit(at[2]) : 0;
-        key[n++] = (uint8_t)(at[0] == '%' && high >= 0 && low >= 0 ? high << 4 | low : at[0]);
-        at += at[0] == '%' && high >= 0 && low >= 0 ? 2 : 0;
-    }
-    at += *at == ' ';
-    class_len = strcspn(at, " ");
-    *ret_len = class_len >= 1 && class_len <= RECORD_WORD_MAX ? n : 0;
-    if (*ret_len > 0) {
-        memcpy(classes, at, class_len);
-        classes[class_len] = '\0';
-    }
-    at += class_len;
-    return at + (*at == ' ');
-}
-
 static int take_tags(struct clerk *c, const struct record *said,
                      uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN], unsigned *ret_count)
 {
@@ -410,7 +378,7 @@ static int take_tags(struct clerk *c, const struct record *said,
     const char *at = said->revealed != NULL ? said->revealed : "";
     size_t len;
     unsigned n = 0;
-    while ((at = next_subject(at, key, &len, classes)) != NULL) {
+    while ((at = revealed_next(at, key, &len, classes)) != NULL) {
         if (len == 0 || n == LOGLEAF_ITEMS_MAX)
             return -RF_EPROTO;
         int rc = tag_book_take(c->book, key, len, classes, said->wall_ms, items[n]);
