@@ -33,6 +33,7 @@ log_verb_fn log_verify, log_show_public, log_tail_public, log_prove, log_export,
 
 /* The journal's verbs (log_journal.c), with arguments of their own. */
 int log_journal(const struct command_context *context, int argc, char **argv);
+int log_erase(const struct command_context *context, int argc, char **argv);
 /* The state folder that was named, or the configuration's. */
 RF_CHECK int log_find_state(const struct command_context *context, const char *state_dir,
                             char ret[PATH_MAX], struct err *err);
