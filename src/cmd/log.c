@@ -34,6 +34,7 @@ static const struct verb {
     { "prove", log_prove, TAKES_TRUST | TAKES_OUT | TAKES_PROOF, 0, 2 },
     { "export", log_export, TAKES_TRUST | TAKES_OUT, 1, 1 },
     { "claims", log_claims, TAKES_TRUST | TAKES_CLAIMS, 1, 1 },
+    { "verify-claim", log_verify_claim, TAKES_TRUST, 1, 1 },
     { "audit", log_audit, TAKES_TRUST | TAKES_SAMPLE, 1, 1 },
 };
 
@@ -183,7 +184,7 @@ static bool is_of_journal(int argc, char **argv)
         if (argv[i][0] != '-')
             return false;
         if (strcmp(argv[i], "--from") == 0 || strcmp(argv[i], "--state") == 0 ||
-            strcmp(argv[i], "--type") == 0)
+            strcmp(argv[i], "--leaf") == 0 || strcmp(argv[i], "--type") == 0)
             i++;
     }
     return true;
@@ -194,6 +195,8 @@ int command_log(const struct command_context *context, int argc, char **argv)
     struct log_arguments a = { .max_age_s = DAY_S, .count = COUNT_DEFAULT };
     struct err err;
     err_clear(&err);
+    if (argc >= 2 && strcmp(argv[1], "erase") == 0)
+        return log_erase(context, argc, argv);
     if (is_of_journal(argc, argv))
         return log_journal(context, argc, argv);
     for (size_t i = 0; i < RF_COUNT(verbs); i++) {

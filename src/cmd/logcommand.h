@@ -33,10 +33,11 @@ struct log_arguments {
 /* One verb; ARGV[0] is "log". Returns enum command_exit. */
 typedef int log_verb_fn(const struct command_context *context, const struct log_arguments *a);
 log_verb_fn log_verify, log_show_public, log_tail_public, log_prove, log_export, log_claims,
-    log_audit;
+    log_audit, log_verify_claim;
 
 /* The journal's verbs (log_journal.c), with arguments of their own. */
 int log_journal(const struct command_context *context, int argc, char **argv);
+int log_erase(const struct command_context *context, int argc, char **argv);
 /* The state folder that was named, or the configuration's. */
 RF_CHECK int log_find_state(const struct command_context *context, const char *state_dir,
                             char ret[PATH_MAX], struct err *err);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
+#include "ledger/revealed.h"
 #include "ledger/succession.h"
 #include "ledger/vrfkey.h"
 #include "priv/grant_table.h"
@@ -415,39 +416,6 @@ static int end_grants(struct clerk *c, int64_t now_ms, struct err *err)
 
 /* ---- disclosures ---------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                  : -1;
-}
-
-/* One `KEY CLASSES` of a record's `revealed`, the key without its escapes. NULL at the end;
- *RET_LEN is 0 for what is none. */
-static const char *next_subject(const char *at, uint8_t key[TAG_SUBJECT_MAX], size_t *ret_len,
-                                char classes[RECORD_WORD_MAX + 1])
-{
-    size_t n = 0, class_len;
-    if (*at == '\0')
-        return NULL;
-    for (; *at != ' ' && *at != '\0' && n < TAG_SUBJECT_MAX; at++) {
-        int high = at[0] == '%' ? hex_digit(at[1]) : 0;
-        int low = at[0] == '%' && high >= 0 ? hex_digit(at[2]) : 0;
-        key[n++] = (uint8_t)(at[0] == '%' && high >= 0 && low >= 0 ? high << 4 | low : at[0]);
-        at += at[0] == '%' && high >= 0 && low >= 0 ? 2 : 0;
-    }
-    at += *at == ' ';
-    class_len = strcspn(at, " ");
-    *ret_len = class_len >= 1 && class_len <= RECORD_WORD_MAX ? n : 0;
-    if (*ret_len > 0) {
-        memcpy(classes, at, class_len);
-        classes[class_len] = '\0';
-    }
-    at += class_len;
-    return at + (*at == ' ');
-}
-
 /* Bits of the classes in LIST; 0: one of them is none. */
 static uint32_t class_bits(const char *list)
 {
@@ -483,7 +451,7 @@ static bool is_repeated(struct clerk *c, const struct record *said, const struct
     bool is_covered = *at != '\0';
     repeat_enter(&c->repeats, minute, tag_epoch_number(c->period, minute));
     while ((note || is_covered) &&
-           (at = next_subject(at, subject, &what.subject_len, classes)) != NULL) {
+           (at = revealed_next(at, subject, &what.subject_len, classes)) != NULL) {
         uint32_t bits = what.subject_len > 0 ? class_bits(classes) : 0;
         repeat_key_of(&what, key);
         is_covered = is_covered && repeat_covers(&c->repeats, key, bits);
@@ -501,7 +469,7 @@ static int take_tags(struct clerk *c, const struct record *said,
     const char *at = said->revealed != NULL ? said->revealed : "";
     size_t len;
     unsigned n = 0;
-    while ((at = next_subject(at, key, &len, classes)) != NULL) {
+    while ((at = revealed_next(at, key, &len, classes)) != NULL) {
         if (len == 0 || n == LOGLEAF_ITEMS_MAX)
             return -RF_EPROTO;
         int rc = tag_book_take(c->book, key, len, classes, said->wall_ms, items[n]);
