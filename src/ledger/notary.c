@@ -48,8 +48,8 @@ struct notary {
     struct cosign *cosign;
     struct progress said; /* to the ledger */
     uint64_t committed;
-    uint64_t offered; /* size that the witnesses were shown last */
-    size_t lines_len; /* of the signature lines that are published */
+    uint64_t offered;       /* size that the witnesses were shown last */
+    uint64_t lines_version; /* of the cosignatures that are published: cosign_version() */
     int64_t sign_at_ms, collect_at_ms;
     bool needs_quorum;
     bool is_over; /* nothing is signed any more */
@@ -189,17 +189,21 @@ static void publish(struct notary *n)
     struct buf lines;
     struct err err;
     size_t len;
+    uint64_t held, past;
     if (n->is_over || scribe_note(n->scribe, &len) == NULL || !may_publish(n))
+        return;
+    if (scribe_is_behind(n->scribe, &held, &past)) /* a larger one was published, by whomever */
         return;
     buf_init(&lines, NOTE_MAX);
     int rc = n->cosign != NULL ? cosign_lines(n->cosign, &lines) : 0;
     uint64_t size = scribe_checkpoint(n->scribe)->size;
-    if (rc == 0 && (scribe_published_size(n->scribe) != size || buf_len(&lines) != n->lines_len)) {
+    uint64_t version = n->cosign != NULL ? cosign_version(n->cosign) : 0;
+    if (rc == 0 && (scribe_published_size(n->scribe) != size || version != n->lines_version)) {
         rc = scribe_publish(n->scribe, buf_at(&lines), buf_len(&lines), &err);
         if (rc < 0) {
             failed(n, &err);
         } else {
-            n->lines_len = buf_len(&lines);
+            n->lines_version = version;
             log_debug("published", "size=%" PRIu64, size);
             if (n->cosign != NULL)
                 remember_witnesses(n);
@@ -243,11 +247,10 @@ static void advance(struct notary *n)
         failed(n, &err);
         return;
     }
-    if (scribe_next(n->scribe) >= n->committed)
+    /* Records without a leaf move nothing: when a checkpoint comes must not depend on them. */
+    if (rc == 1 && scribe_next(n->scribe) >= n->committed)
         n->sign_at_ms = now_ms + n->child.config->ledger.checkpoint_ms;
     behind(n);
-    if (rc == 1)
-        n->lines_len = 0;
     if (rc == 1 || n->offered != scribe_checkpoint(n->scribe)->size) /* made again by now */
         offer(n);
 }

@@ -33,7 +33,8 @@ RF_PRINTF(2, 3) static void line_add(struct lines *l, const char *fmt, ...)
     l->list[l->count++] = strdup(text);
 }
 
-/* Everything that decides what the clerk writes next; the order of its lists does not. */
+/* Everything that decides what the clerk writes next but repeats, which a start forgets; the order
+   of its lists does not. */
 static char *knowledge(const struct clerk *c)
 {
     struct lines l = { .count = 0 };
@@ -56,10 +57,9 @@ static char *knowledge(const struct clerk *c)
     for (size_t i = 0; i < c->sum_count; i++) {
         const struct sum *s = &c->sums[i];
         line_add(&l,
-                 "sum %d %u %s %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                 " %" PRIu64,
-                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind, s->rule,
-                 s->sessions, s->statements, s->rows, s->bytes, s->denials);
+                 "sum %d %u %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind, s->sessions,
+                 s->statements, s->rows, s->bytes, s->denials);
     }
     for (size_t i = 0; i < SUM_SLOTS; i++)
         if (c->slots[i].statements > 0 || c->slots[i].bytes > 0 || c->slots[i].rows > 0)
@@ -439,12 +439,57 @@ static void rows_released_abroad_are_a_transfer(void **state)
     r.place = "SG";
     r.entity = "clipstream-sg";
     log_say(&h, &r);
+    r.kind = RECORD_SESSION_OPEN;
+    for (int i = 0; i < 3; i++)
+        log_say(&h, &r);
     h.now_ms += 5 * MINUTE;
     log_tick(&h);
     struct found f = leaf_of(&h, LEAF_TRANSFER, 1);
     assert_int_equal(f.seen, 1);
     assert_says(f.text, "\"place\":\"SG\"");
     assert_says(f.text, "\"rows\":4,\"bytes\":1024");
+    log_house_done(&h);
+}
+
+static void a_transfer_of_few_sessions_has_no_numbers(void **state)
+{
+    struct log_house h;
+    struct record r = log_record(RECORD_SESSION_OPEN);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    r.place = "SG";
+    r.entity = "clipstream-sg";
+    log_say(&h, &r);
+    r.kind = RECORD_RESULT;
+    log_say(&h, &r);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    struct found f = leaf_of(&h, LEAF_TRANSFER, 1);
+    assert_says(f.text, "\"few\":1");
+    assert_says_not(f.text, "\"rows\"");
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void all_refusals_of_an_entity_are_one_sum(void **state)
+{
+    static const char *const rules[] = { "no_place", "table_not_listed", "", "function" };
+    struct log_house h;
+    struct record r = log_record(RECORD_DENIAL);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    for (unsigned i = 0; i < 11; i++) {
+        r.rule = rules[i % 4];
+        log_say(&h, &r);
+    }
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    struct found f = leaf_of(&h, LEAF_DENIAL, 1);
+    assert_int_equal(f.seen, 1);
+    assert_says(f.text, "\"denials\":8");
+    assert_says_not(f.text, "rule");
     log_house_done(&h);
 }
 
@@ -463,7 +508,7 @@ static void what_a_worker_leaves_out_does_not_stop_the_log(void **state)
     h.now_ms += 5 * MINUTE;
     log_tick(&h);
     assert_says(leaf_of(&h, LEAF_SESSION, 1).text, "\"room\":\"unlisted\"");
-    assert_says(leaf_of(&h, LEAF_DENIAL, 1).text, "\"rule\":\"unlisted\"");
+    assert_says(leaf_of(&h, LEAF_DENIAL, 1).text, "\"denials\":1");
     log_close(&h);
     log_open(&h);
     log_judge(&h, NULL);
@@ -639,10 +684,13 @@ static void more_groups_than_a_batch_holds_are_rolled_up(void **state)
     h.house.segment_max = 0;
     log_open(&h);
     for (unsigned i = 0; i < SUM_GROUPS_MAX + 50; i++) {
-        struct record r = log_record(RECORD_DENIAL);
-        char rule[64];
-        (void)snprintf(rule, sizeof(rule), "rule_that_somebody_made_up_as_long_as_it_may_be_%u", i);
-        r.rule = rule;
+        static const char *const rooms[] = { "none", "stats", "masked", "granted" };
+        struct record r = log_record(RECORD_STATEMENT);
+        const unsigned where = i / 2 % 676;
+        const char place[3] = { (char)('A' + where / 26), (char)('A' + where % 26), '\0' };
+        r.place = place;
+        r.actor_kind = i % 2 == 0 ? "person" : "unknown";
+        r.room = rooms[i / 1352];
         log_say(&h, &r);
         if (journal_pending(h.house.journal) >= JOURNAL_BATCH_MAX)
             assert_int_equal(log_commit(&h), 0);
@@ -651,7 +699,7 @@ static void more_groups_than_a_batch_holds_are_rolled_up(void **state)
     log_tick(&h);
     assert_int_equal(log_commit(&h), 0);
     log_judge(&h, &j);
-    assert_int_equal(j.of_type[LEAF_DENIAL], SUM_GROUPS_MAX + 1); /* the last one is "unlisted" */
+    assert_int_equal(j.of_type[LEAF_SESSION], SUM_GROUPS_MAX + 1); /* the last one is "unlisted" */
     log_house_done(&h);
 }
 
@@ -867,9 +915,11 @@ static void numbers_of_a_subject_have_no_gap_over_restarts(void **state)
         log_open(&h);
         struct record r = log_disclosure(7, "support_ticket", "1001 identity 1002 identity");
         log_say(&h, &r);
+        r.revealed = "1001 identity,contact 1002 identity"; /* something new of one of them */
         log_say(&h, &r);
         assert_int_equal(log_commit(&h), 0);
-        log_say(&h, &r); /* lost with the process: its number is free again */
+        r.room = "masked"; /* another leaf */
+        log_say(&h, &r);   /* lost with the process: its number is free again */
         log_close(&h);
     }
     log_open(&h);
@@ -879,6 +929,54 @@ static void numbers_of_a_subject_have_no_gap_over_restarts(void **state)
     assert_says(f.text, "\"tags\":20,");
     log_judge(&h, &j);
     assert_int_equal(j.of_type[LEAF_DISCLOSURE], 10);
+    log_house_done(&h);
+}
+
+/* How many leaves there are after REVEALED was disclosed once more under grant 7. */
+static uint64_t disclose(struct log_house *h, const char *revealed, const char *place)
+{
+    struct record r = log_disclosure(7, "support_ticket", revealed);
+    r.place = place;
+    log_say(h, &r);
+    return leaf_of(h, LEAF_DISCLOSURE, 1).seen;
+}
+
+static void an_hour_says_each_class_of_a_subject_once(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 600 * MINUTE);
+    struct log_judge j;
+    (void)state;
+    log_house_init(&h);
+    log_publish_grant(&h, &e);
+    log_open(&h);
+    const uint64_t entries = journal_next_index(h.house.journal);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 1);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 1);
+    assert_int_equal(disclose(&h, "1001 identity,contact", "US"), 2);
+    assert_int_equal(disclose(&h, "1001 contact", "US"), 2);
+    assert_int_equal(disclose(&h, "1001 contact 1002 contact", "US"), 3);
+    assert_int_equal(disclose(&h, "1002 contact 1001 identity", "US"), 3);
+    assert_int_equal(disclose(&h, "1001 identity", "SG"), 4);           /* from another place */
+    assert_int_equal(journal_next_index(h.house.journal), entries + 8); /* the grant, and all */
+    h.now_ms += 20 * MINUTE; /* another epoch, whose list of accesses is a list of its own */
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 5);
+    log_close(&h); /* what was said is forgotten: once more is no harm */
+    log_open(&h);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 6);
+    log_judge(&h, &j);
+    assert_int_equal(j.findings.wanting, 0);
+    log_house_done(&h);
+}
+
+static void an_access_without_an_open_grant_always_has_its_leaf(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 1);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 2);
     log_house_done(&h);
 }
 
@@ -1038,6 +1136,114 @@ static void a_vrf_key_that_was_exchanged_is_refused(void **state)
     log_house_done(&h);
 }
 
+/* ---- the end of a log ---- */
+
+static void next_key(const char *name, struct key *ret)
+{
+    static const uint8_t seed[KEY_SEED_LEN] = { 9 };
+    struct secret_key key;
+    assert_int_equal(secret_key_make(name, KEY_ED25519, seed, &key, NULL), 0);
+    *ret = key.key;
+    secret_key_wipe(&key);
+}
+
+static int end_log(struct log_house *h, const struct key *next)
+{
+    return clerk_end_log(h->clerk, h->policy, &h->key, next, h->now_ms, &h->err);
+}
+
+static void an_ended_log_takes_nothing_more(void **state)
+{
+    struct log_house h;
+    struct key next, other;
+    const struct record r = log_record(RECORD_SESSION_OPEN);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_put(&h, RECORD_SESSION_OPEN);
+    next_key("log.example/next", &next);
+    next_key("log.example/other", &other);
+    assert_int_equal(end_log(&h, &h.key.key), -RF_EINVAL); /* by itself */
+    assert_int_equal(end_log(&h, &next), 0);
+    uint64_t leaves = h.clerk->leaves;
+    assert_non_null(clerk_ended(h.clerk));
+    assert_string_equal(clerk_ended(h.clerk)->origin, "log.example/next");
+    assert_int_equal(end_log(&h, &next), 0); /* nothing is left to do */
+    assert_int_equal(end_log(&h, &other), -RF_EINVAL);
+    assert_int_equal(clerk_member(h.clerk, h.policy, &other, h.now_ms, &h.err), -RF_ECONFIG);
+    assert_int_equal(log_append(&h, &r), -RF_ECONFIG);
+    assert_int_equal(log_start(&h, true), -RF_ECONFIG);
+    h.now_ms += 60 * MINUTE; /* another epoch, and another interval */
+    log_tick(&h);
+    assert_int_equal(h.clerk->leaves, leaves);
+    assert_replay_is_live(&h);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+/* The end is one batch, and a crash may leave any part of it: the same command completes it, also
+   in the next epoch, and no gateway goes on with the half. */
+static void an_end_that_a_crash_cuts_short_is_completed(void **state)
+{
+    struct log_house h;
+    struct key next;
+    size_t before, whole;
+    unsigned halves = 0;
+    (void)state;
+    log_house_init(&h);
+    h.house.segment_max = 1024 * 1024;
+    log_open(&h);
+    log_put(&h, RECORD_SESSION_OPEN);
+    log_put(&h, RECORD_RESULT);
+    log_put(&h, RECORD_DENIAL);
+    assert_int_equal(log_commit(&h), 0);
+    mem_free(house_load(&h.house, 0, &before));
+    next_key("log.example/next", &next);
+    assert_int_equal(end_log(&h, &next), 0);
+    uint64_t leaves = h.clerk->leaves;
+    uint8_t *bytes = house_load(&h.house, 0, &whole);
+    for (size_t cut = before; cut < whole; cut += cut + 97 < whole || cut + 1 == whole ? 97 : 1) {
+        log_close(&h);
+        house_store(&h.house, 0, bytes, cut);
+        assert_int_equal(log_clerk_open(&h), 0);
+        halves += clerk_goes_on(h.clerk, &h.err) < 0;
+        h.now_ms += 30 * MINUTE;
+        if (clerk_goes_on(h.clerk, &h.err) < 0)
+            assert_int_equal(log_start(&h, false), -RF_ECONFIG);
+        else
+            h.now_ms = NOON;
+        assert_int_equal(end_log(&h, &next), 0);
+        h.now_ms = NOON;
+        assert_int_equal(h.clerk->leaves, leaves);
+        assert_replay_is_live(&h);
+        log_judge(&h, NULL);
+    }
+    assert_true(halves > 10);
+    mem_free(bytes);
+    log_house_done(&h);
+}
+
+static void a_log_that_continues_another_says_so_in_its_genesis(void **state)
+{
+    static char predecessor[] = "12 log.example/before";
+    static char another[] = "13 log.example/before";
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    h.config.ledger.predecessor = predecessor;
+    log_open(&h);
+    const struct found genesis = leaf_of(&h, LEAF_GENESIS, 0);
+    assert_says(genesis.text, "\"predecessor\":\"12 log.example/before\",\"signature\":\"");
+    log_judge(&h, NULL); /* the signature holds */
+    log_close(&h);
+    h.config.ledger.predecessor = another;
+    assert_int_equal(log_clerk_open(&h), -RF_ECONFIG);
+    log_close(&h);
+    h.config.ledger.predecessor = NULL; /* the line may go once it was said */
+    assert_int_equal(log_clerk_open(&h), 0);
+    log_house_done(&h);
+}
+
 #ifdef RF_FAULTS
 static void after_a_failed_sync_no_leaf_is_written(void **state)
 {
@@ -1061,10 +1267,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_begins_with_its_genesis_and_a_start),
+        cmocka_unit_test(an_ended_log_takes_nothing_more),
+        cmocka_unit_test(an_end_that_a_crash_cuts_short_is_completed),
+        cmocka_unit_test(a_log_that_continues_another_says_so_in_its_genesis),
         cmocka_unit_test(every_start_is_a_leaf_and_the_genesis_stays_the_only_one),
         cmocka_unit_test(few_sessions_are_published_without_numbers),
         cmocka_unit_test(sums_of_more_sessions_are_published_in_bands),
         cmocka_unit_test(rows_released_abroad_are_a_transfer),
+        cmocka_unit_test(a_transfer_of_few_sessions_has_no_numbers),
+        cmocka_unit_test(all_refusals_of_an_entity_are_one_sum),
+        cmocka_unit_test(an_hour_says_each_class_of_a_subject_once),
+        cmocka_unit_test(an_access_without_an_open_grant_always_has_its_leaf),
         cmocka_unit_test(what_a_worker_leaves_out_does_not_stop_the_log),
         cmocka_unit_test(a_clock_that_begins_in_1970_does_not_stop_the_log),
         cmocka_unit_test(records_from_before_the_log_are_in_none_of_its_sums),
