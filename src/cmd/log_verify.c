@@ -505,7 +505,7 @@ static int begin(struct judging *j, struct err *err)
     j->options.on_progress = log_progress;
     for (; rc == 0 && j->count < a->word_count; j->count++) {
         j->logs[j->count].where = a->words[j->count];
-        rc = source_open(a->words[j->count], &j->logs[j->count].source, err);
+        rc = source_open(a->words[j->count], &a->access, &j->logs[j->count].source, err);
         if (rc < 0)
             break;
     }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
+#include "ledger/revealed.h"
 #include "ledger/succession.h"
 #include "ledger/vrfkey.h"
 #include "priv/grant_table.h"
@@ -91,6 +92,7 @@ void clerk_free(struct clerk *c)
     if (c == NULL)
         return;
     tag_book_free(c->book);
+    repeat_done(&c->repeats);
     mem_free(c->sums);
     mem_free(c->slots);
     mem_free(c->grants);
@@ -414,37 +416,49 @@ static int end_grants(struct clerk *c, int64_t now_ms, struct err *err)
 
 /* ---- disclosures ---------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
+/* Bits of the classes in LIST; 0: one of them is none. */
+static uint32_t class_bits(const char *list)
 {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                  : -1;
+    uint32_t bits = 0;
+    for (const char *end; *list != '\0'; list = *end == ',' ? end + 1 : end) {
+        uint32_t before = bits;
+        end = list + strcspn(list, ",");
+        for (int i = CLASS_NOTHING + 1; i < CLASS_COUNT; i++) {
+            const char *name = policy_class_name((enum class_id)i);
+            if (strlen(name) == (size_t)(end - list) && memcmp(name, list, strlen(name)) == 0)
+                bits |= 1U << i;
+        }
+        if (bits == before)
+            return 0;
+    }
+    return bits;
 }
 
-/* One `KEY CLASSES` of a record's `revealed`, the key without its escapes. NULL at the end;
- *RET_LEN is 0 for what is none. */
-static const char *next_subject(const char *at, uint8_t key[TAG_SUBJECT_MAX], size_t *ret_len,
-                                char classes[RECORD_WORD_MAX + 1])
+/* Has a leaf of this hour said all of it? Then it is said again in the journal alone. With NOTE:
+   a leaf says it now. */
+static bool is_repeated(struct clerk *c, const struct record *said, const struct record *published,
+                        uint32_t minute, bool note)
 {
-    size_t n = 0, class_len;
-    if (*at == '\0')
-        return NULL;
-    for (; *at != ' ' && *at != '\0' && n < TAG_SUBJECT_MAX; at++) {
-        int high = at[0] == '%' ? hex_digit(at[1]) : 0;
-        int low = at[0] == '%' && high >= 0 ? hex_digit(at[2]) : 0;
-        key[n++] = (uint8_t)(at[0] == '%' && high >= 0 && low >= 0 ? high << 4 | low : at[0]);
-        at += at[0] == '%' && high >= 0 && low >= 0 ? 2 : 0;
+    uint8_t subject[TAG_SUBJECT_MAX], key[REPEAT_KEY_LEN];
+    char classes[RECORD_WORD_MAX + 1];
+    struct repeat_what what = { .grant = said->grant,
+                                .database = said->database,
+                                .entity = published->entity,
+                                .place = published->place,
+                                .room = published->room,
+                                .subject = subject };
+    const char *at = said->revealed != NULL ? said->revealed : "";
+    bool is_covered = *at != '\0';
+    repeat_enter(&c->repeats, minute, tag_epoch_number(c->period, minute));
+    while ((note || is_covered) &&
+           (at = revealed_next(at, subject, &what.subject_len, classes)) != NULL) {
+        uint32_t bits = what.subject_len > 0 ? class_bits(classes) : 0;
+        repeat_key_of(&what, key);
+        is_covered = is_covered && repeat_covers(&c->repeats, key, bits);
+        if (note)
+            repeat_note(&c->repeats, key, bits);
     }
-    at += *at == ' ';
-    class_len = strcspn(at, " ");
-    *ret_len = class_len >= 1 && class_len <= RECORD_WORD_MAX ? n : 0;
-    if (*ret_len > 0) {
-        memcpy(classes, at, class_len);
-        classes[class_len] = '\0';
-    }
-    at += class_len;
-    return at + (*at == ' ');
+    return is_covered;
 }
 
 static int take_tags(struct clerk *c, const struct record *said,
@@ -455,7 +469,7 @@ static int take_tags(struct clerk *c, const struct record *said,
     const char *at = said->revealed != NULL ? said->revealed : "";
     size_t len;
     unsigned n = 0;
-    while ((at = next_subject(at, key, &len, classes)) != NULL) {
+    while ((at = revealed_next(at, key, &len, classes)) != NULL) {
         if (len == 0 || n == LOGLEAF_ITEMS_MAX)
             return -RF_EPROTO;
         int rc = tag_book_take(c->book, key, len, classes, said->wall_ms, items[n]);
@@ -477,6 +491,10 @@ static int disclosure(struct clerk *c, const struct policy *policy, const struct
     unsigned count;
     size_t mark = tag_book_pending(c->book);
     leaf_publish(policy, said, &published);
+    /* Only while its grant is open: what comes behind the end is for every verifier to see. */
+    if (clerk_grant(c, said->grant, said->database) != NULL &&
+        is_repeated(c, said, &published, journal_minute(c->journal, now_ms), false))
+        return journal_append(c->journal, policy, said, instance, seq, now_ms, err);
     int rc = take_tags(c, said, items, &count);
     if (rc < 0) {
         tag_book_undo(c->book, mark);
@@ -505,6 +523,8 @@ static int disclosure(struct clerk *c, const struct policy *policy, const struct
         rc = detailed_leaf(c, &l, &detailed, &published, instance, seq, now_ms, err);
     if (rc < 0)
         tag_book_undo(c->book, mark);
+    else
+        (void)is_repeated(c, said, &published, l.minute, true);
     return rc;
 }
 
@@ -578,9 +598,8 @@ int64_t clerk_due_ms(const struct clerk *c)
     uint32_t epoch = clerk_next_epoch(c->period, c->epoch_minute), due = c->seal_minute;
     if (epoch < due)
         due = epoch;
-    for (size_t i = 0; i < c->sum_count; i++)
-        if (c->sums[i].from + c->rollup < due)
-            due = c->sums[i].from + c->rollup;
+    if (c->sum_count > 0 && c->sum_oldest + c->rollup < due)
+        due = c->sum_oldest + c->rollup;
     return (int64_t)due * FRAME_MINUTE_MS;
 }
 

@@ -6,6 +6,7 @@
 #include "ledger/frame.h"
 #include "ledger/leaf.h"
 #include "ledger/meter.h"
+#include "ledger/repeat.h"
 #include "ledger/tag_book.h"
 #include "priv/grant_table.h"
 #include "tlog/key.h"
@@ -13,6 +14,8 @@
 enum {
     SUM_GROUPS_MAX =
         4096, /* words of the policy bound it; past it the group "unlisted" takes all */
+    SUM_BUCKETS = 1024,
+    GRANT_BUCKETS = 1 << 14,
     SUM_SLOTS = METER_WORKERS_MAX * METER_SLOTS_PER_WORKER,
     DETAIL_MAX = 64 * 1024,
 };
@@ -22,7 +25,8 @@ struct sum {
     enum logleaf_type type;
     uint32_t from; /* minute its interval begins with */
     char entity[RECORD_WORD_MAX + 1], place[3], room[RECORD_WORD_MAX + 1];
-    char actor_kind[RECORD_WORD_MAX + 1], rule[RECORD_WORD_MAX + 1];
+    char actor_kind[RECORD_WORD_MAX + 1];
+    uint32_t next; /* in its chain: a place in the array, from 1 */
     uint64_t sessions, statements, rows, bytes, denials;
 };
 
@@ -35,6 +39,7 @@ struct known_grant {
     char alias[GRANT_ALIAS_SIZE]; /* of its database; "": the day that knew it was erased */
     uint32_t until;               /* minute, as its leaf says */
     int64_t over_ms;              /* wall clock: when it was first seen to be over; 0: not yet */
+    uint32_t next;                /* in its chain: a place in the array, from 1 */
 };
 
 struct held_leaf {
@@ -72,10 +77,14 @@ struct clerk {
     uint64_t policy_leaf;
     struct sum *sums;
     size_t sum_count, sum_room;
+    uint32_t sum_heads[SUM_BUCKETS]; /* chains of groups */
+    uint32_t sum_oldest;             /* begin of the oldest interval, while there are groups */
     uint64_t slots_start;
     struct totals *slots;
     struct known_grant *grants;
     size_t grant_count, grant_room;
+    uint32_t grant_heads[GRANT_BUCKETS]; /* chains of grants */
+    struct repeat_set repeats;
     struct held_leaf *held;
     size_t held_count, held_room;
     uint8_t held_hash[DIGEST_LEN];

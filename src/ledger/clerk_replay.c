@@ -43,15 +43,42 @@ static int genesis_check(const struct clerk *c, const struct logleaf *l, struct 
     return 0;
 }
 
+/* Every record under a grant asks for it, and a hundred thousand may be open: chains through the
+   array, by number. */
+static uint32_t *grant_head(struct clerk *c, uint64_t id)
+{
+    return &c->grant_heads[id * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (GRANT_BUCKETS - 1)];
+}
+
 struct known_grant *clerk_grant(struct clerk *c, uint64_t id, const char *alias)
 {
-    for (size_t i = c->grant_count; i-- > 0;) {
-        struct known_grant *g = &c->grants[i];
+    for (uint32_t at = *grant_head(c, id); at != 0; at = c->grants[at - 1].next) {
+        struct known_grant *g = &c->grants[at - 1];
         if (g->id == id && (alias == NULL || alias[0] == '\0' || g->alias[0] == '\0' ||
                             strcmp(g->alias, alias) == 0))
             return g;
     }
     return NULL;
+}
+
+/* What points at place AT (from 1) of the array. */
+static uint32_t *grant_link(struct clerk *c, uint32_t at)
+{
+    uint32_t *link = grant_head(c, c->grants[at - 1].id);
+    while (*link != at)
+        link = &c->grants[*link - 1].next;
+    return link;
+}
+
+static void grant_remove(struct clerk *c, uint32_t at)
+{
+    const uint32_t last = (uint32_t)c->grant_count;
+    *grant_link(c, at) = c->grants[at - 1].next;
+    if (at != last) { /* the last one moves into the gap */
+        *grant_link(c, last) = at;
+        c->grants[at - 1] = c->grants[last - 1];
+    }
+    c->grant_count--;
 }
 
 static int grants_reserve(struct clerk *c)
@@ -77,10 +104,13 @@ int clerk_reserve(struct clerk *c, struct err *err)
 static void grant_note(struct clerk *c, const struct logleaf *l)
 {
     RF_ASSERT(c->grant_count < c->grant_room);
+    uint32_t *head = grant_head(c, l->value[LEAF_KEY_GRANT].number);
     c->grants[c->grant_count++] =
         (struct known_grant){ .id = l->value[LEAF_KEY_GRANT].number,
                               .leaf = c->leaves,
-                              .until = (uint32_t)l->value[LEAF_KEY_UNTIL].number };
+                              .until = (uint32_t)l->value[LEAF_KEY_UNTIL].number,
+                              .next = *head };
+    *head = (uint32_t)c->grant_count;
 }
 
 /* Numbers of grants are never used twice: a grant that ended need not be known any more. */
@@ -91,9 +121,10 @@ static void revoke_note(struct clerk *c, const struct logleaf *l)
     size_t len;
     if (!logleaf_ref(l, LEAF_KEY_GRANT_REF, &leaf, &origin, &len))
         return;
-    for (size_t i = 0; i < c->grant_count; i++)
-        if (c->grants[i].leaf == leaf) {
-            c->grants[i] = c->grants[--c->grant_count];
+    for (uint32_t at = *grant_head(c, l->value[LEAF_KEY_GRANT].number); at != 0;
+         at = c->grants[at - 1].next)
+        if (c->grants[at - 1].leaf == leaf) {
+            grant_remove(c, at);
             return;
         }
 }

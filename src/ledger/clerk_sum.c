@@ -29,9 +29,7 @@ static int group_compare(const struct sum *a, const struct sum *b)
         order = strcmp(a->place, b->place);
     if (order == 0)
         order = strcmp(a->room, b->room);
-    if (order == 0)
-        order = strcmp(a->actor_kind, b->actor_kind);
-    return order != 0 ? order : strcmp(a->rule, b->rule);
+    return order != 0 ? order : strcmp(a->actor_kind, b->actor_kind);
 }
 
 static int compare(const void *a, const void *b)
@@ -52,12 +50,46 @@ int sum_reserve(struct clerk *c)
     return 0;
 }
 
-static struct sum *group_find(struct clerk *c, const struct sum *key)
+/* ---- finding a group: chains through the array, since every record asks ---------------------- */
+
+static void hash_word(uint32_t *hash, const char *word)
 {
-    for (size_t i = 0; i < c->sum_count; i++)
-        if (group_compare(&c->sums[i], key) == 0)
-            return &c->sums[i];
+    for (; *word != '\0'; word++)
+        *hash = (*hash ^ (uint8_t)*word) * 16777619U; /* FNV-1a; the words are the policy's own */
+    *hash = (*hash ^ '\n') * 16777619U;
+}
+
+static size_t bucket_of(const struct sum *s)
+{
+    uint32_t hash = 2166136261U ^ s->from ^ (uint32_t)s->type << 24;
+    hash_word(&hash, s->entity);
+    hash_word(&hash, s->place);
+    hash_word(&hash, s->room);
+    hash_word(&hash, s->actor_kind);
+    return hash % SUM_BUCKETS;
+}
+
+static struct sum *group_find(const struct clerk *c, const struct sum *key)
+{
+    for (uint32_t at = c->sum_heads[bucket_of(key)]; at != 0; at = c->sums[at - 1].next)
+        if (group_compare(&c->sums[at - 1], key) == 0)
+            return &c->sums[at - 1];
     return NULL;
+}
+
+/* Groups moved: chains and the oldest interval anew. */
+static void reindex(struct clerk *c)
+{
+    memset(c->sum_heads, 0, sizeof(c->sum_heads));
+    c->sum_oldest = UINT32_MAX;
+    for (size_t i = 0; i < c->sum_count; i++) {
+        struct sum *s = &c->sums[i];
+        uint32_t *head = &c->sum_heads[bucket_of(s)];
+        s->next = *head;
+        *head = (uint32_t)i + 1;
+        if (s->from < c->sum_oldest)
+            c->sum_oldest = s->from;
+    }
 }
 
 /* The group of WANTED, made when it is new. */
@@ -66,15 +98,19 @@ static struct sum *group(struct clerk *c, const struct sum *wanted)
     struct sum key = *wanted, *found = group_find(c, &key);
     if (found == NULL && c->sum_count >= SUM_GROUPS_MAX) {
         (void)snprintf(key.entity, sizeof(key.entity), "%s", other);
-        (void)snprintf(key.rule, sizeof(key.rule), "%s", key.rule[0] != '\0' ? other : "");
         key.place[0] = key.actor_kind[0] = '\0';
         found = group_find(c, &key);
     }
     if (found != NULL)
         return found;
     RF_ASSERT(c->sum_count < c->sum_room); /* sum_reserve() came first */
+    uint32_t *head = &c->sum_heads[bucket_of(&key)];
+    key.next = *head;
+    if (c->sum_count == 0 || key.from < c->sum_oldest)
+        c->sum_oldest = key.from;
     c->sums[c->sum_count] = key;
-    return &c->sums[c->sum_count++];
+    *head = (uint32_t)++c->sum_count;
+    return &c->sums[c->sum_count - 1];
 }
 
 /* What a leaf must have is there, whatever a worker left out: a group that cannot be written would
@@ -83,10 +119,8 @@ static struct sum group_of(const struct clerk *c, enum logleaf_type type, const 
 {
     struct sum s = { .type = type, .from = r->minute / c->rollup * c->rollup };
     word_copy(s.entity, &r->entity);
-    if (type == LEAF_DENIAL) {
-        word_copy(s.rule, r->rule.len > 0 ? &r->rule : &unlisted);
+    if (type == LEAF_DENIAL) /* all rules: whoever is refused chooses by which one */
         return s;
-    }
     if (r->place.len == 2)
         memcpy(s.place, r->place.text, 2);
     if (type != LEAF_SERVICE) {
@@ -188,22 +222,22 @@ void sum_forget(struct clerk *c, const struct logleaf *l)
     value_copy(done.entity, &l->value[LEAF_KEY_ENTITY]);
     value_copy(done.room, &l->value[LEAF_KEY_ROOM]);
     value_copy(done.actor_kind, &l->value[LEAF_KEY_ACTOR_KIND]);
-    value_copy(done.rule, &l->value[LEAF_KEY_RULE]);
     if (l->value[LEAF_KEY_PLACE].len == 2)
         memcpy(done.place, l->value[LEAF_KEY_PLACE].text, 2);
-    for (size_t i = 0; i < c->sum_count; i++)
-        if (group_compare(&c->sums[i], &done) == 0) {
-            c->sums[i] = c->sums[--c->sum_count];
-            return;
-        }
+    struct sum *found = group_find(c, &done);
+    if (found == NULL)
+        return;
+    *found = c->sums[--c->sum_count];
+    reindex(c);
 }
 
 size_t sum_due(struct clerk *c, uint32_t minute)
 {
     size_t due = 0;
-    if (c->sum_count == 0)
+    if (c->sum_count == 0 || c->sum_oldest + c->rollup > minute)
         return 0;
     qsort(c->sums, c->sum_count, sizeof(*c->sums), compare);
+    reindex(c);
     while (due < c->sum_count && c->sums[due].from + c->rollup <= minute)
         due++;
     return due;
@@ -213,21 +247,30 @@ void sum_drop_first(struct clerk *c, size_t count)
 {
     c->sum_count -= count;
     memmove(c->sums, c->sums + count, c->sum_count * sizeof(*c->sums));
+    reindex(c);
+}
+
+/* Fewer sessions than a small cell. Rows that went abroad are those of the same sessions. */
+static bool is_few(const struct clerk *c, const struct sum *s, int64_t small_cell)
+{
+    struct sum key = *s;
+    key.type = LEAF_SESSION;
+    const struct sum *sessions = s->type == LEAF_TRANSFER ? group_find(c, &key) : s;
+    bool is_of_persons = s->type == LEAF_SESSION || (s->type == LEAF_TRANSFER && sessions != NULL);
+    return small_cell > 0 && is_of_persons && sessions->sessions < (uint64_t)small_cell;
 }
 
 void sum_leaf(const struct clerk *c, const struct sum *s, int64_t small_cell, struct logleaf *ret)
 {
-    bool is_few = s->type == LEAF_SESSION && small_cell > 0 && s->sessions < (uint64_t)small_cell;
     *ret = (struct logleaf){ .type = s->type };
     logleaf_text(ret, LEAF_KEY_REGION, c->region_name);
     logleaf_text(ret, LEAF_KEY_ENTITY, s->entity);
     logleaf_text(ret, LEAF_KEY_PLACE, s->place);
     logleaf_text(ret, LEAF_KEY_ROOM, s->room);
     logleaf_text(ret, LEAF_KEY_ACTOR_KIND, s->actor_kind);
-    logleaf_text(ret, LEAF_KEY_RULE, s->rule);
     logleaf_number(ret, LEAF_KEY_FROM, s->from);
     logleaf_number(ret, LEAF_KEY_UNTIL, s->from + c->rollup);
-    if (is_few) {
+    if (is_few(c, s, small_cell)) {
         logleaf_number(ret, LEAF_KEY_FEW, 1);
         return;
     }

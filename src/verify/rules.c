@@ -21,8 +21,8 @@
 #include "base/mem.h"
 #include "ledger/succession.h"
 #include "ledger/tag.h"
+#include "ledger/tag_set.h"
 #include "verify/indexmap.h"
-#include "verify/tagset.h"
 
 enum { WORDS_MAX = 65536, POLICIES_FIRST = 16 };
 
@@ -51,7 +51,7 @@ struct rules {
     char epoch_name[RULES_EPOCH_SIZE]; /* of the leaf at hand */
     uint32_t epoch_minute;             /* that EPOCH_NAME was made of */
     struct count in_interval, in_epoch;
-    struct tagset tags, groups;
+    struct tag_set tags, groups;
     uint32_t from, until; /* of the roll-ups last seen */
     struct indexmap grants, holds;
     uint64_t *policies; /* indexes of `start` and `policy` leaves, ascending */
@@ -73,8 +73,8 @@ int rules_new(const struct key *key, struct rules **ret, struct err *err)
         return err_set(err, RF_ENOMEM, "out of memory");
     r->key = *key;
     key_write(key, r->vkey);
-    tagset_init(&r->tags);
-    tagset_init(&r->groups);
+    tag_set_init(&r->tags);
+    tag_set_init(&r->groups);
     indexmap_init(&r->grants, sizeof(struct grant));
     indexmap_init(&r->holds, sizeof(struct held));
     *ret = r;
@@ -85,8 +85,8 @@ void rules_free(struct rules *r)
 {
     if (r == NULL)
         return;
-    tagset_done(&r->tags);
-    tagset_done(&r->groups);
+    tag_set_done(&r->tags);
+    tag_set_done(&r->groups);
     indexmap_done(&r->grants);
     indexmap_done(&r->holds);
     mem_free(r->policies);
@@ -422,8 +422,10 @@ static int on_disclosure(struct rules *r, const struct logleaf *l)
     judge_under_grant(r, l);
     unsigned count = logleaf_items(l, items);
     for (unsigned i = 0; i < count; i++) {
-        int rc = tagset_add(&r->tags, items[i]);
-        if (rc < 0)
+        int rc = tag_set_add(&r->tags, items[i]);
+        if (rc == -RF_EINVAL)
+            wrong(r, "tag %u of it is no tag", i);
+        else if (rc < 0)
             return rc;
         if (rc == 0)
             wrong(r, "tag %u of it is in epoch \"%s\" already", i, r->epoch_name);
@@ -470,7 +472,7 @@ static int group_add(struct rules *r, const struct logleaf *l)
         pieces[n++] = digest_piece("\n", 1);
     }
     digest_pieces(pieces, n, digest);
-    int rc = tagset_add(&r->groups, digest);
+    int rc = tag_set_add(&r->groups, digest);
     if (rc == 0)
         wrong(r, "a second roll-up of one group and interval");
     return rc < 0 ? rc : 0;
@@ -492,7 +494,7 @@ static int on_rollup(struct rules *r, const struct logleaf *l)
     if (from != r->from || until != r->until) {
         if (from < r->until)
             wrong(r, "its interval overlaps the one before");
-        tagset_clear(&r->groups);
+        tag_set_done(&r->groups);
     }
     r->from = (uint32_t)from;
     r->until = (uint32_t)until;
@@ -520,7 +522,7 @@ static void seal_interval(struct rules *r, const struct logleaf *l)
     judge_counts(r, l, &r->in_interval);
 }
 
-static void seal_epoch(struct rules *r, const struct logleaf *l)
+static int seal_epoch(struct rules *r, const struct logleaf *l)
 {
     char epoch[RULES_WORD_SIZE];
     uint8_t root[DIGEST_LEN], said[DIGEST_LEN];
@@ -539,8 +541,13 @@ static void seal_epoch(struct rules *r, const struct logleaf *l)
         wrong(r, "epoch \"%s\" is %s", epoch,
               number < r->epoch ? "sealed already" : "sealed before an earlier one");
     r->epoch = (number > r->epoch ? number : r->epoch) + 1;
-    uint64_t tags = tagset_count(&r->tags);
-    tagset_root(&r->tags, root);
+    uint64_t tags = r->tags.count;
+    uint8_t(*sorted)[TAG_LEN] = tag_set_sorted(&r->tags);
+    if (sorted == NULL && tags > 0)
+        return -RF_ENOMEM;
+    tag_set_root_of(sorted, tags, root);
+    mem_free(sorted);
+    tag_set_done(&r->tags);
     logleaf_hash(l, LEAF_KEY_TAGS_ROOT, said);
     if (number_of(l, LEAF_KEY_TAGS) != tags)
         wrong(r, "counts %llu tags of epoch \"%s\", and there are %llu",
@@ -548,6 +555,7 @@ static void seal_epoch(struct rules *r, const struct logleaf *l)
     else if (memcmp(root, said, sizeof(root)) != 0)
         wrong(r, "tags_root is not the root over the tags of epoch \"%s\"", epoch);
     judge_counts(r, l, &r->in_epoch);
+    return 0;
 }
 
 static bool is_epoch_seal(const struct logleaf *l)
@@ -558,8 +566,8 @@ static bool is_epoch_seal(const struct logleaf *l)
 static int on_seal(struct rules *r, const struct logleaf *l)
 {
     if (is_epoch_seal(l))
-        seal_epoch(r, l);
-    else if (logleaf_is(l, LEAF_KEY_OF, "interval"))
+        return seal_epoch(r, l);
+    if (logleaf_is(l, LEAF_KEY_OF, "interval"))
         seal_interval(r, l);
     else
         wrong(r, "a seal of neither an interval nor an epoch");
@@ -616,7 +624,7 @@ static void judge_epoch(struct rules *r, const struct logleaf *l)
     if (is_epoch_seal(l) || number <= r->epoch)
         return;
     wrong(r, "an epoch before \"%s\" was not sealed", r->epoch_name);
-    tagset_clear(&r->tags);
+    tag_set_done(&r->tags);
     r->in_epoch = (struct count){ 0 };
     r->epoch = number;
 }
@@ -641,7 +649,7 @@ int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf, stru
     r->in_epoch.disclosures += leaf->type == LEAF_DISCLOSURE;
     r->facts.of_type[leaf->type]++;
     r->facts.open_grants = r->grants.count;
-    r->facts.tags = tagset_count(&r->tags);
+    r->facts.tags = r->tags.count;
     return rc < 0 ? err_set(err, RF_ENOMEM, "out of memory at leaf %llu", (unsigned long long)index)
                   : 0;
 }

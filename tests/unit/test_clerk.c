@@ -33,7 +33,8 @@ RF_PRINTF(2, 3) static void line_add(struct lines *l, const char *fmt, ...)
     l->list[l->count++] = strdup(text);
 }
 
-/* Everything that decides what the clerk writes next; the order of its lists does not. */
+/* Everything that decides what the clerk writes next but repeats, which a start forgets; the order
+   of its lists does not. */
 static char *knowledge(const struct clerk *c)
 {
     struct lines l = { .count = 0 };
@@ -56,10 +57,9 @@ static char *knowledge(const struct clerk *c)
     for (size_t i = 0; i < c->sum_count; i++) {
         const struct sum *s = &c->sums[i];
         line_add(&l,
-                 "sum %d %u %s %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                 " %" PRIu64,
-                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind, s->rule,
-                 s->sessions, s->statements, s->rows, s->bytes, s->denials);
+                 "sum %d %u %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind, s->sessions,
+                 s->statements, s->rows, s->bytes, s->denials);
     }
     for (size_t i = 0; i < SUM_SLOTS; i++)
         if (c->slots[i].statements > 0 || c->slots[i].bytes > 0 || c->slots[i].rows > 0)
@@ -439,12 +439,57 @@ static void rows_released_abroad_are_a_transfer(void **state)
     r.place = "SG";
     r.entity = "clipstream-sg";
     log_say(&h, &r);
+    r.kind = RECORD_SESSION_OPEN;
+    for (int i = 0; i < 3; i++)
+        log_say(&h, &r);
     h.now_ms += 5 * MINUTE;
     log_tick(&h);
     struct found f = leaf_of(&h, LEAF_TRANSFER, 1);
     assert_int_equal(f.seen, 1);
     assert_says(f.text, "\"place\":\"SG\"");
     assert_says(f.text, "\"rows\":4,\"bytes\":1024");
+    log_house_done(&h);
+}
+
+static void a_transfer_of_few_sessions_has_no_numbers(void **state)
+{
+    struct log_house h;
+    struct record r = log_record(RECORD_SESSION_OPEN);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    r.place = "SG";
+    r.entity = "clipstream-sg";
+    log_say(&h, &r);
+    r.kind = RECORD_RESULT;
+    log_say(&h, &r);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    struct found f = leaf_of(&h, LEAF_TRANSFER, 1);
+    assert_says(f.text, "\"few\":1");
+    assert_says_not(f.text, "\"rows\"");
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void all_refusals_of_an_entity_are_one_sum(void **state)
+{
+    static const char *const rules[] = { "no_place", "table_not_listed", "", "function" };
+    struct log_house h;
+    struct record r = log_record(RECORD_DENIAL);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    for (unsigned i = 0; i < 11; i++) {
+        r.rule = rules[i % 4];
+        log_say(&h, &r);
+    }
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    struct found f = leaf_of(&h, LEAF_DENIAL, 1);
+    assert_int_equal(f.seen, 1);
+    assert_says(f.text, "\"denials\":8");
+    assert_says_not(f.text, "rule");
     log_house_done(&h);
 }
 
@@ -463,7 +508,7 @@ static void what_a_worker_leaves_out_does_not_stop_the_log(void **state)
     h.now_ms += 5 * MINUTE;
     log_tick(&h);
     assert_says(leaf_of(&h, LEAF_SESSION, 1).text, "\"room\":\"unlisted\"");
-    assert_says(leaf_of(&h, LEAF_DENIAL, 1).text, "\"rule\":\"unlisted\"");
+    assert_says(leaf_of(&h, LEAF_DENIAL, 1).text, "\"denials\":1");
     log_close(&h);
     log_open(&h);
     log_judge(&h, NULL);
@@ -639,10 +684,13 @@ static void more_groups_than_a_batch_holds_are_rolled_up(void **state)
     h.house.segment_max = 0;
     log_open(&h);
     for (unsigned i = 0; i < SUM_GROUPS_MAX + 50; i++) {
-        struct record r = log_record(RECORD_DENIAL);
-        char rule[64];
-        (void)snprintf(rule, sizeof(rule), "rule_that_somebody_made_up_as_long_as_it_may_be_%u", i);
-        r.rule = rule;
+        static const char *const rooms[] = { "none", "stats", "masked", "granted" };
+        struct record r = log_record(RECORD_STATEMENT);
+        const unsigned where = i / 2 % 676;
+        const char place[3] = { (char)('A' + where / 26), (char)('A' + where % 26), '\0' };
+        r.place = place;
+        r.actor_kind = i % 2 == 0 ? "person" : "unknown";
+        r.room = rooms[i / 1352];
         log_say(&h, &r);
         if (journal_pending(h.house.journal) >= JOURNAL_BATCH_MAX)
             assert_int_equal(log_commit(&h), 0);
@@ -651,7 +699,7 @@ static void more_groups_than_a_batch_holds_are_rolled_up(void **state)
     log_tick(&h);
     assert_int_equal(log_commit(&h), 0);
     log_judge(&h, &j);
-    assert_int_equal(j.of_type[LEAF_DENIAL], SUM_GROUPS_MAX + 1); /* the last one is "unlisted" */
+    assert_int_equal(j.of_type[LEAF_SESSION], SUM_GROUPS_MAX + 1); /* the last one is "unlisted" */
     log_house_done(&h);
 }
 
@@ -867,9 +915,11 @@ static void numbers_of_a_subject_have_no_gap_over_restarts(void **state)
         log_open(&h);
         struct record r = log_disclosure(7, "support_ticket", "1001 identity 1002 identity");
         log_say(&h, &r);
+        r.revealed = "1001 identity,contact 1002 identity"; /* something new of one of them */
         log_say(&h, &r);
         assert_int_equal(log_commit(&h), 0);
-        log_say(&h, &r); /* lost with the process: its number is free again */
+        r.room = "masked"; /* another leaf */
+        log_say(&h, &r);   /* lost with the process: its number is free again */
         log_close(&h);
     }
     log_open(&h);
@@ -879,6 +929,54 @@ static void numbers_of_a_subject_have_no_gap_over_restarts(void **state)
     assert_says(f.text, "\"tags\":20,");
     log_judge(&h, &j);
     assert_int_equal(j.of_type[LEAF_DISCLOSURE], 10);
+    log_house_done(&h);
+}
+
+/* How many leaves there are after REVEALED was disclosed once more under grant 7. */
+static uint64_t disclose(struct log_house *h, const char *revealed, const char *place)
+{
+    struct record r = log_disclosure(7, "support_ticket", revealed);
+    r.place = place;
+    log_say(h, &r);
+    return leaf_of(h, LEAF_DISCLOSURE, 1).seen;
+}
+
+static void an_hour_says_each_class_of_a_subject_once(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 600 * MINUTE);
+    struct log_judge j;
+    (void)state;
+    log_house_init(&h);
+    log_publish_grant(&h, &e);
+    log_open(&h);
+    const uint64_t entries = journal_next_index(h.house.journal);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 1);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 1);
+    assert_int_equal(disclose(&h, "1001 identity,contact", "US"), 2);
+    assert_int_equal(disclose(&h, "1001 contact", "US"), 2);
+    assert_int_equal(disclose(&h, "1001 contact 1002 contact", "US"), 3);
+    assert_int_equal(disclose(&h, "1002 contact 1001 identity", "US"), 3);
+    assert_int_equal(disclose(&h, "1001 identity", "SG"), 4);           /* from another place */
+    assert_int_equal(journal_next_index(h.house.journal), entries + 8); /* the grant, and all */
+    h.now_ms += 20 * MINUTE; /* another epoch, whose list of accesses is a list of its own */
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 5);
+    log_close(&h); /* what was said is forgotten: once more is no harm */
+    log_open(&h);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 6);
+    log_judge(&h, &j);
+    assert_int_equal(j.findings.wanting, 0);
+    log_house_done(&h);
+}
+
+static void an_access_without_an_open_grant_always_has_its_leaf(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 1);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 2);
     log_house_done(&h);
 }
 
@@ -1213,6 +1311,10 @@ int main(void)
         cmocka_unit_test(few_sessions_are_published_without_numbers),
         cmocka_unit_test(sums_of_more_sessions_are_published_in_bands),
         cmocka_unit_test(rows_released_abroad_are_a_transfer),
+        cmocka_unit_test(a_transfer_of_few_sessions_has_no_numbers),
+        cmocka_unit_test(all_refusals_of_an_entity_are_one_sum),
+        cmocka_unit_test(an_hour_says_each_class_of_a_subject_once),
+        cmocka_unit_test(an_access_without_an_open_grant_always_has_its_leaf),
         cmocka_unit_test(what_a_worker_leaves_out_does_not_stop_the_log),
         cmocka_unit_test(a_clock_that_begins_in_1970_does_not_stop_the_log),
         cmocka_unit_test(records_from_before_the_log_are_in_none_of_its_sums),
