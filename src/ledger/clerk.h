@@ -17,7 +17,7 @@ struct clerk;
 struct grant_table;
 
 /* JOURNAL and GRANTS (NULL: none are known) are borrowed. CONFIG has a section `ledger`; keys are
-   loaded from the files that it names. */
+   loaded from the files that it names. Snapshots are kept in its STATE/clerk, which is made. */
 RF_CHECK int clerk_new(struct journal *journal, const struct config *config,
                        const struct grant_table *grants, struct clerk **ret, struct err *err);
 void clerk_free(struct clerk *c);
@@ -46,6 +46,10 @@ RF_CHECK int clerk_start(struct clerk *c, const struct policy *policy,
 RF_CHECK int clerk_tick(struct clerk *c, const struct policy *policy, int64_t now_ms,
                         struct err *err);
 int64_t clerk_due_ms(const struct clerk *c); /* wall clock; INT64_MAX: nothing is due by itself */
+
+/* Put down what the clerk knows, so that a start reads little of the journal (clerk_snapshot.c).
+   Happens by itself now and then; nothing depends on it. C may be NULL. */
+void clerk_snapshot(struct clerk *c);
 
 /* journal_commit() succeeded. C may be NULL. */
 void clerk_committed(struct clerk *c);

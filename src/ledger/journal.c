@@ -51,7 +51,8 @@ struct journal {
     int lock_fd, fd;
     struct daykey_store *keys;
     struct buf batch, leaf, detail, sealed;
-    struct entry_chance chances[CHANCES]; /* drawn in one system call; each is used once, and wiped */
+    struct entry_chance
+        chances[CHANCES]; /* drawn in one system call; each is used once, and wiped */
     unsigned chances_left;
     struct dedupe dedupe;
     bool is_dead;

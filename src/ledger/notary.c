@@ -46,7 +46,7 @@ struct notary {
     struct cosign *cosign;
     struct progress said; /* to the ledger */
     uint64_t committed;
-    uint64_t offered; /* size that the witnesses were shown last */
+    uint64_t offered;       /* size that the witnesses were shown last */
     uint64_t lines_version; /* of the cosignatures that are published: cosign_version() */
     int64_t sign_at_ms, collect_at_ms;
     bool needs_quorum;
