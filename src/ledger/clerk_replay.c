@@ -29,6 +29,8 @@ static int genesis_check(const struct clerk *c, const struct logleaf *l, struct 
         { "epoch", value_is(l, LEAF_KEY_EPOCH, c->epoch_spec) },
         { "rollup", l->value[LEAF_KEY_ROLLUP].number == c->rollup },
         { "seal", l->value[LEAF_KEY_SEAL].number == c->seal },
+        { "predecessor",
+          c->predecessor[0] == '\0' || value_is(l, LEAF_KEY_PREDECESSOR, c->predecessor) },
     };
     for (size_t i = 0; i < RF_COUNT(rows); i++)
         if (!rows[i].same) {
@@ -166,13 +168,32 @@ uint32_t clerk_next_epoch(struct tag_period period, uint32_t minute)
 
 static void seal_note(struct clerk *c, const struct logleaf *l)
 {
-    if (value_is(l, LEAF_KEY_OF, "epoch")) {
+    bool is_epoch = value_is(l, LEAF_KEY_OF, "epoch"), is_behind = c->end.origin[0] != '\0';
+    c->end.has_epoch_seal |= is_behind && is_epoch;
+    c->end.has_interval_seal |= is_behind && !is_epoch;
+    if (is_epoch) {
         c->since_epoch = (struct since){ 0 };
         c->epoch_minute = clerk_next_epoch(c->period, c->epoch_minute);
         tag_book_enter(c->book, c->epoch_minute);
     } else {
         c->since_interval = (struct since){ 0 };
         c->seal_minute = (l->minute / c->seal + 1) * c->seal;
+    }
+}
+
+/* Another log: a member of the roster, or the one that continues this one. */
+static void named_note(struct clerk *c, const struct logleaf *l)
+{
+    const struct logleaf_value *origin = &l->value[LEAF_KEY_ORIGIN], *key = &l->value[LEAF_KEY_KEY];
+    if (l->type == LEAF_SUCCESSOR) {
+        c->end.leaf = c->leaves;
+        c->is_ending = false;
+        (void)snprintf(c->end.origin, sizeof(c->end.origin), "%.*s", (int)origin->len,
+                       origin->text);
+        (void)snprintf(c->end.vkey, sizeof(c->end.vkey), "%.*s", (int)key->len, key->text);
+    } else if (c->member_count < MEMBERS_MAX) {
+        (void)snprintf(c->members[c->member_count++], sizeof(c->members[0]), "%.*s",
+                       (int)origin->len, origin->text);
     }
 }
 
@@ -185,6 +206,10 @@ static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, s
         c->seal_minute = (l->minute / c->seal + 1) * c->seal;
         tag_book_enter(c->book, l->minute);
         return is_replay ? genesis_check(c, l, err) : 0;
+    case LEAF_MEMBER:
+    case LEAF_SUCCESSOR:
+        named_note(c, l);
+        return 0;
     case LEAF_START:
     case LEAF_POLICY:
         c->policy_leaf = c->leaves;
@@ -203,6 +228,7 @@ static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, s
     case LEAF_DENIAL:
         if (is_replay)
             sum_forget(c, l);
+        c->is_ending = l->value[LEAF_KEY_UNTIL].number > l->minute;
         return 0;
     case LEAF_OPENED:
         hold_forget(c, l);
@@ -305,6 +331,9 @@ void clerk_forget(struct clerk *c)
     c->since_interval = c->since_epoch = (struct since){ 0 };
     sum_drop_first(c, c->sum_count);
     c->grant_count = c->held_count = 0;
+    c->member_count = 0;
+    c->end = (struct clerk_end){ .leaf = 0 };
+    c->is_ending = false;
     memset(c->grant_heads, 0, sizeof(c->grant_heads));
     memset(c->slots, 0, SUM_SLOTS * sizeof(*c->slots));
     tag_book_enter(c->book, 0);

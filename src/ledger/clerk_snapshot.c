@@ -22,7 +22,8 @@
  *   "RFCLRK01" || configuration || u64 index || chain || state || SHA-256 of all before
  *
  * Purposes that are held are sealed with the key of their leaf's day, as in the journal: whoever
- * erases the day erases them here. Repeats (repeat.h) are not in it.
+ * erases the day erases them here. Repeats (repeat.h) are not in it. Of a log that has ended, or is
+ * about to, none is made: its end is read where it stands.
  *
  * What is added to struct clerk must be added here, or a start forgets it. The size is looked at so
  * that nobody forgets that; tests/unit/test_clerk.c compares each snapshot with the whole journal.
@@ -50,6 +51,7 @@ static void put_configuration(const struct clerk *c, struct wr *w)
     wr_cstr(w, c->region_name);
     wr_cstr(w, c->epoch_spec);
     wr_cstr(w, c->vkey);
+    wr_cstr(w, c->predecessor);
     wr_bytes(w, c->vrf_public, sizeof(c->vrf_public));
     wr_u32(w, c->rollup);
     wr_u32(w, c->seal);
@@ -130,6 +132,13 @@ static int put_held(struct clerk *c, struct wr *w)
     return rc;
 }
 
+static void put_members(const struct clerk *c, struct wr *w)
+{
+    wr_u32(w, c->member_count);
+    for (unsigned i = 0; i < c->member_count; i++)
+        wr_cstr(w, c->members[i]);
+}
+
 static int put_all(struct clerk *c, struct buf *to)
 {
     uint8_t chain[DIGEST_LEN], digest[DIGEST_LEN];
@@ -147,6 +156,7 @@ static int put_all(struct clerk *c, struct buf *to)
     wr_u64(&w, c->since_epoch.disclosures);
     wr_u64(&w, c->since_epoch.leaves);
     wr_u64(&w, c->policy_leaf);
+    put_members(c, &w);
     put_sums(c, &w);
     put_grants(c, &w);
     int rc = put_held(c, &w);
@@ -175,7 +185,8 @@ static int put_file(const char *path, const struct buf *bytes)
 void clerk_snapshot(struct clerk *c)
 {
     struct buf bytes;
-    if (c == NULL || c->snapshot_path[0] == '\0' || c->leaves == 0 ||
+    bool has_end = c != NULL && (c->is_ending || c->end.origin[0] != '\0');
+    if (c == NULL || has_end || c->snapshot_path[0] == '\0' || c->leaves == 0 ||
         journal_pending(c->journal) > 0 || journal_death(c->journal) != NULL)
         return;
     buf_init(&bytes, size_max(tag_book_count(c->book)));
@@ -203,7 +214,8 @@ static bool word_get(struct rd *r, char *ret, size_t size)
 
 static bool is_configuration(const struct clerk *c, struct rd *r)
 {
-    const char *const words[] = { c->origin, c->region_name, c->epoch_spec, c->vkey };
+    const char *const words[] = { c->origin, c->region_name, c->epoch_spec, c->vkey,
+                                  c->predecessor };
     bool same = true;
     for (size_t i = 0; i < RF_COUNT(words); i++)
         same = strcmp(rd_cstr(r), words[i]) == 0 && same;
@@ -211,6 +223,17 @@ static bool is_configuration(const struct clerk *c, struct rd *r)
     same = !r->bad && memcmp(vrf, c->vrf_public, sizeof(c->vrf_public)) == 0 && same;
     same = rd_u32(r) == c->rollup && same;
     return rd_u32(r) == c->seal && same && !r->bad;
+}
+
+static bool get_members(struct clerk *c, struct rd *r)
+{
+    uint32_t count = rd_u32(r);
+    if (count > MEMBERS_MAX)
+        return false;
+    for (c->member_count = 0; c->member_count < count; c->member_count++)
+        if (!word_get(r, c->members[c->member_count], sizeof(c->members[0])))
+            return false;
+    return !r->bad;
 }
 
 static bool get_sums(struct clerk *c, struct rd *r)
@@ -328,7 +351,7 @@ static bool get_all(struct clerk *c, struct rd *r, struct clerk_place *ret)
     c->since_epoch.leaves = rd_u64(r);
     c->policy_leaf = rd_u64(r);
     tag_book_enter(c->book, c->epoch_minute);
-    return get_sums(c, r) && get_grants(c, r) && get_held(c, r) && get_tags(c, r);
+    return get_members(c, r) && get_sums(c, r) && get_grants(c, r) && get_held(c, r) && get_tags(c, r);
 }
 
 bool clerk_snapshot_load(struct clerk *c, struct clerk_place *ret)

@@ -1,6 +1,6 @@
 /* rules.h - how the leaves of one log must fit together (docs/formats/log.md, section 4).
  *
- * Pure, leaf after leaf. What is remembered: the tags of the present epoch (tagset.h), the groups
+ * Pure, leaf after leaf. What is remembered: the tags of the present epoch (tag_set.h), the groups
  * of the present interval, 48 bytes a grant that is open, 56 a leaf whose hold is, 8 a `start` or
  * `policy`, and each different list of classes and each purpose once. */
 #ifndef RF_VERIFY_RULES_H

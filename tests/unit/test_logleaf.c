@@ -29,9 +29,10 @@ static const struct {
     { LEAF_OPENED, "opened", "region ref purpose salt", "" },
     { LEAF_SESSION, "session", "region room from until",
       "entity place actor_kind sessions statements rows bytes few" },
-    { LEAF_TRANSFER, "transfer", "region from until", "entity place room actor_kind rows bytes" },
+    { LEAF_TRANSFER, "transfer", "region from until",
+      "entity place room actor_kind rows bytes few" },
     { LEAF_SERVICE, "service", "region from until", "entity place sessions statements rows bytes" },
-    { LEAF_DENIAL, "denial", "region rule from until denials", "entity" },
+    { LEAF_DENIAL, "denial", "region from until denials", "entity" },
     { LEAF_SEAL, "seal", "region of", "disclosures leaves chain epoch tags tags_root" },
 };
 
