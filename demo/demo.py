@@ -578,7 +578,7 @@ SELECT max(id), 38.897663, -77.036574, '203.0.113.77', 'US' FROM users \
 WHERE birthdate < '2000-01-01' RETURNING lat, lon, ip"
 
 Somebody by name, under a grant that ends. Requests and approvals are still to come: until then an
-administrator opens one, and the gateways know of it a moment later.
+administrator opens one.
   psql $RF_US_DSN -c "SELECT ringfence.grant_open(1, 'us_analyst', 'support_ticket', \
 now() + interval '10 minutes', ARRAY['42'], ARRAY['identity', 'contact'])"
   PGPASSWORD=$RF_PASSWORD_US_ANALYST {psql} user=us_analyst {tls} \\

@@ -205,6 +205,53 @@ static void judge_roster(struct judging *j)
     }
 }
 
+/* ---- references between logs ---------------------------------------------------------------- */
+
+static bool is_what_it_should_be(const struct rules_foreign *f, const struct logleaf *l)
+{
+    switch ((int)f->key) {
+    case LEAF_KEY_GRANT_REF:
+        return l->type == LEAF_GRANT && l->value[LEAF_KEY_GRANT].number == f->grant;
+    case LEAF_KEY_POLICY_REF:
+        return l->type == LEAF_START || l->type == LEAF_POLICY;
+    default:
+        return logleaf_has(l, LEAF_KEY_HELD);
+    }
+}
+
+static int judge_reference(struct judging *j, const struct judged *by,
+                           const struct rules_foreign *f, struct err *err)
+{
+    const struct judged *there = log_called(j, f->origin);
+    struct logleaf leaf;
+    struct buf bytes;
+    if (there == NULL || there->report == NULL || !there->report->is_whole)
+        return 0; /* that it is missing was told by the roster */
+    int rc = 0;
+    buf_init(&bytes, LOGLEAF_MAX);
+    if (f->index < there->report->checkpoint.size)
+        rc = verify_leaf(there->source, &there->report->checkpoint, f->index, &bytes, NULL,
+                         &j->roster, err);
+    if (rc == 0 || (rc == 1 && (logleaf_read(buf_at(&bytes), buf_len(&bytes), &leaf) < 0 ||
+                                !is_what_it_should_be(f, &leaf))))
+        findings_add(&j->roster, FINDING_TAMPERED, NULL, f->leaf,
+                     "%s in \"%.80s\" names leaf %" PRIu64 " of \"%.80s\", which is no such thing",
+                     logleaf_key_name(f->key), by->key.name, f->index, f->origin);
+    buf_done(&bytes);
+    return rc < 0 ? rc : 0;
+}
+
+static int judge_references(struct judging *j, struct err *err)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < j->count; i++) {
+        const struct verify_report *r = j->logs[i].report;
+        for (unsigned k = 0; rc == 0 && r != NULL && k < r->facts.foreign_count; k++)
+            rc = judge_reference(j, &j->logs[i], &r->facts.foreign[k], err);
+    }
+    return rc;
+}
+
 /* ---- telling -------------------------------------------------------------------------------- */
 
 static const char *verdict_of(const struct verify_report *r)
@@ -418,8 +465,10 @@ int log_verify(const struct command_context *context, const struct log_arguments
     }
     if (rc == 0)
         rc = judge_all(j, &err);
-    if (rc == 0)
+    if (rc == 0) {
         judge_roster(j);
+        rc = judge_references(j, &err);
+    }
     status = rc < 0 ? command_fail(context, "log", &err) : print_all(j);
     for (unsigned i = 0; j != NULL && i < j->count; i++) {
         source_close(j->logs[i].source);

@@ -46,7 +46,7 @@ struct notary {
     struct cosign *cosign;
     struct progress said; /* to the ledger */
     uint64_t committed;
-    uint64_t offered; /* size that the witnesses were shown last */
+    uint64_t offered;       /* size that the witnesses were shown last */
     uint64_t lines_version; /* of the cosignatures that are published: cosign_version() */
     int64_t sign_at_ms, collect_at_ms;
     bool needs_quorum;
@@ -217,6 +217,7 @@ static void offer(struct notary *n)
     const char *note = scribe_note(n->scribe, &len);
     if (n->cosign == NULL || note == NULL)
         return;
+    n->offered = scribe_checkpoint(n->scribe)->size;
     if (cosign_offer(n->cosign, note, len, &tiles, clock_mono_ms(), &err) < 0)
         log_err(LOG_LEVEL_ERROR, "witnesses-not-asked", &err);
     check_alarm(n);
@@ -241,12 +242,12 @@ static void advance(struct notary *n)
         failed(n, &err);
         return;
     }
-    if (scribe_next(n->scribe) >= n->committed)
+    /* Records without a leaf move nothing: when a checkpoint comes must not depend on them. */
+    if (rc == 1 && scribe_next(n->scribe) >= n->committed)
         n->sign_at_ms = now_ms + n->child.config->ledger.checkpoint_ms;
     behind(n);
-    if (rc == 1) {
+    if (rc == 1 || n->offered != scribe_checkpoint(n->scribe)->size) /* made again by now */
         offer(n);
-    }
 }
 
 /* How far everything is, when that is news. */
@@ -304,8 +305,11 @@ static void on_message(struct notary *n, struct imsg *m)
         if (child_ready(&n->child, "") < 0)
             log_warn("supervisor-silent", "about=reload");
     }
-    if (type == IMSG_PEER && role == ROLE_LEDGER)
+    if (type == IMSG_PEER && role == ROLE_LEDGER) {
         n->said = (struct progress){ 0 };
+        if (n->scribe != NULL)
+            scribe_read_again(n->scribe);
+    }
     if (type == IMSG_PEER && role == ROLE_COURIER && n->cosign != NULL)
         cosign_lost(n->cosign, clock_mono_ms());
     fd_close(&n->child.replaced_fd);

@@ -331,7 +331,7 @@ static const struct config config_initial = {
 #define LIMIT(key, member, type, least, most, default, reloadable, sentence) .member = default,
 #include "policy/tbl/config.def"
 #undef LIMIT
-    .ledger = { .rollup_ms = 6 * 60 * 60 * 1000, .seal_ms = 60 * 1000, .checkpoint_ms = 500 },
+    .ledger = { .rollup_ms = 24 * 60 * 60 * 1000, .seal_ms = 60 * 1000, .checkpoint_ms = 500 },
     .hub = { .clients = 1000, .per_address = 100, .stale_ms = 10 * 60 * 1000 },
     .sandbox_floor = SANDBOX_FULL,
     .log_level = LOG_LEVEL_INFO,

@@ -19,8 +19,8 @@
 #include "base/base64.h"
 #include "base/mem.h"
 #include "ledger/tag.h"
+#include "ledger/tag_set.h"
 #include "verify/indexmap.h"
-#include "verify/tagset.h"
 
 enum { WORDS_MAX = 65536, POLICIES_FIRST = 16 };
 
@@ -49,7 +49,7 @@ struct rules {
     char epoch_name[RULES_EPOCH_SIZE]; /* of the leaf at hand */
     uint32_t epoch_minute;             /* that EPOCH_NAME was made of */
     struct count in_interval, in_epoch;
-    struct tagset tags, groups;
+    struct tag_set tags, groups;
     uint32_t from, until; /* of the roll-ups last seen */
     struct indexmap grants, holds;
     uint64_t *policies; /* indexes of `start` and `policy` leaves, ascending */
@@ -69,8 +69,8 @@ int rules_new(const struct key *key, struct rules **ret, struct err *err)
         return err_set(err, RF_ENOMEM, "out of memory");
     r->key = *key;
     key_write(key, r->vkey);
-    tagset_init(&r->tags);
-    tagset_init(&r->groups);
+    tag_set_init(&r->tags);
+    tag_set_init(&r->groups);
     indexmap_init(&r->grants, sizeof(struct grant));
     indexmap_init(&r->holds, sizeof(struct held));
     *ret = r;
@@ -81,8 +81,8 @@ void rules_free(struct rules *r)
 {
     if (r == NULL)
         return;
-    tagset_done(&r->tags);
-    tagset_done(&r->groups);
+    tag_set_done(&r->tags);
+    tag_set_done(&r->groups);
     indexmap_done(&r->grants);
     indexmap_done(&r->holds);
     mem_free(r->policies);
@@ -164,6 +164,24 @@ static bool is_within(const char *list, const char *all)
 
 enum reference { REF_BROKEN, REF_HERE, REF_ELSEWHERE };
 
+/* For whoever reads the other log, too. */
+static void keep_foreign(struct rules *r, const struct logleaf *l, enum logleaf_key key,
+                         uint64_t index, const char *origin, size_t len)
+{
+    struct rules_foreign f = { .index = index, .key = key, .leaf = r->index };
+    f.grant = key == LEAF_KEY_GRANT_REF ? number_of(l, LEAF_KEY_GRANT) : 0;
+    memcpy(f.origin, origin, len);
+    r->facts.elsewhere++;
+    for (unsigned i = 0; i < r->facts.foreign_count; i++) {
+        const struct rules_foreign *known = &r->facts.foreign[i];
+        if (known->index == index && known->key == key && known->grant == f.grant &&
+            strcmp(known->origin, f.origin) == 0)
+            return;
+    }
+    if (r->facts.foreign_count < RULES_FOREIGN_MAX)
+        r->facts.foreign[r->facts.foreign_count++] = f;
+}
+
 /* A reference of this log goes back. What other logs have is for whoever reads them all. */
 static enum reference reference_of(struct rules *r, const struct logleaf *l, enum logleaf_key key,
                                    uint64_t *ret_index)
@@ -176,7 +194,7 @@ static enum reference reference_of(struct rules *r, const struct logleaf *l, enu
         return REF_BROKEN;
     }
     if (len != strlen(r->key.name) || memcmp(origin, r->key.name, len) != 0) {
-        r->facts.elsewhere++;
+        keep_foreign(r, l, key, *ret_index, origin, len);
         return REF_ELSEWHERE;
     }
     if (*ret_index >= r->index) {
@@ -231,7 +249,7 @@ static bool succession_holds(const struct logleaf *l, const struct key *by, cons
     char vkey[KEY_VKEY_SIZE];
     const char *names[2] = { old_origin, next->name };
     const struct logleaf_value *v = &l->value[LEAF_KEY_SIGNATURE];
-    size_t n = sizeof(domain) - 1, signature_len = 0;
+    size_t n = sizeof(domain) - 1, vkey_len, signature_len = 0;
     memcpy(message, domain, n);
     for (int i = 0; i < 2; i++) {
         size_t len = strlen(names[i]);
@@ -241,9 +259,10 @@ static bool succession_holds(const struct logleaf *l, const struct key *by, cons
         n += len;
     }
     key_write(next, vkey);
-    memcpy(message + n, vkey, strlen(vkey));
-    n += strlen(vkey);
-    message[n++] = '\n';
+    vkey_len = strlen(vkey);
+    vkey[vkey_len++] = '\n'; /* in the place of the NUL: this is no string any more */
+    memcpy(message + n, vkey, vkey_len);
+    n += vkey_len;
     for (int shift = 56; shift >= 0; shift -= 8)
         message[n++] = (uint8_t)(size >> shift);
     return v->text != NULL &&
@@ -427,8 +446,10 @@ static int on_disclosure(struct rules *r, const struct logleaf *l)
     judge_under_grant(r, l);
     unsigned count = logleaf_items(l, items);
     for (unsigned i = 0; i < count; i++) {
-        int rc = tagset_add(&r->tags, items[i]);
-        if (rc < 0)
+        int rc = tag_set_add(&r->tags, items[i]);
+        if (rc == -RF_EINVAL)
+            wrong(r, "tag %u of it is no tag", i);
+        else if (rc < 0)
             return rc;
         if (rc == 0)
             wrong(r, "tag %u of it is in epoch \"%s\" already", i, r->epoch_name);
@@ -475,7 +496,7 @@ static int group_add(struct rules *r, const struct logleaf *l)
         pieces[n++] = digest_piece("\n", 1);
     }
     digest_pieces(pieces, n, digest);
-    int rc = tagset_add(&r->groups, digest);
+    int rc = tag_set_add(&r->groups, digest);
     if (rc == 0)
         wrong(r, "a second roll-up of one group and interval");
     return rc < 0 ? rc : 0;
@@ -493,7 +514,7 @@ static int on_rollup(struct rules *r, const struct logleaf *l)
     if (from != r->from || until != r->until) {
         if (from < r->until)
             wrong(r, "its interval overlaps the one before");
-        tagset_clear(&r->groups);
+        tag_set_done(&r->groups);
     }
     r->from = (uint32_t)from;
     r->until = (uint32_t)until;
@@ -521,7 +542,7 @@ static void seal_interval(struct rules *r, const struct logleaf *l)
     judge_counts(r, l, &r->in_interval);
 }
 
-static void seal_epoch(struct rules *r, const struct logleaf *l)
+static int seal_epoch(struct rules *r, const struct logleaf *l)
 {
     char epoch[RULES_WORD_SIZE];
     uint8_t root[DIGEST_LEN], said[DIGEST_LEN];
@@ -538,8 +559,13 @@ static void seal_epoch(struct rules *r, const struct logleaf *l)
         wrong(r, "epoch \"%s\" is %s", epoch,
               number < r->epoch ? "sealed already" : "sealed before an earlier one");
     r->epoch = (number > r->epoch ? number : r->epoch) + 1;
-    uint64_t tags = tagset_count(&r->tags);
-    tagset_root(&r->tags, root);
+    uint64_t tags = r->tags.count;
+    uint8_t(*sorted)[TAG_LEN] = tag_set_sorted(&r->tags);
+    if (sorted == NULL && tags > 0)
+        return -RF_ENOMEM;
+    tag_set_root_of(sorted, tags, root);
+    mem_free(sorted);
+    tag_set_done(&r->tags);
     logleaf_hash(l, LEAF_KEY_TAGS_ROOT, said);
     if (number_of(l, LEAF_KEY_TAGS) != tags)
         wrong(r, "counts %llu tags of epoch \"%s\", and there are %llu",
@@ -547,6 +573,7 @@ static void seal_epoch(struct rules *r, const struct logleaf *l)
     else if (memcmp(root, said, sizeof(root)) != 0)
         wrong(r, "tags_root is not the root over the tags of epoch \"%s\"", epoch);
     judge_counts(r, l, &r->in_epoch);
+    return 0;
 }
 
 static bool is_epoch_seal(const struct logleaf *l)
@@ -557,8 +584,8 @@ static bool is_epoch_seal(const struct logleaf *l)
 static int on_seal(struct rules *r, const struct logleaf *l)
 {
     if (is_epoch_seal(l))
-        seal_epoch(r, l);
-    else if (logleaf_is(l, LEAF_KEY_OF, "interval"))
+        return seal_epoch(r, l);
+    if (logleaf_is(l, LEAF_KEY_OF, "interval"))
         seal_interval(r, l);
     else
         wrong(r, "a seal of neither an interval nor an epoch");
@@ -604,7 +631,7 @@ static void judge_epoch(struct rules *r, const struct logleaf *l)
     if (is_epoch_seal(l) || number <= r->epoch)
         return;
     wrong(r, "an epoch before \"%s\" was not sealed", r->epoch_name);
-    tagset_clear(&r->tags);
+    tag_set_done(&r->tags);
     r->in_epoch = (struct count){ 0 };
     r->epoch = number;
 }
@@ -628,7 +655,7 @@ int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf, stru
     r->in_epoch.disclosures += leaf->type == LEAF_DISCLOSURE;
     r->facts.of_type[leaf->type]++;
     r->facts.open_grants = r->grants.count;
-    r->facts.tags = tagset_count(&r->tags);
+    r->facts.tags = r->tags.count;
     return rc < 0 ? err_set(err, RF_ENOMEM, "out of memory at leaf %llu", (unsigned long long)index)
                   : 0;
 }

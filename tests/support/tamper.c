@@ -469,7 +469,7 @@ static const char *const honest[] = {
     "actor_kind=person rows=512 sessions=3",
     /* 8 */
     "transfer from=29922360 until=29922365 room=masked entity=clipstream-cn place=CN rows=64",
-    /* 9 */ "denial from=29922360 until=29922365 rule=network denials=2",
+    /* 9 */ "denial from=29922360 until=29922365 denials=2",
     /* 10 */ "seal of=interval",
     /* 11 */
     "grant minute=+1 grant=8 entity=clipstream-us place=US held=h classes=identity subjects=1 "

@@ -304,8 +304,8 @@ static int call_accept_only(void)
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-static const enum imsg_role children[] = { ROLE_WORKER, ROLE_PARSER, ROLE_LEDGER, ROLE_CONTROL,
-                                           ROLE_COURIER, ROLE_HUB };
+static const enum imsg_role children[] = { ROLE_WORKER,  ROLE_PARSER,  ROLE_LEDGER,
+                                           ROLE_CONTROL, ROLE_COURIER, ROLE_HUB };
 
 static void no_child_runs_a_program_or_makes_a_process(void **state)
 {
