@@ -123,7 +123,7 @@ static int line_read(struct auditors *a, const char *file, char *line, size_t le
                      struct mistakes *mistakes)
 {
     struct auditor one = { .end_ms = INT64_MAX, .line = number };
-    char *fields[FIELDS_MAX];
+    char *fields[FIELDS_MAX] = { NULL };
     if (strlen(line) == len && lines_is_comment(line))
         return 0;
     size_t count = strlen(line) == len ? split(line, fields) : 0;

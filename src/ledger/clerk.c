@@ -8,12 +8,25 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
+#include "ledger/succession.h"
 #include "ledger/vrfkey.h"
 #include "priv/grant_table.h"
 
 enum { GRANT_GRACE_MS = 2000 };
 
 /* ---- making and freeing --------------------------------------------------------------------- */
+
+/* This log continues another one: what its genesis says of that. */
+static int continue_other(struct clerk *c, const char *predecessor, const struct secret_key *key,
+                          struct err *err)
+{
+    struct succession s = { .next = &key->key };
+    (void)snprintf(c->predecessor, sizeof(c->predecessor), "%s", predecessor);
+    if (!succession_ref_read(c->predecessor, &s.at, &s.old_origin))
+        return err_set(err, RF_ECONFIG, "predecessor \"%.100s\" is no leaf of a log", predecessor);
+    int rc = succession_sign(&s, key, c->continues);
+    return rc < 0 ? err_set(err, (enum err_code) - rc, "could not sign the succession") : 0;
+}
 
 static int load_keys(struct clerk *c, const struct config_ledger *l, struct err *err)
 {
@@ -23,11 +36,14 @@ static int load_keys(struct clerk *c, const struct config_ledger *l, struct err 
     if (rc < 0)
         return rc;
     key_write(&key.key, c->vkey);
-    bool is_ours = strcmp(key.key.name, c->origin) == 0;
+    if (strcmp(key.key.name, c->origin) != 0)
+        rc = err_set(err, RF_ECONFIG, "the key in \"%.200s\" is not of origin \"%.100s\"",
+                     l->key_path, c->origin);
+    if (rc == 0 && l->predecessor != NULL)
+        rc = continue_other(c, l->predecessor, &key, err);
     secret_key_wipe(&key);
-    if (!is_ours)
-        return err_set(err, RF_ECONFIG, "the key in \"%.200s\" is not of origin \"%.100s\"",
-                       l->key_path, c->origin);
+    if (rc < 0)
+        return rc;
     rc = vrfkey_load(l->vrf_path, c->region_name, options.secret, err);
     if (rc < 0)
         return rc;
@@ -111,8 +127,8 @@ static int settle(struct clerk *c, struct err *err)
 }
 
 /* Of these there may be many at once, after a long stop: more than a batch holds. */
-static int own_leaf(struct clerk *c, struct logleaf *leaf, const char *detail, int64_t now_ms,
-                    struct err *err)
+int clerk_own_leaf(struct clerk *c, struct logleaf *leaf, const char *detail, int64_t now_ms,
+                   struct err *err)
 {
     int rc = journal_pending(c->journal) >= JOURNAL_BATCH_MAX ? settle(c, err) : 0;
     return rc < 0 ? rc : leaf_append(c, leaf, detail, strlen(detail), 0, 0, now_ms, err);
@@ -125,10 +141,14 @@ static int genesis(struct clerk *c, int64_t now_ms, struct err *err)
     logleaf_text(&l, LEAF_KEY_ORIGIN, c->origin);
     logleaf_text(&l, LEAF_KEY_KEY, c->vkey);
     logleaf_bytes(&l, LEAF_KEY_VRF, c->vrf_public, sizeof(c->vrf_public));
+    if (c->predecessor[0] != '\0') {
+        logleaf_text(&l, LEAF_KEY_PREDECESSOR, c->predecessor);
+        logleaf_bytes(&l, LEAF_KEY_SIGNATURE, c->continues, sizeof(c->continues));
+    }
     logleaf_text(&l, LEAF_KEY_EPOCH, c->epoch_spec);
     logleaf_number(&l, LEAF_KEY_ROLLUP, c->rollup);
     logleaf_number(&l, LEAF_KEY_SEAL, c->seal);
-    return own_leaf(c, &l, "{}", now_ms, err);
+    return clerk_own_leaf(c, &l, "{}", now_ms, err);
 }
 
 int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk_start *what,
@@ -137,7 +157,10 @@ int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk
     struct record record = { .kind = RECORD_START, .wall_ms = now_ms, .detail = what->detail };
     struct logleaf l = { .type = what->is_reload ? LEAF_POLICY : LEAF_START };
     memcpy(record.session, what->session, sizeof(record.session));
-    int rc = c->leaves == 0 ? genesis(c, now_ms, err) : clerk_tick(c, policy, now_ms, err);
+    int rc = clerk_goes_on(c, err);
+    if (rc < 0)
+        return rc;
+    rc = c->leaves == 0 ? genesis(c, now_ms, err) : clerk_tick(c, policy, now_ms, err);
     if (rc < 0)
         return rc;
     logleaf_text(&l, LEAF_KEY_REGION, c->region_name);
@@ -156,7 +179,7 @@ int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk
 
 /* ---- what is due ---------------------------------------------------------------------------- */
 
-static int seal_epoch(struct clerk *c, int64_t now_ms, struct err *err)
+int clerk_seal_epoch(struct clerk *c, int64_t now_ms, struct err *err)
 {
     struct logleaf l = { .type = LEAF_SEAL };
     char epoch[TAG_EPOCH_SIZE];
@@ -176,10 +199,10 @@ static int seal_epoch(struct clerk *c, int64_t now_ms, struct err *err)
     logleaf_number(&l, LEAF_KEY_LEAVES, c->since_epoch.leaves);
     logleaf_number(&l, LEAF_KEY_TAGS, count);
     logleaf_bytes(&l, LEAF_KEY_TAGS_ROOT, root, sizeof(root));
-    return own_leaf(c, &l, "{}", now_ms, err);
+    return clerk_own_leaf(c, &l, "{}", now_ms, err);
 }
 
-static int seal_interval(struct clerk *c, int64_t now_ms, struct err *err)
+int clerk_seal_interval(struct clerk *c, int64_t now_ms, struct err *err)
 {
     struct logleaf l = { .type = LEAF_SEAL };
     uint8_t chain[DIGEST_LEN];
@@ -189,11 +212,11 @@ static int seal_interval(struct clerk *c, int64_t now_ms, struct err *err)
     logleaf_number(&l, LEAF_KEY_DISCLOSURES, c->since_interval.disclosures);
     logleaf_number(&l, LEAF_KEY_LEAVES, c->since_interval.leaves);
     logleaf_bytes(&l, LEAF_KEY_CHAIN, chain, sizeof(chain));
-    return own_leaf(c, &l, "{}", now_ms, err);
+    return clerk_own_leaf(c, &l, "{}", now_ms, err);
 }
 
-static int roll_up(struct clerk *c, const struct policy *policy, uint32_t minute, int64_t now_ms,
-                   struct err *err)
+int clerk_roll_up(struct clerk *c, const struct policy *policy, uint32_t minute, int64_t now_ms,
+                  struct err *err)
 {
     size_t due = sum_due(c, minute), done = 0;
     int rc = 0;
@@ -206,7 +229,7 @@ static int roll_up(struct clerk *c, const struct policy *policy, uint32_t minute
                        "{\"detail\":\"sessions=%" PRIu64 " statements=%" PRIu64 " rows=%" PRIu64
                        " bytes=%" PRIu64 " denials=%" PRIu64 "\"}",
                        s.sessions, s.statements, s.rows, s.bytes, s.denials);
-        rc = own_leaf(c, &l, detail, now_ms, err);
+        rc = clerk_own_leaf(c, &l, detail, now_ms, err);
     }
     sum_drop_first(c, rc < 0 ? done - 1 : done);
     return rc;
@@ -226,24 +249,23 @@ static int open_held(struct clerk *c, const struct policy *policy, uint32_t minu
         logleaf_text(&l, LEAF_KEY_PURPOSE, h.purpose);
         logleaf_text(&l, LEAF_KEY_REF, ref);
         logleaf_bytes(&l, LEAF_KEY_SALT, h.salt, sizeof(h.salt));
-        rc = own_leaf(c, &l, "{}", now_ms, err);
+        rc = clerk_own_leaf(c, &l, "{}", now_ms, err);
         if (rc == 0) /* after writing, its values are bytes: the ref is text either way */
             hold_forget(c, &l);
     }
     return rc;
 }
 
-/* Everything that a leaf of MINUTE comes after. */
-static int boundaries(struct clerk *c, const struct policy *policy, uint32_t minute, int64_t now_ms,
-                      struct err *err)
+int clerk_boundaries(struct clerk *c, const struct policy *policy, uint32_t minute, int64_t now_ms,
+                     struct err *err)
 {
     int rc = 0;
     while (rc == 0 && !tag_book_covers(c->book, minute)) /* each epoch that went by has its own */
-        rc = seal_epoch(c, now_ms, err);
+        rc = clerk_seal_epoch(c, now_ms, err);
     if (rc == 0 && c->sum_count > 0)
-        rc = roll_up(c, policy, minute, now_ms, err);
+        rc = clerk_roll_up(c, policy, minute, now_ms, err);
     if (rc == 0 && minute >= c->seal_minute)
-        rc = seal_interval(c, now_ms, err);
+        rc = clerk_seal_interval(c, now_ms, err);
     return rc;
 }
 
@@ -352,7 +374,7 @@ static int revoke(struct clerk *c, const struct known_grant *g, const char *rule
     logleaf_text(&l, LEAF_KEY_RULE, rule);
     logleaf_number(&l, LEAF_KEY_GRANT, g->id);
     logleaf_text(&l, LEAF_KEY_GRANT_REF, ref);
-    return own_leaf(c, &l, "{}", now_ms, err);
+    return clerk_own_leaf(c, &l, "{}", now_ms, err);
 }
 
 /* Why G has ended, or NULL. What a database does not tell at the moment is no end, and neither is
@@ -574,7 +596,9 @@ int clerk_append(struct clerk *c, struct journal *journal, const struct policy *
 {
     if (c == NULL)
         return journal_append(journal, policy, said, instance, seq, now_ms, err);
-    int rc = boundaries(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
+    int rc = clerk_goes_on(c, err);
+    if (rc == 0)
+        rc = clerk_boundaries(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
     if (rc == 0 && said->grant != 0)
         rc = meet_grant(c, policy, said, now_ms, err);
     if (rc < 0)
@@ -591,9 +615,9 @@ int clerk_append(struct clerk *c, struct journal *journal, const struct policy *
 
 int clerk_tick(struct clerk *c, const struct policy *policy, int64_t now_ms, struct err *err)
 {
-    if (c->leaves == 0)
+    if (c->leaves == 0 || c->end.origin[0] != '\0')
         return 0;
-    int rc = boundaries(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
+    int rc = clerk_boundaries(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
     if (rc == 0)
         rc = open_held(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
     return rc < 0 ? rc : end_grants(c, now_ms, err);

@@ -53,12 +53,20 @@ struct since { /* the last seal of a kind */
     uint64_t disclosures, leaves;
 };
 
+enum { MEMBERS_MAX = 64 }; /* as many logs as a reader of the roster takes */
+
 struct clerk {
     struct journal *journal;
     const struct grant_table *grants_table;
     char origin[KEY_NAME_MAX + 1], region_name[RECORD_WORD_MAX + 1], epoch_spec[16];
     char vkey[KEY_VKEY_SIZE];
     uint8_t vrf_public[VRF_PUBLIC_LEN];
+    char predecessor[KEY_NAME_MAX + 24];         /* `INDEX ORIGIN`, or "" */
+    uint8_t continues[KEY_SIGNATURE_LEN];        /* our signature under it */
+    char members[MEMBERS_MAX][KEY_NAME_MAX + 1]; /* origins that `member` leaves name */
+    unsigned member_count;
+    struct clerk_end end;  /* origin "": there is no `successor` */
+    bool is_ending;        /* a roll-up of an interval that had not ended, and no `successor` */
     uint32_t rollup, seal; /* minutes */
     struct tag_period period;
     struct tag_book *book;
@@ -103,6 +111,16 @@ void sum_drop_first(struct clerk *c, size_t count);
 /* LEAF stands in the journal: it has the next index. Everything that the clerk knows of leaves
    comes through here, live and after a start. */
 RF_CHECK int clerk_note(struct clerk *c, const struct logleaf *leaf, struct err *err);
+/* Everything that a leaf of MINUTE comes after. */
+RF_CHECK int clerk_boundaries(struct clerk *c, const struct policy *policy, uint32_t minute,
+                              int64_t now_ms, struct err *err);
+RF_CHECK int clerk_roll_up(struct clerk *c, const struct policy *policy, uint32_t minute,
+                           int64_t now_ms, struct err *err);
+RF_CHECK int clerk_seal_epoch(struct clerk *c, int64_t now_ms, struct err *err);
+RF_CHECK int clerk_seal_interval(struct clerk *c, int64_t now_ms, struct err *err);
+/* LEAF into the journal's batch; DETAIL is its private part. */
+RF_CHECK int clerk_own_leaf(struct clerk *c, struct logleaf *leaf, const char *detail,
+                            int64_t now_ms, struct err *err);
 /* So that clerk_note() and sum_record() cannot fail behind an entry that was made: what is live
    would differ from what a start reads. -RF_ENOMEM. */
 RF_CHECK int clerk_reserve(struct clerk *c, struct err *err);

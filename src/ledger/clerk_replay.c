@@ -29,6 +29,8 @@ static int genesis_check(const struct clerk *c, const struct logleaf *l, struct 
         { "epoch", value_is(l, LEAF_KEY_EPOCH, c->epoch_spec) },
         { "rollup", l->value[LEAF_KEY_ROLLUP].number == c->rollup },
         { "seal", l->value[LEAF_KEY_SEAL].number == c->seal },
+        { "predecessor",
+          c->predecessor[0] == '\0' || value_is(l, LEAF_KEY_PREDECESSOR, c->predecessor) },
     };
     for (size_t i = 0; i < RF_COUNT(rows); i++)
         if (!rows[i].same) {
@@ -153,13 +155,32 @@ uint32_t clerk_next_epoch(struct tag_period period, uint32_t minute)
 
 static void seal_note(struct clerk *c, const struct logleaf *l)
 {
-    if (value_is(l, LEAF_KEY_OF, "epoch")) {
+    bool is_epoch = value_is(l, LEAF_KEY_OF, "epoch"), is_behind = c->end.origin[0] != '\0';
+    c->end.has_epoch_seal |= is_behind && is_epoch;
+    c->end.has_interval_seal |= is_behind && !is_epoch;
+    if (is_epoch) {
         c->since_epoch = (struct since){ 0 };
         c->epoch_minute = clerk_next_epoch(c->period, c->epoch_minute);
         tag_book_enter(c->book, c->epoch_minute);
     } else {
         c->since_interval = (struct since){ 0 };
         c->seal_minute = (l->minute / c->seal + 1) * c->seal;
+    }
+}
+
+/* Another log: a member of the roster, or the one that continues this one. */
+static void named_note(struct clerk *c, const struct logleaf *l)
+{
+    const struct logleaf_value *origin = &l->value[LEAF_KEY_ORIGIN], *key = &l->value[LEAF_KEY_KEY];
+    if (l->type == LEAF_SUCCESSOR) {
+        c->end.leaf = c->leaves;
+        c->is_ending = false;
+        (void)snprintf(c->end.origin, sizeof(c->end.origin), "%.*s", (int)origin->len,
+                       origin->text);
+        (void)snprintf(c->end.vkey, sizeof(c->end.vkey), "%.*s", (int)key->len, key->text);
+    } else if (c->member_count < MEMBERS_MAX) {
+        (void)snprintf(c->members[c->member_count++], sizeof(c->members[0]), "%.*s",
+                       (int)origin->len, origin->text);
     }
 }
 
@@ -172,6 +193,10 @@ static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, s
         c->seal_minute = (l->minute / c->seal + 1) * c->seal;
         tag_book_enter(c->book, l->minute);
         return is_replay ? genesis_check(c, l, err) : 0;
+    case LEAF_MEMBER:
+    case LEAF_SUCCESSOR:
+        named_note(c, l);
+        return 0;
     case LEAF_START:
     case LEAF_POLICY:
         c->policy_leaf = c->leaves;
@@ -190,6 +215,7 @@ static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, s
     case LEAF_DENIAL:
         if (is_replay)
             sum_forget(c, l);
+        c->is_ending = l->value[LEAF_KEY_UNTIL].number > l->minute;
         return 0;
     case LEAF_OPENED:
         hold_forget(c, l);

@@ -418,7 +418,9 @@ static void finish(struct ledger *l)
 static int clerk_open(struct ledger *l, struct err *err)
 {
     int rc = clerk_new(l->journal, l->child.config, l->grants, &l->clerk, err);
-    return rc < 0 ? rc : clerk_replay(l->clerk, l->child.policy, err);
+    if (rc == 0)
+        rc = clerk_replay(l->clerk, l->child.policy, err);
+    return rc < 0 ? rc : clerk_goes_on(l->clerk, err);
 }
 
 /* A journal that cannot be opened leaves a desk that refuses everybody for that reason. */

@@ -187,7 +187,10 @@ static void publish(struct notary *n)
     struct buf lines;
     struct err err;
     size_t len;
+    uint64_t held, past;
     if (n->is_over || scribe_note(n->scribe, &len) == NULL || !may_publish(n))
+        return;
+    if (scribe_is_behind(n->scribe, &held, &past)) /* a larger one was published, by whomever */
         return;
     buf_init(&lines, NOTE_MAX);
     int rc = n->cosign != NULL ? cosign_lines(n->cosign, &lines) : 0;

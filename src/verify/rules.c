@@ -7,6 +7,8 @@
  *   grants    in the map from their leaf to their revoke; a reference to anything else is wrong
  *   roll-ups  all of one interval together; no group twice; the next interval begins where the last
  *             one ended, or later: an interval in which nothing happened has no leaves
+ *   the end   cuts an interval and an epoch short: roll-ups of what was going on stand before the
+ *             `successor` with nothing but others between, the epoch's seal behind it
  *
  * After a finding the state is brought to where it would be without it, so that one lie is told
  * once. */
@@ -16,8 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/mem.h"
+#include "ledger/succession.h"
 #include "ledger/tag.h"
 #include "ledger/tag_set.h"
 #include "verify/indexmap.h"
@@ -57,6 +59,8 @@ struct rules {
     char (*words)[RULES_WORD_SIZE]; /* from 1 */
     uint32_t word_count, word_room;
     bool is_ended; /* a `successor` was seen */
+    bool is_early; /* a roll-up was seen whose interval had not ended, at: */
+    uint64_t early_at;
     /* of the leaf at hand */
     uint64_t index;
     struct findings *to;
@@ -239,37 +243,6 @@ static bool vkey_of(const struct logleaf *l, struct key *ret, char text[KEY_VKEY
            logleaf_is(l, LEAF_KEY_ORIGIN, ret->name);
 }
 
-/* docs/formats/log.md, section 8: SIZE is the index of the `successor` leaf. */
-static bool succession_holds(const struct logleaf *l, const struct key *by, const char *old_origin,
-                             const struct key *next, uint64_t size)
-{
-    static const char domain[] = "ringfence-successor@1\n";
-    uint8_t message[sizeof(domain) + 2 * (KEY_NAME_MAX + 2) + KEY_VKEY_SIZE + 16];
-    uint8_t signature[KEY_SIGNATURE_LEN];
-    char vkey[KEY_VKEY_SIZE];
-    const char *names[2] = { old_origin, next->name };
-    const struct logleaf_value *v = &l->value[LEAF_KEY_SIGNATURE];
-    size_t n = sizeof(domain) - 1, vkey_len, signature_len = 0;
-    memcpy(message, domain, n);
-    for (int i = 0; i < 2; i++) {
-        size_t len = strlen(names[i]);
-        message[n++] = (uint8_t)(len >> 8);
-        message[n++] = (uint8_t)len;
-        memcpy(message + n, names[i], len);
-        n += len;
-    }
-    key_write(next, vkey);
-    vkey_len = strlen(vkey);
-    vkey[vkey_len++] = '\n'; /* in the place of the NUL: this is no string any more */
-    memcpy(message + n, vkey, vkey_len);
-    n += vkey_len;
-    for (int shift = 56; shift >= 0; shift -= 8)
-        message[n++] = (uint8_t)(size >> shift);
-    return v->text != NULL &&
-           base64_decode(v->text, v->len, signature, sizeof(signature), &signature_len) == 0 &&
-           signature_len == sizeof(signature) && key_verify(by, message, n, signature);
-}
-
 /* ---- one function a type -------------------------------------------------------------------- */
 
 static int on_genesis(struct rules *r, const struct logleaf *l)
@@ -304,7 +277,8 @@ static int on_genesis(struct rules *r, const struct logleaf *l)
     }
     memcpy(before->origin, origin, len);
     before->origin[len] = '\0';
-    if (!succession_holds(l, &r->key, before->origin, &r->key, before->leaf))
+    const struct succession s = { before->origin, &r->key, before->leaf };
+    if (!succession_holds(&s, &r->key, l))
         wrong(r, "the signature that continues \"%s\" does not hold", before->origin);
     return 0;
 }
@@ -336,8 +310,10 @@ static int on_successor(struct rules *r, const struct logleaf *l)
     next->leaf = r->index;
     if (!vkey_of(l, &key, next->vkey))
         wrong(r, "successor \"%s\" has no key of that name", next->origin);
-    else if (!succession_holds(l, &r->key, r->key.name, &key, r->index))
+    else if (!succession_holds(&(struct succession){ r->key.name, &key, r->index }, &r->key, l))
         wrong(r, "the signature of the succession does not hold");
+    else if (strcmp(next->origin, r->key.name) == 0)
+        wrong(r, "the log continues itself");
     r->is_ended = true;
     return 0;
 }
@@ -509,8 +485,12 @@ static int on_rollup(struct rules *r, const struct logleaf *l)
         wrong(r, "its interval ends before it begins");
     else if (r->rollup > 0 && (from % r->rollup != 0 || until % r->rollup != 0))
         wrong(r, "its interval is not of whole %llu minutes", (unsigned long long)r->rollup);
-    else if (until > l->minute)
-        wrong(r, "its interval has not ended");
+    else if (from > l->minute)
+        wrong(r, "its interval has not begun");
+    else if (until > l->minute && !r->is_early) {
+        r->is_early = true; /* judge_early() */
+        r->early_at = r->index;
+    }
     if (from != r->from || until != r->until) {
         if (from < r->until)
             wrong(r, "its interval overlaps the one before");
@@ -551,9 +531,11 @@ static int seal_epoch(struct rules *r, const struct logleaf *l)
         !logleaf_has(l, LEAF_KEY_TAGS_ROOT))
         wrong(r, "a seal of an epoch has epoch and tags_root, and no chain");
     text_of(l, LEAF_KEY_EPOCH, epoch, sizeof(epoch));
+    /* of a log that has ended nothing more can come into its last epoch */
+    uint64_t now = tag_epoch_number(r->period, l->minute);
     if (tag_epoch_read(r->period, epoch, strlen(epoch), &number) < 0)
         wrong(r, "\"%s\" is no epoch of this log", epoch);
-    else if (number >= tag_epoch_number(r->period, l->minute))
+    else if (number > now || (number == now && !r->is_ended))
         wrong(r, "epoch \"%s\" has not ended", epoch);
     else if (number != r->epoch)
         wrong(r, "epoch \"%s\" is %s", epoch,
@@ -621,6 +603,17 @@ static void judge_place(struct rules *r, const struct logleaf *l)
         wrong(r, "a leaf behind the successor that is no seal");
 }
 
+/* Sums of an interval that goes on are told only by a log that ends. */
+static void judge_early(struct rules *r, const struct logleaf *l)
+{
+    if (!r->is_early || judges[l->type] == on_rollup)
+        return;
+    if (l->type != LEAF_SUCCESSOR)
+        findings_add_leaf(r->to, FINDING_TAMPERED, r->early_at,
+                          "its interval has not ended, and neither does the log behind it");
+    r->is_early = false;
+}
+
 /* Leaves of an epoch are followed by its seal before anything else of a later one. */
 static void judge_epoch(struct rules *r, const struct logleaf *l)
 {
@@ -643,6 +636,7 @@ int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf, stru
     r->index = index;
     r->to = to;
     judge_place(r, leaf);
+    judge_early(r, leaf);
     if (index > 0)
         judge_epoch(r, leaf);
     if (judges[leaf->type] != NULL)

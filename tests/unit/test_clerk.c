@@ -1136,6 +1136,114 @@ static void a_vrf_key_that_was_exchanged_is_refused(void **state)
     log_house_done(&h);
 }
 
+/* ---- the end of a log ---- */
+
+static void next_key(const char *name, struct key *ret)
+{
+    static const uint8_t seed[KEY_SEED_LEN] = { 9 };
+    struct secret_key key;
+    assert_int_equal(secret_key_make(name, KEY_ED25519, seed, &key, NULL), 0);
+    *ret = key.key;
+    secret_key_wipe(&key);
+}
+
+static int end_log(struct log_house *h, const struct key *next)
+{
+    return clerk_end_log(h->clerk, h->policy, &h->key, next, h->now_ms, &h->err);
+}
+
+static void an_ended_log_takes_nothing_more(void **state)
+{
+    struct log_house h;
+    struct key next, other;
+    const struct record r = log_record(RECORD_SESSION_OPEN);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_put(&h, RECORD_SESSION_OPEN);
+    next_key("log.example/next", &next);
+    next_key("log.example/other", &other);
+    assert_int_equal(end_log(&h, &h.key.key), -RF_EINVAL); /* by itself */
+    assert_int_equal(end_log(&h, &next), 0);
+    uint64_t leaves = h.clerk->leaves;
+    assert_non_null(clerk_ended(h.clerk));
+    assert_string_equal(clerk_ended(h.clerk)->origin, "log.example/next");
+    assert_int_equal(end_log(&h, &next), 0); /* nothing is left to do */
+    assert_int_equal(end_log(&h, &other), -RF_EINVAL);
+    assert_int_equal(clerk_member(h.clerk, h.policy, &other, h.now_ms, &h.err), -RF_ECONFIG);
+    assert_int_equal(log_append(&h, &r), -RF_ECONFIG);
+    assert_int_equal(log_start(&h, true), -RF_ECONFIG);
+    h.now_ms += 60 * MINUTE; /* another epoch, and another interval */
+    log_tick(&h);
+    assert_int_equal(h.clerk->leaves, leaves);
+    assert_replay_is_live(&h);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+/* The end is one batch, and a crash may leave any part of it: the same command completes it, also
+   in the next epoch, and no gateway goes on with the half. */
+static void an_end_that_a_crash_cuts_short_is_completed(void **state)
+{
+    struct log_house h;
+    struct key next;
+    size_t before, whole;
+    unsigned halves = 0;
+    (void)state;
+    log_house_init(&h);
+    h.house.segment_max = 1024 * 1024;
+    log_open(&h);
+    log_put(&h, RECORD_SESSION_OPEN);
+    log_put(&h, RECORD_RESULT);
+    log_put(&h, RECORD_DENIAL);
+    assert_int_equal(log_commit(&h), 0);
+    mem_free(house_load(&h.house, 0, &before));
+    next_key("log.example/next", &next);
+    assert_int_equal(end_log(&h, &next), 0);
+    uint64_t leaves = h.clerk->leaves;
+    uint8_t *bytes = house_load(&h.house, 0, &whole);
+    for (size_t cut = before; cut < whole; cut += cut + 97 < whole || cut + 1 == whole ? 97 : 1) {
+        log_close(&h);
+        house_store(&h.house, 0, bytes, cut);
+        assert_int_equal(log_clerk_open(&h), 0);
+        halves += clerk_goes_on(h.clerk, &h.err) < 0;
+        h.now_ms += 30 * MINUTE;
+        if (clerk_goes_on(h.clerk, &h.err) < 0)
+            assert_int_equal(log_start(&h, false), -RF_ECONFIG);
+        else
+            h.now_ms = NOON;
+        assert_int_equal(end_log(&h, &next), 0);
+        h.now_ms = NOON;
+        assert_int_equal(h.clerk->leaves, leaves);
+        assert_replay_is_live(&h);
+        log_judge(&h, NULL);
+    }
+    assert_true(halves > 10);
+    mem_free(bytes);
+    log_house_done(&h);
+}
+
+static void a_log_that_continues_another_says_so_in_its_genesis(void **state)
+{
+    static char predecessor[] = "12 log.example/before";
+    static char another[] = "13 log.example/before";
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    h.config.ledger.predecessor = predecessor;
+    log_open(&h);
+    const struct found genesis = leaf_of(&h, LEAF_GENESIS, 0);
+    assert_says(genesis.text, "\"predecessor\":\"12 log.example/before\",\"signature\":\"");
+    log_judge(&h, NULL); /* the signature holds */
+    log_close(&h);
+    h.config.ledger.predecessor = another;
+    assert_int_equal(log_clerk_open(&h), -RF_ECONFIG);
+    log_close(&h);
+    h.config.ledger.predecessor = NULL; /* the line may go once it was said */
+    assert_int_equal(log_clerk_open(&h), 0);
+    log_house_done(&h);
+}
+
 #ifdef RF_FAULTS
 static void after_a_failed_sync_no_leaf_is_written(void **state)
 {
@@ -1159,6 +1267,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_begins_with_its_genesis_and_a_start),
+        cmocka_unit_test(an_ended_log_takes_nothing_more),
+        cmocka_unit_test(an_end_that_a_crash_cuts_short_is_completed),
+        cmocka_unit_test(a_log_that_continues_another_says_so_in_its_genesis),
         cmocka_unit_test(every_start_is_a_leaf_and_the_genesis_stays_the_only_one),
         cmocka_unit_test(few_sessions_are_published_without_numbers),
         cmocka_unit_test(sums_of_more_sessions_are_published_in_bands),
