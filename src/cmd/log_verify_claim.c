@@ -125,11 +125,13 @@ static int print_json(struct telling *t, const char *bytes, size_t n,
                       const struct claim_trust *trust, struct err *err)
 {
     const struct claim_result *c = t->result;
-    (void)printf("{\"verdict\":\"%s\",\"witnessed\":%s,\"unwitnessed\":%u,\"access_count\":%" PRIu64
-                 ",\"logs\":[",
-                 c->unwitnessed > 0 ? "unwitnessed" : "holds",
+    (void)printf("{\"verdict\":\"%s\",\"witnessed\":%s,\"unwitnessed\":%u,\"elsewhere\":%u,"
+                 "\"access_count\":%" PRIu64 ",\"logs\":[",
+                 c->unwitnessed > 0 ? "unwitnessed"
+                 : c->elsewhere > 0 ? "partial"
+                                    : "holds",
                  trust->witnesses != NULL && c->unwitnessed == 0 ? "true" : "false", c->unwitnessed,
-                 c->access_count);
+                 c->elsewhere, c->access_count);
     t->comma = "";
     int rc = walk(t, bytes, n, CLAIM_LOG, tell_origin, err);
     (void)fputs("],\"epochs\":[", stdout);
@@ -173,6 +175,11 @@ static int print(struct telling *t, const char *bytes, size_t n, const struct cl
     if (rc == 0)
         rc = walk(t, bytes, n, CLAIM_LOG, tell_origin, err);
     (void)printf("\n");
+    if (c->elsewhere > 0)
+        (void)
+            printf("Not complete alone: in %u cases a log of another VRF key lived in one of these "
+                   "epochs; ask for\nthe file of that key, too.\n",
+                   c->elsewhere);
     print_witnesses(trust, c);
     (void)printf(
         "It rests on logs that hold as a whole: anybody can check them with \"ringfence log "
@@ -203,7 +210,7 @@ static int judge(const struct log_arguments *a, struct telling *t, struct err *e
         rc = (t->json ? print_json : print)(t, bytes, n, &trust, err);
     mem_free_secret(bytes, n);
     mem_free(witnesses);
-    return rc < 0 ? rc : result.unwitnessed > 0 ? 1 : 0;
+    return rc < 0 ? rc : result.unwitnessed > 0 || result.elsewhere > 0 ? 1 : 0;
 }
 
 int log_verify_claim(const struct command_context *context, const struct log_arguments *a)
