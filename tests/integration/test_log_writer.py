@@ -106,6 +106,7 @@ def test_ledger_and_notary_killed_under_load(new_log):
     with Load(log.gateway, SERVICE, 2) as services, Load(log.gateway, PERSON, 2) as persons:
         for role in ("notary", "ledger", "notary", "ledger", "notary"):
             services.wait_for_statements(5)
+            persons.wait_for_statements(5)
             pids = log.gateway.pids(role)
             log.gateway.kill_role(role)
             wait_until(lambda: log.gateway.pids(role) not in ([], pids), f"no new {role}",
@@ -121,7 +122,7 @@ def test_everything_killed_at_once(new_log):
     for _ in range(3):
         log.start()
         with Load(log.gateway, PERSON, 2) as load:
-            time.sleep(0.5)
+            load.wait_for_statements(20)
             log.gateway.kill()
     log.start()
     log.grow()
@@ -208,6 +209,60 @@ def test_an_older_public_folder_is_brought_up_to_the_state(new_log):
     log.assert_whole()
 
 
+def seen(pair):
+    return pair.primary.value("SELECT coalesce(max(size), 0) FROM ringfence.log_size"
+                              " WHERE origin = %s", ORIGIN)
+
+
+def test_the_regions_database_knows_of_more_than_folders_that_were_rolled_back(new_log, pair):
+    log = new_log().start()
+    log.grow()
+    wait_until(lambda: seen(pair) > 0, "the database does not learn how large the log is")
+    log.gateway.stop()
+    kept = log.size()
+    for name in ("state", "public"):
+        log.keep(name, f"{name}.old")
+    log.start()
+    log.grow()
+    wait_until(lambda: seen(pair) > kept, "the database does not learn that the log has grown")
+    log.gateway.stop()
+    for name in ("state", "public"):  # nothing on this machine knows of it any more
+        shutil.rmtree(log.gateway.path(name))
+        log.keep(f"{name}.old", name)
+    log.start()
+    log.gateway.wait_for_log("log-behind.*was rolled back|log-stopped.*somebody has another tree"
+                             "|log-stopped.*another tree")
+    assert enters(log.gateway, PERSON)
+    log.gateway.stop()
+    assert log.size() == kept
+    assert seen(pair) > kept
+
+
+def test_without_its_database_the_log_goes_on_after_a_while(new_log):
+    log = new_log(config={"databases": {"us-virginia": {"primary": ["127.0.0.1:1"]}}}).start()
+    log.gateway.wait_for_log("log-size-unknown")
+    wait_until(lambda: log.size() > 0, "nothing is signed", timeout=30 * log.gateway.slow)
+
+
+def test_the_database_keeps_the_largest_size_and_lets_control_alone_ask(pair):
+    ask = "SELECT held_size FROM ringfence.log_seen('log.test/sizes', %s, sha256(%s::text::bytea))"
+    with pair.primary.connect() as connection:
+        for role in ("us_analyst.masked", "app_us", "rf_person", "rf_service"):
+            assert connection.execute(
+                "SELECT coalesce(bool_or(has_function_privilege(rolname, 'ringfence.log_seen(text,"
+                "bigint,bytea)', 'EXECUTE') OR has_table_privilege(rolname, 'ringfence.log_size',"
+                " 'SELECT, INSERT, UPDATE, DELETE')), false) FROM pg_roles WHERE rolname = %s",
+                (role,)).fetchone() == (False,)
+        assert connection.execute("SELECT has_table_privilege('rf_control', 'ringfence.log_size',"
+                                  " 'SELECT, INSERT, UPDATE, DELETE')").fetchone() == (False,)
+        connection.execute("SET ROLE rf_control")
+        assert connection.execute(ask, (0, "x")).fetchall() == []
+        for told, held in ((10, 10), (7, 10), (12, 12), (0, 12), (12, 12)):
+            assert connection.execute(ask, (told, told)).fetchone() == (held,)
+        connection.execute("RESET ROLE")
+        connection.execute("DELETE FROM ringfence.log_size WHERE origin = 'log.test/sizes'")
+
+
 def test_a_folder_of_another_log_is_refused(new_log, new_gateway):
     other = LogGateway(new_gateway, origin="log.clipstream.example/another").start()
     other.grow()
@@ -280,6 +335,7 @@ def test_a_failed_sync_ends_the_log_until_the_next_start(new_log, point):
     log.gateway.stop()
     log.gateway.environment = {}
     log.start()
+    log.grow()  # what was signed before the end may be published now; the next is signed now
     log.grow()
     log.gateway.stop()
     log.assert_whole()
