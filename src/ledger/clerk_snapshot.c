@@ -351,7 +351,8 @@ static bool get_all(struct clerk *c, struct rd *r, struct clerk_place *ret)
     c->since_epoch.leaves = rd_u64(r);
     c->policy_leaf = rd_u64(r);
     tag_book_enter(c->book, c->epoch_minute);
-    return get_members(c, r) && get_sums(c, r) && get_grants(c, r) && get_held(c, r) && get_tags(c, r);
+    return get_members(c, r) && get_sums(c, r) && get_grants(c, r) && get_held(c, r) &&
+           get_tags(c, r);
 }
 
 bool clerk_snapshot_load(struct clerk *c, struct clerk_place *ret)
