@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "cmd/logcommand.h"
 #include "ledger/opening.h"
+#include "ledger/reopen.h"
 #include "ledger/scan.h"
 #include "ledger/segment.h"
 #include "ledger/treehead.h"
@@ -22,8 +23,9 @@ enum { TAIL_ENTRIES = 10, FOLLOW_PAUSE_MS = 200, SETTLE_PAUSE_MS = 50, SETTLE_TR
 struct log_options {
     const char *verb;      /* "show", "tail", "check" */
     const char *state_dir; /* NULL: the configuration's */
-    uint64_t from;
-    bool sealed; /* do not open private parts */
+    uint64_t from, leaf;
+    bool has_leaf; /* show: that leaf of the public log, and nothing else */
+    bool sealed;   /* do not open private parts */
     bool follow;
 };
 
@@ -64,6 +66,9 @@ static int read_arguments(int argc, char **argv, struct log_options *ret)
         else if (is_show && strcmp(argv[i], "--from") == 0 && i + 1 < argc &&
                  read_index(argv[i + 1], &ret->from))
             i++;
+        else if (is_show && strcmp(argv[i], "--leaf") == 0 && i + 1 < argc &&
+                 read_index(argv[i + 1], &ret->leaf))
+            ret->has_leaf = ++i > 0;
         else if (is_show && strcmp(argv[i], "--sealed") == 0)
             ret->sealed = true;
         else if (is_tail && strcmp(argv[i], "-f") == 0)
@@ -171,8 +176,30 @@ static void pause_ms(long ms)
     (void)nanosleep(&t, NULL);
 }
 
+static int on_leaf(void *context, uint64_t leaf, const struct frame_entry *entry,
+                   const void *private_part, size_t n, struct err *err)
+{
+    struct log_run *r = context;
+    (void)leaf, (void)err;
+    r->opened++;
+    entry_print(r, entry, r->options.sealed ? NULL : private_part, n);
+    return 0;
+}
+
+/* Out of the private store, or where that has it not, out of the journal. */
+static int show_leaf(struct log_run *r, struct err *err)
+{
+    int rc = reopen_leaves(r->state_dir, &r->options.leaf, 1, on_leaf, r, err);
+    if (rc == 0 && r->opened == 0)
+        rc = err_set(err, RF_ENOTFOUND, "the journal has no leaf %" PRIu64 " of a public log",
+                     r->options.leaf);
+    return rc;
+}
+
 static int show(struct log_run *r, struct err *err)
 {
+    if (r->options.has_leaf)
+        return show_leaf(r, err);
     int rc = scan_open(r->folder, r->options.from, &r->scan, err);
     return rc < 0 ? rc : print_entries(r, r->options.from, err);
 }

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 
+#include "auth/auditors.h"
 #include "cmd/command.h"
 #include "tlog/trust.h"
 #include "verify/verify.h"
@@ -18,6 +19,9 @@ struct log_arguments {
     struct key keys[LOG_SOURCES_MAX];
     unsigned key_count;
     const char *witnesses, *claims, *out, *entry, *check, *type, *seed, *state_dir;
+    const char *token_file;
+    char token[AUDITORS_TOKEN_MAX + 1]; /* its content */
+    struct source_access access;
     const char *own[LOG_NAMES_MAX];
     unsigned own_count;
     const char *remember; /* NULL: the user's state folder */
@@ -29,10 +33,11 @@ struct log_arguments {
 /* One verb; ARGV[0] is "log". Returns enum command_exit. */
 typedef int log_verb_fn(const struct command_context *context, const struct log_arguments *a);
 log_verb_fn log_verify, log_show_public, log_tail_public, log_prove, log_export, log_claims,
-    log_audit;
+    log_audit, log_verify_claim;
 
 /* The journal's verbs (log_journal.c), with arguments of their own. */
 int log_journal(const struct command_context *context, int argc, char **argv);
+int log_erase(const struct command_context *context, int argc, char **argv);
 /* The state folder that was named, or the configuration's. */
 RF_CHECK int log_find_state(const struct command_context *context, const char *state_dir,
                             char ret[PATH_MAX], struct err *err);

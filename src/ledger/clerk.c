@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
 #include "ledger/folder.h"
+#include "ledger/revealed.h"
 #include "ledger/succession.h"
 #include "ledger/vrfkey.h"
 #include "priv/grant_table.h"
@@ -364,11 +365,14 @@ static int meet_grant(struct clerk *c, const struct policy *policy, const struct
         grant_table_look(c->grants_table, (unsigned)database, said->grant, &e) != 1)
         return 0;
     /* Of a grant that is closed nothing is known any more but that. */
-    int rc =
-        known == NULL && !e.closed ? grant_leaf(c, policy, &e, said->database, now_ms, err) : 0;
+    int rc = known == NULL && !e.closed && e.ends_wall_ms > now_ms
+                 ? grant_leaf(c, policy, &e, said->database, now_ms, err)
+                 : 0;
     known = clerk_grant(c, said->grant, said->database);
-    if (rc == 0 && known != NULL)
+    if (rc == 0 && known != NULL) {
         (void)snprintf(known->alias, sizeof(known->alias), "%s", said->database);
+        known->ends_ms = e.ends_wall_ms;
+    }
     return rc;
 }
 
@@ -393,12 +397,15 @@ static const char *end_of(const struct clerk *c, const struct known_grant *g, in
     int database = c->grants_table != NULL && g->alias[0] != '\0'
                        ? grant_table_database(c->grants_table, g->alias)
                        : -1;
+    /* Control closes a grant that ran out, too, and often before we look. */
+    int64_t seen_ms = g->over_ms != 0 && g->over_ms < now_ms ? g->over_ms : now_ms;
+    const char *gone = g->ends_ms != 0 && seen_ms >= g->ends_ms ? "expired" : "revoked";
     int found =
         database < 0 ? -1 : grant_table_look(c->grants_table, (unsigned)database, g->id, &e);
     if (found == 1)
-        return e.closed ? "revoked" : e.ends_wall_ms <= now_ms ? "expired" : NULL;
+        return e.closed ? gone : e.ends_wall_ms <= now_ms ? "expired" : NULL;
     if (found == 0 && grant_table_leased(c->grants_table, (unsigned)database, clock_mono_ms()))
-        return "revoked";
+        return gone;
     return now_ms / FRAME_MINUTE_MS > g->until ? "expired" : NULL;
 }
 
@@ -422,39 +429,6 @@ static int end_grants(struct clerk *c, int64_t now_ms, struct err *err)
 }
 
 /* ---- disclosures ---------------------------------------------------------------------------- */
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                  : -1;
-}
-
-/* One `KEY CLASSES` of a record's `revealed`, the key without its escapes. NULL at the end;
- *RET_LEN is 0 for what is none. */
-static const char *next_subject(const char *at, uint8_t key[TAG_SUBJECT_MAX], size_t *ret_len,
-                                char classes[RECORD_WORD_MAX + 1])
-{
-    size_t n = 0, class_len;
-    if (*at == '\0')
-        return NULL;
-    for (; *at != ' ' && *at != '\0' && n < TAG_SUBJECT_MAX; at++) {
-        int high = at[0] == '%' ? hex_digit(at[1]) : 0;
-        int low = at[0] == '%' && high >= 0 ? hex_digit(at[2]) : 0;
-        key[n++] = (uint8_t)(at[0] == '%' && high >= 0 && low >= 0 ? high << 4 | low : at[0]);
-        at += at[0] == '%' && high >= 0 && low >= 0 ? 2 : 0;
-    }
-    at += *at == ' ';
-    class_len = strcspn(at, " ");
-    *ret_len = class_len >= 1 && class_len <= RECORD_WORD_MAX ? n : 0;
-    if (*ret_len > 0) {
-        memcpy(classes, at, class_len);
-        classes[class_len] = '\0';
-    }
-    at += class_len;
-    return at + (*at == ' ');
-}
 
 /* Bits of the classes in LIST; 0: one of them is none. */
 static uint32_t class_bits(const char *list)
@@ -491,7 +465,7 @@ static bool is_repeated(struct clerk *c, const struct record *said, const struct
     bool is_covered = *at != '\0';
     repeat_enter(&c->repeats, minute, tag_epoch_number(c->period, minute));
     while ((note || is_covered) &&
-           (at = next_subject(at, subject, &what.subject_len, classes)) != NULL) {
+           (at = revealed_next(at, subject, &what.subject_len, classes)) != NULL) {
         uint32_t bits = what.subject_len > 0 ? class_bits(classes) : 0;
         repeat_key_of(&what, key);
         is_covered = is_covered && repeat_covers(&c->repeats, key, bits);
@@ -509,7 +483,7 @@ static int take_tags(struct clerk *c, const struct record *said,
     const char *at = said->revealed != NULL ? said->revealed : "";
     size_t len;
     unsigned n = 0;
-    while ((at = next_subject(at, key, &len, classes)) != NULL) {
+    while ((at = revealed_next(at, key, &len, classes)) != NULL) {
         if (len == 0 || n == LOGLEAF_ITEMS_MAX)
             return -RF_EPROTO;
         int rc = tag_book_take(c->book, key, len, classes, said->wall_ms, items[n]);

@@ -41,6 +41,7 @@ struct known_grant {
     uint64_t id, leaf;            /* index of its leaf in the log */
     char alias[GRANT_ALIAS_SIZE]; /* of its database; "": the day that knew it was erased */
     uint32_t until;               /* minute, as its leaf says */
+    int64_t ends_ms;              /* wall clock, as control published it; 0: not known */
     int64_t over_ms;              /* wall clock: when it was first seen to be over; 0: not yet */
     uint32_t next;                /* in its chain: a place in the array, from 1 */
 };

@@ -150,3 +150,58 @@ int daykey_make(struct daykey_store *s, uint32_t minute, const uint8_t **ret_key
     *ret_id = s->id;
     return 0;
 }
+
+bool daykey_is_there(const struct daykey_store *s, uint32_t minute)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    path_of(s, minute / MINUTES_A_DAY, "", path);
+    return lstat(path, &st) == 0;
+}
+
+/* Noise, and then zeros, each synced. What a file system or a disk keeps of old blocks all the same
+   is beyond this program (docs/formats/journal.md, section 9). */
+static int overwrite(int fd, size_t len)
+{
+    uint8_t bytes[4 * SEAL_KEY_LEN];
+    if (len > sizeof(bytes)) /* no key: whatever it is, its beginning goes */
+        len = sizeof(bytes);
+    randombytes_buf(bytes, len);
+    if (pwrite(fd, bytes, len, 0) != (ssize_t)len || fsync(fd) < 0)
+        return -1;
+    sodium_memzero(bytes, sizeof(bytes));
+    return pwrite(fd, bytes, len, 0) != (ssize_t)len || fsync(fd) < 0 ? -1 : 0;
+}
+
+/* 1, 0 when there is no such file. */
+static int destroy_file(const char *path, struct err *err)
+{
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_sys(err, "could not open day key \"%s\"", path);
+    int rc = fstat(fd, &st) < 0 || overwrite(fd, (size_t)st.st_size) < 0 || unlink(path) < 0
+                 ? err_sys(err, "could not destroy day key \"%s\"", path)
+                 : 1;
+    fd_close(&fd);
+    return rc;
+}
+
+int daykey_destroy(struct daykey_store *s, uint32_t minute, struct err *err)
+{
+    char path[PATH_MAX], fresh[PATH_MAX];
+    path_of(s, minute / MINUTES_A_DAY, "", path);
+    path_of(s, minute / MINUTES_A_DAY, ".new", fresh);
+    int unfinished = destroy_file(fresh, err);
+    int rc = unfinished < 0 ? unfinished : destroy_file(path, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 1 || unfinished == 1) {
+        int synced = folder_sync(s->folder, err);
+        if (synced < 0)
+            return synced;
+    }
+    if (s->day == minute / MINUTES_A_DAY)
+        (void)remember(s, s->day, -RF_ENOTFOUND); /* forgets it */
+    return rc;
+}

@@ -25,6 +25,13 @@ RF_CHECK int daykey_make(struct daykey_store *s, uint32_t minute, const uint8_t 
 RF_CHECK int daykey_find(struct daykey_store *s, uint32_t minute, const uint8_t **ret_key,
                          const uint8_t **ret_id, struct err *err);
 
+/* Is there a file with the key of that day? Looks at the name alone. */
+bool daykey_is_there(const struct daykey_store *s, uint32_t minute);
+
+/* Overwrite the key of that day, remove its file and a copy that was never finished, all of it
+   durable. 1; 0: there was none. Whoever holds it in memory still has it. */
+RF_CHECK int daykey_destroy(struct daykey_store *s, uint32_t minute, struct err *err);
+
 /* Was the memory locked? (RLIMIT_MEMLOCK may forbid it.) */
 bool daykey_is_locked(const struct daykey_store *s);
 

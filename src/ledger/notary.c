@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,8 +17,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ledger/cosign.h"
+#include "ledger/folder.h"
 #include "ledger/progress.h"
 #include "ledger/scribe.h"
+#include "ledger/vault.h"
 #include "priv/child.h"
 #include "priv/sandbox.h"
 
@@ -28,13 +31,19 @@
  * few and each has a chance to be complete. Without witnesses (or with `quorum none`) a checkpoint
  * is published at once; cosignatures that come later are added.
  *
+ * Beside that it keeps the private store up with the journal: a copy of what is sealed there, which
+ * nothing waits for. When it cannot be written that is said, and tried again.
+ *
  * The end of the log (another past, an alarm, a failed sync) is not the end of this process: it
  * stays and says so, because a new one would only find the same. A full disk is: the next one
  * tries. */
 
 enum {
+    LOCK_WAIT_MS = 3000,
     STOP_WAIT_MS = 3000, /* for the ledger's last word and the witnesses, when told to stop */
     COLLECT_MS = 30 * 1000,
+    VAULT_MS = 200,             /* the private store may be that far behind */
+    VAULT_AGAIN_MS = 30 * 1000, /* after a failure */
     NEVER_MS = 60 * 1000,
 };
 
@@ -44,6 +53,8 @@ struct notary {
     struct trust *trust; /* NULL: no witness is asked */
     struct scribe *scribe;
     struct cosign *cosign;
+    struct vault *vault; /* NULL: not opened yet, or it failed */
+    int64_t vault_at_ms;
     struct progress said; /* to the ledger */
     uint64_t committed;
     uint64_t offered;       /* size that the witnesses were shown last */
@@ -253,6 +264,34 @@ static void advance(struct notary *n)
         offer(n);
 }
 
+/* ---- the private store ---------------------------------------------------------------------- */
+
+static bool is_vault_behind(const struct notary *n)
+{
+    return n->committed > (n->vault != NULL ? vault_next(n->vault) : 0);
+}
+
+/* A round of it. */
+static void keep_vault(struct notary *n)
+{
+    struct err err;
+    int64_t now_ms = clock_mono_ms();
+    if (!is_vault_behind(n) || now_ms < n->vault_at_ms)
+        return;
+    int rc = n->vault == NULL ? vault_open(n->child.config->state_dir, &n->vault, &err) : 0;
+    if (rc == 0)
+        rc = vault_advance(n->vault, n->committed, &err);
+    if (rc < 0) {
+        log_err(LOG_LEVEL_WARN, "private-store-behind", &err);
+        vault_close(n->vault);
+        n->vault = NULL;
+    }
+    n->vault_at_ms = now_ms + (rc == -RF_ENOTFOUND  ? VAULT_MS
+                               : rc < 0             ? VAULT_AGAIN_MS
+                               : is_vault_behind(n) ? 0
+                                                    : VAULT_MS);
+}
+
 /* How far everything is, when that is news. */
 static void tell_ledger(struct notary *n)
 {
@@ -346,6 +385,8 @@ static int wait_ms(const struct notary *n)
     if (scribe_next(n->scribe) < n->committed && scribe_due_ms(n->scribe) == 0 &&
         n->sign_at_ms < until)
         until = n->sign_at_ms;
+    if (is_vault_behind(n) && n->vault_at_ms < until)
+        until = n->vault_at_ms;
     if (scribe_due_ms(n->scribe) != 0) {
         int64_t due = now_ms + scribe_due_ms(n->scribe) - clock_wall_ms();
         until = due < until ? due : until;
@@ -353,8 +394,9 @@ static int wait_ms(const struct notary *n)
     if (n->cosign != NULL && cosign_due_ms(n->cosign) >= 0 && cosign_due_ms(n->cosign) < until)
         until = cosign_due_ms(n->cosign);
     int64_t left = until - now_ms;
+    bool has_work = may_sign(n, now_ms) || (is_vault_behind(n) && n->vault_at_ms <= now_ms);
     /* a due signature that waits for witnesses must not spin */
-    return left <= 0 ? (may_sign(n, now_ms) ? 0 : 10) : (int)left;
+    return left <= 0 ? (has_work ? 0 : 10) : (int)left;
 }
 
 static void turn(struct notary *n, int most_ms)
@@ -379,6 +421,7 @@ static void turn(struct notary *n, int most_ms)
         send_posts(n);
     publish(n);
     tell_ledger(n);
+    keep_vault(n);
     if (clock_mono_ms() >= n->collect_at_ms) {
         scribe_collect(n->scribe, clock_mono_ms());
         n->collect_at_ms = clock_mono_ms() + COLLECT_MS;
@@ -397,6 +440,10 @@ static void finish(struct notary *n)
             break;
         turn(n, 50);
         n->sign_at_ms = 0;
+    }
+    while (is_vault_behind(n) && n->vault != NULL && clock_mono_ms() < until) {
+        n->vault_at_ms = 0;
+        keep_vault(n);
     }
     log_info("stopped", "signed=%" PRIu64 " published=%" PRIu64, scribe_checkpoint(n->scribe)->size,
              scribe_published_size(n->scribe));
@@ -436,14 +483,26 @@ static int start_witnesses(struct notary *n, struct err *err)
 
 static int narrow(struct notary *n, char *report, size_t report_len, struct err *err)
 {
-    char journal[PATH_MAX], memory[PATH_MAX];
+    char journal[PATH_MAX], memory[PATH_MAX], vault[PATH_MAX];
     const struct config *c = n->child.config;
     const char *read_only[] = { journal, NULL };
-    const char *read_write[] = { memory, c->ledger.directory, NULL };
+    const char *read_write[] = { memory, vault, c->ledger.directory, NULL };
     (void)snprintf(journal, sizeof(journal), "%.*s/journal", PATH_MAX - 16, c->state_dir);
     (void)snprintf(memory, sizeof(memory), "%.*s/notary", PATH_MAX - 16, c->state_dir);
+    (void)snprintf(vault, sizeof(vault), "%.*s/vault", PATH_MAX - 16, c->state_dir);
     const struct sandbox_paths paths = { .read_only = read_only, .read_write = read_write };
     return sandbox_enter(ROLE_NOTARY, &paths, c->sandbox_floor, report, report_len, err);
+}
+
+/* A hand-over between two starts of the daemon may overlap a little: the locks are waited for. */
+static int open_log(struct notary *n, const struct scribe_options *options, struct err *err)
+{
+    const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+    int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
+    int rc;
+    while ((rc = scribe_open(options, &n->scribe, err)) == -RF_EUNAVAIL && clock_mono_ms() < until)
+        (void)nanosleep(&pause, NULL);
+    return rc;
 }
 
 /* A past that contradicts itself leaves a notary that signs nothing and says why. */
@@ -467,12 +526,14 @@ static int start(struct notary *n, struct err *err)
     if (rc == 0)
         rc = start_witnesses(n, err);
     if (rc == 0)
-        rc = scribe_open(&options, &n->scribe, err);
+        rc = open_log(n, &options, err);
     if (rc == -RF_ETAMPER) {
         err_hint(err, "%s", scribe_tamper_hint);
         end_log(n, err);
         rc = 0;
     }
+    if (rc == 0)
+        rc = folder_make(c->state_dir, "vault", err);
     if (rc == 0)
         rc = narrow(n, report, sizeof(report), err);
     if (rc < 0)
@@ -519,6 +580,7 @@ int notary_main(int imsg_fd)
         finish(&n);
 out:
     cosign_free(n.cosign);
+    vault_close(n.vault);
     scribe_close(n.scribe);
     mem_free(n.trust);
     secret_key_wipe(&n.key);

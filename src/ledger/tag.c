@@ -257,13 +257,13 @@ static bool is_key(const struct json_field *f, const char *key)
 }
 
 /* "2026-11-22T10:05:07.123Z", which strptime() reads up to the seconds. */
-static bool time_read(const struct json_field *f, int64_t *ret)
+bool tag_time_read(const char *value, size_t len, int64_t *ret)
 {
     struct tm tm = { 0 };
     char text[25], again[25];
-    if (!f->is_text || f->value_len != 24)
+    if (len != 24)
         return false;
-    memcpy(text, f->value, 24);
+    memcpy(text, value, 24);
     text[24] = '\0';
     const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
     if (end != text + 19 || text[19] != '.')
@@ -310,8 +310,8 @@ int tag_access_read(const void *bytes, size_t n, const void *key, size_t key_len
     if (!is_key(&version, "v") || version.is_text || version.number != 1 || !subject.is_text ||
         (!is_key(&subject, "subject") && !is_key(&subject, "subject_hex")) ||
         !is_key(&classes, "classes") || !classes.is_text ||
-        !is_word(classes.value, classes.value_len) || !is_key(&when, "time") ||
-        !time_read(&when, &a.time_ms))
+        !is_word(classes.value, classes.value_len) || !is_key(&when, "time") || !when.is_text ||
+        !tag_time_read(when.value, when.value_len, &a.time_ms))
         return -RF_EPROTO;
     a.classes = classes.value;
     a.classes_len = classes.value_len;

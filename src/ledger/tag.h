@@ -73,6 +73,9 @@ struct tag_access { /* borrows */
 RF_CHECK int tag_access_read(const void *bytes, size_t n, const void *key, size_t key_len,
                              struct tag_access *ret);
 
+/* "2026-11-22T10:05:07.123Z", from 1970 to 9999, as this program writes it. */
+bool tag_time_read(const char *text, size_t len, int64_t *ret_ms);
+
 /* `held` in the place of a purpose. */
 void tag_held_of(const uint8_t salt[TAG_SALT_LEN], const char *purpose, uint8_t ret[DIGEST_LEN]);
 

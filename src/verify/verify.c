@@ -423,31 +423,39 @@ static int read_entry(struct source *from, uint64_t size, uint64_t index, struct
                : err_set(err, RF_ENOMEM, "out of memory");
 }
 
-int verify_leaf(struct source *from, const struct checkpoint *checkpoint, uint64_t index,
-                struct buf *to, struct proof *ret, struct findings *findings, struct err *err)
+int verify_inclusion(struct source *from, const struct checkpoint *checkpoint, uint64_t index,
+                     const void *leaf, size_t n, struct proof *ret, struct findings *findings,
+                     struct err *err)
 {
     struct tiles tiles = { .from = from, .to = findings };
     const struct tile_source source = { .tile = tile_of, .context = &tiles };
     uint8_t hash[TLOG_HASH_LEN];
+    int rc = proof_inclusion(&source, index, checkpoint->size, ret, err);
+    if (rc == -RF_ETAMPER)
+        return 0;
+    if (rc < 0)
+        return rc;
+    tlog_leaf_hash(leaf, n, hash);
+    if (!proof_inclusion_holds(ret, index, checkpoint->size, hash, checkpoint->root)) {
+        findings_add_leaf(findings, FINDING_TAMPERED, index,
+                          "is not in the tree of the checkpoint, or tiles above it are wrong");
+        return 0;
+    }
+    return 1;
+}
+
+int verify_leaf(struct source *from, const struct checkpoint *checkpoint, uint64_t index,
+                struct buf *to, struct proof *ret, struct findings *findings, struct err *err)
+{
     struct proof proof;
     if (index >= checkpoint->size)
         return err_set(err, RF_ENOTFOUND, "the log has %" PRIu64 " leaves, and none is %" PRIu64,
                        checkpoint->size, index);
     int rc = read_entry(from, checkpoint->size, index, to, findings, err);
-    if (rc != 1)
-        return rc;
-    rc = proof_inclusion(&source, index, checkpoint->size, &proof, err);
-    if (rc == -RF_ETAMPER)
-        return 0;
-    if (rc < 0)
-        return rc;
-    tlog_leaf_hash(buf_at(to), buf_len(to), hash);
-    if (!proof_inclusion_holds(&proof, index, checkpoint->size, hash, checkpoint->root)) {
-        findings_add_leaf(findings, FINDING_TAMPERED, index,
-                          "is not in the tree of the checkpoint, or tiles above it are wrong");
-        return 0;
-    }
-    if (ret != NULL)
+    if (rc == 1)
+        rc = verify_inclusion(from, checkpoint, index, buf_at(to), buf_len(to), &proof, findings,
+                              err);
+    if (rc == 1 && ret != NULL)
         *ret = proof;
-    return 1;
+    return rc;
 }

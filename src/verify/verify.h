@@ -59,5 +59,9 @@ struct proof;
 RF_CHECK int verify_leaf(struct source *from, const struct checkpoint *checkpoint, uint64_t index,
                          struct buf *to, struct proof *ret, struct findings *findings,
                          struct err *err);
+/* The same for a leaf that is at hand: N bytes at LEAF. */
+RF_CHECK int verify_inclusion(struct source *from, const struct checkpoint *checkpoint,
+                              uint64_t index, const void *leaf, size_t n, struct proof *ret,
+                              struct findings *findings, struct err *err);
 
 #endif

@@ -333,7 +333,7 @@ static inline int log_verify(struct log_house *h, uint64_t *ret_leaves)
     struct source *source = NULL;
     struct verify_report *report = NULL;
     const struct verify_options options = { .key = &h->key.key };
-    assert_int_equal(source_open(h->directory, &source, &h->err), 0);
+    assert_int_equal(source_open(h->directory, NULL, &source, &h->err), 0);
     assert_int_equal(verify_report_new(&report, &h->err), 0);
     assert_int_equal(verify_log(source, &options, report, &h->err), 0);
     if (report->findings.tampered > 0)

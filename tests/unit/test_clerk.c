@@ -1340,6 +1340,42 @@ static void an_end_that_a_crash_cuts_short_is_completed(void **state)
     log_house_done(&h);
 }
 
+/* How many leaves the verifier finds wrong. */
+static unsigned count_wrong(struct log_house *h)
+{
+    struct log_judge *j = calloc(1, sizeof(*j));
+    assert_non_null(j);
+    assert_int_equal(rules_new(&h->key.key, &j->rules, &h->err), 0);
+    log_walk(h, log_judge_entry, j);
+    unsigned wrong = j->findings.tampered;
+    rules_free(j->rules);
+    free(j);
+    return wrong;
+}
+
+/* What only the end of a log may do is wrong in one that goes on. */
+static void an_interval_or_epoch_cut_short_without_an_end_is_found(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 3; what++) { /* 2: neither */
+        struct log_house h;
+        log_house_init(&h);
+        log_open(&h);
+        log_put(&h, RECORD_SESSION_OPEN);
+        if (what == 0)
+            assert_int_equal(clerk_roll_up(h.clerk, h.policy, UINT32_MAX, h.now_ms, &h.err), 0);
+        if (what == 1)
+            assert_int_equal(clerk_seal_epoch(h.clerk, h.now_ms, &h.err), 0);
+        struct logleaf l = { .type = LEAF_POLICY };
+        logleaf_text(&l, LEAF_KEY_REGION, "us-virginia");
+        logleaf_bytes(&l, LEAF_KEY_POLICY, h.policy->digest, DIGEST_LEN);
+        assert_int_equal(clerk_own_leaf(h.clerk, &l, "{}", h.now_ms, &h.err), 0);
+        assert_int_equal(log_commit(&h), 0);
+        assert_true((count_wrong(&h) > 0) == (what < 2));
+        log_house_done(&h);
+    }
+}
+
 static void a_log_that_continues_another_says_so_in_its_genesis(void **state)
 {
     static char predecessor[] = "12 log.example/before";
@@ -1386,6 +1422,7 @@ int main(void)
         cmocka_unit_test(a_log_begins_with_its_genesis_and_a_start),
         cmocka_unit_test(an_ended_log_takes_nothing_more),
         cmocka_unit_test(an_end_that_a_crash_cuts_short_is_completed),
+        cmocka_unit_test(an_interval_or_epoch_cut_short_without_an_end_is_found),
         cmocka_unit_test(a_log_that_continues_another_says_so_in_its_genesis),
         cmocka_unit_test(every_start_is_a_leaf_and_the_genesis_stays_the_only_one),
         cmocka_unit_test(few_sessions_are_published_without_numbers),
