@@ -97,7 +97,7 @@ struct clerk {
     uint64_t snapshot_index;      /* of the entry that comes next after the last snapshot */
 };
 
-enum { CLERK_SIZE_OF_SNAPSHOT = 92032 }; /* of the struct that clerk_snapshot.c writes and reads */
+enum { CLERK_SIZE_OF_SNAPSHOT = 92592 }; /* of the structs that clerk_snapshot.c writes and reads */
 
 /* ---- snapshots (clerk_snapshot.c) ---- */
 

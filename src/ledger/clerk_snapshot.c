@@ -29,7 +29,10 @@
  * that nobody forgets that; tests/unit/test_clerk.c compares each snapshot with the whole journal.
  */
 #if defined(__x86_64__)
-_Static_assert(sizeof(struct clerk) == CLERK_SIZE_OF_SNAPSHOT, "see above: write it, read it");
+_Static_assert(sizeof(struct clerk) + sizeof(struct sum) + sizeof(struct totals) +
+                       sizeof(struct known_grant) + sizeof(struct held_leaf) ==
+                   CLERK_SIZE_OF_SNAPSHOT,
+               "see above: write it, read it");
 #endif
 
 static const char magic[8] = "RFCLRK01";
