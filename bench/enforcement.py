@@ -2,18 +2,19 @@
 masked views, backend CPU, within one run.
 
 The portable form is what `ringfence apply` makes on any server; the native one where extension
-ringfence is installed (extension/). Small statements are prepared and sent one after the other, as a
-client does; what it costs to plan them each time stands beside. Both sides have parallel plans
-switched off, because CPU is summed anyway. Rows: 200,000 users, a million events."""
+ringfence is installed (extension/). Small statements are prepared, about the same person on both sides,
+and measured in the two ways of backend.py; what it costs to plan them each time stands beside. Both
+sides have parallel plans switched off, because CPU is summed anyway. Rows: 200,000 users, a million
+events."""
 
 import os
 import statistics
 import subprocess
 
 import psycopg
-from psycopg import pq
 
 from applied import install_extension
+from backend import Backend
 from certificates import Authority
 from gateway import ROOT
 from postgres import Cluster
@@ -89,42 +90,6 @@ STATEMENTS = [
 ]
 
 
-class Session:
-    """A connection, and the CPU of its backend."""
-
-    def __init__(self, server, role, path):
-        self.connection = psycopg.connect(f"host={server.sockets} port={server.port} dbname=app"
-                                          f" user='{role}' options='-c search_path={path}"
-                                          " -c max_parallel_workers_per_gather=0'", autocommit=True)
-        self.prepared = set()
-        self.key = None
-
-    def cpu(self):
-        with open(f"/proc/{self.connection.info.backend_pid}/schedstat", encoding="ascii") as stat:
-            return int(stat.read().split()[0]) / 1e6
-
-    def run(self, sql, count, is_prepared=True):
-        """Milliseconds of CPU for one of COUNT statements."""
-        link = self.connection.pgconn
-        values = [str(self.key).encode()] if "$1" in sql else []
-        name = sql.encode() if is_prepared else b""
-        if is_prepared and sql not in self.prepared:
-            check(link.prepare(name[:60], sql.encode(), [20] * len(values)))
-            self.prepared.add(sql)
-        before = self.cpu()
-        for _ in range(count):
-            if is_prepared:
-                check(link.exec_prepared(name[:60], values))
-            else:
-                check(link.exec_params(sql.encode(), values, [20] * len(values)))
-        return (self.cpu() - before) / count
-
-
-def check(result):
-    if result is None or result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
-        raise SystemExit(result.error_message.decode() if result else "no result")
-
-
 class Server:
     """A server of its own with the data in it."""
 
@@ -172,47 +137,78 @@ class Server:
         return True
 
 
+def met(server, table, column, real):
+    """The pseudonym of the real key in a masked view, as the analyst has met it in an earlier answer:
+    the view's own text says what it is."""
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        text = connection.execute("SELECT pg_get_viewdef(%s::regclass)", [f"masked.{table}"]).fetchone()[0]
+        text = text.strip().rstrip(";").split("ORDER BY")[0].replace(
+            "SELECT ", f"SELECT t.{column} AS real_key, ", 1)
+        connection.execute(f"CREATE VIEW public.met AS {text}")
+        found = connection.execute(f"SELECT {column} FROM public.met WHERE real_key = {real}").fetchone()
+        connection.execute("DROP VIEW public.met")
+    return found[0]
+
+
+def keys_of(server, sql):
+    """For both sides, the same adult, who has events and messages."""
+    with psycopg.connect(server.dsn()) as connection:
+        real = connection.execute(
+            "SELECT m.sender_id FROM app.messages m JOIN app.users u ON u.id = m.sender_id"
+            " JOIN app.users r ON r.id = m.recipient_id JOIN app.watch_events w ON w.user_id = u.id"
+            " WHERE greatest(u.birthdate, r.birthdate) < '2000-01-01' AND u.id > 4000"
+            " GROUP BY 1 HAVING count(DISTINCT w.id) = 5 ORDER BY 1 LIMIT 1").fetchone()[0]
+    if "$1" not in sql:
+        return {"plain": [], "masked": []}
+    table, column = ("messages", "sender_id") if "sender_id" in sql else ("users", "id")
+    return {"plain": [real], "masked": [met(server, table, column, real)]}
+
+
 def measure(server, repeats):
-    """{statement: {"plain": [ms], "masked": [ms], "planned": …}}, taking turns."""
-    plain, person = Session(server, "postgres", "app"), Session(server, PERSON, "masked")
-    plain.key = 4241
-    # an adult who has events and messages, as the analyst has met him in an earlier answer
-    person.key = person.connection.execute(
-        "SELECT sender_id FROM messages OFFSET 4000 LIMIT 1").fetchone()[0]
+    """{statement: {"plain": [us], "masked": [us], "plain, one by one": …}}, taking turns."""
+    options = "-c max_parallel_workers_per_gather=0 -c search_path="
+    sides = {"plain": Backend(server.sockets, server.port, "postgres", f"{options}app"),
+             "masked": Backend(server.sockets, server.port, PERSON, f"{options}masked")}
     found = {}
     for name, count, sql, *other in STATEMENTS:
-        sides = {"plain": (plain, other[0] if other else sql), "masked": (person, sql)}
-        cell = found[name] = {side: [] for side in sides}
+        keys, cell = keys_of(server, sql), found.setdefault(name, {})
+        texts = {"plain": other[0] if other else sql, "masked": sql}
         # the server tries five plans for given values before it settles
-        first = {side: statistics.median(session.run(text, 1) for _ in range(7 if count > 1 else 1))
-                 for side, (session, text) in sides.items()}
-        for repeat in range(repeats if max(first.values()) < 1500 else 1):
+        first = {side: [backend.run(texts[side], keys[side], 1)
+                        for _ in range(7 if count > 1 else 1)][-1] for side, backend in sides.items()}
+        if "$1" in sql and first["plain"][1] != first["masked"][1]:
+            raise SystemExit(f"{name}: {first['plain'][1]} rows, masked {first['masked'][1]}")
+        is_small = count > 1 and first["masked"][0] < 5000
+        for repeat in range(repeats if first["masked"][0] < 1500000 else 1):
             for side in (sides if repeat % 2 == 0 else reversed(sides)):
-                session, text = sides[side]
-                batch = count if first[side] < 5 else 1
-                cell[side].append(session.run(text, batch))
-        if count > 1 and first["masked"] < 5:
-            for side, (session, text) in sides.items():
-                cell[f"{side}, planned each time"] = [session.run(text, count, False)
-                                                      for _ in range(repeats)]
-    plain.connection.close()
-    person.connection.close()
+                run = (texts[side], keys[side], count if first[side][0] < 5000 else 1)
+                cell.setdefault(side, []).append(sides[side].run(*run)[0])
+                if is_small:
+                    cell.setdefault(f"{side}, one by one", []).append(
+                        sides[side].run_one_by_one(*run)[0])
+                    cell.setdefault(f"{side}, planned each time", []).append(
+                        sides[side].run(*run, False)[0])
+    for backend in sides.values():
+        backend.close()
     return found
 
 
 def ratio(cell, suffix=""):
+    """Of neighbours in time."""
     if f"masked{suffix}" not in cell:
         return None
-    return statistics.median(cell[f"masked{suffix}"]) / statistics.median(cell[f"plain{suffix}"])
+    return statistics.median(m / p for m, p in zip(cell[f"masked{suffix}"], cell[f"plain{suffix}"]))
 
 
 def show(form, found):
-    print(f"\n{form}\n{'':38}{'plain ms':>10}{'masked ms':>11}{'ratio':>8}{'with planning':>15}")
+    print(f"\n{form}; us of CPU, back to back\n{'':38}{'plain':>10}{'masked':>11}{'ratio':>8}"
+          f"{'one by one':>12}{'planned each time':>19}")
     for name, cell in found.items():
-        planned = ratio(cell, ", planned each time")
-        print(f"{name:38}{statistics.median(cell['plain']):10.3f}"
-              f"{statistics.median(cell['masked']):11.3f}{ratio(cell):8.2f}"
-              f"{planned if planned else '':>15{'.2f' if planned else ''}}", flush=True)
+        more = [ratio(cell, f", {way}") for way in ("one by one", "planned each time")]
+        print(f"{name:38}{statistics.median(cell['plain']):10.1f}"
+              f"{statistics.median(cell['masked']):11.1f}{ratio(cell):8.2f}"
+              + "".join(f"{f'{r:.2f}' if r else '':>{width}}" for r, width in zip(more, (12, 19))),
+              flush=True)
 
 
 def enforcement(folder, options):

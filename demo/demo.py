@@ -578,7 +578,7 @@ SELECT max(id), 38.897663, -77.036574, '203.0.113.77', 'US' FROM users \
 WHERE birthdate < '2000-01-01' RETURNING lat, lon, ip"
 
 Somebody by name, under a grant that ends. Requests and approvals are still to come: until then an
-administrator opens one, and the gateways know of it a moment later.
+administrator opens one.
   psql $RF_US_DSN -c "SELECT ringfence.grant_open(1, 'us_analyst', 'support_ticket', \
 now() + interval '10 minutes', ARRAY['42'], ARRAY['identity', 'contact'])"
   PGPASSWORD=$RF_PASSWORD_US_ANALYST {psql} user=us_analyst {tls} \\
@@ -587,7 +587,12 @@ now() + interval '10 minutes', ARRAY['42'], ARRAY['identity', 'contact'])"
 What a database lacks to hold the policy (nothing):
   $RF_BIN/ringfence -c $RF_CONFIG plan --dsn $RF_US_DSN --check
 
-Every statement above is on record in $RF_LOG_DIR before its answer left.
+Every statement above was on record before its answer left. What the public may know of it is in a
+transparency log that a witness cosigns; whoever has the log's key can check all of it from outside.
+  curl -s $RF_HUB/log/us-virginia/checkpoint
+  $RF_BIN/ringfence log verify $RF_HUB/log/us-virginia --key $RF_LOG_VKEY --witnesses $RF_WITNESSES
+  $RF_BIN/ringfence log show $RF_HUB/log/us-virginia
+
 What the public may see of that is for everybody to read: {self.hub_url()}/
 Logs are in {self.base}/log. Stop: ./dev demo --stop{"" if self.shown == ".demo" else " --dir " + self.shown}
 """, flush=True)

@@ -21,7 +21,7 @@
  * value_of() is the very thing that he must not have. Two walls: he has no USAGE on their schema,
  * so he cannot name them; and they work only in an expression that was read from the catalogs,
  * where no place in a statement's text is noted, as it is for everything that a client writes. */
-#include "postgres.h"
+#include "today.h"
 
 #include "access/genam.h"
 #include "access/parallel.h"
@@ -46,6 +46,7 @@
 #include "rewrite/rewriteManip.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -55,6 +56,7 @@
 #include "utils/typcache.h"
 #include "utils/uuid.h"
 
+#include "by_view.h"
 #include "siphash.h"
 
 PG_MODULE_MAGIC;
@@ -107,15 +109,18 @@ static void master_read(uint8 ret[MASTER_SIZE])
         ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("there is no key for pseudonyms")));
 }
 
+static TimestampTz month_begins(int month)
+{
+    return (date2j(month / 12, month % 12 + 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+/* In UTC. */
 static int month_of(TimestampTz at)
 {
-    struct pg_tm tm;
-    fsec_t fraction;
+    int year, month, day;
 
-    /* a timestamptz counts in UTC: read as a plain timestamp it is the time there */
-    if (timestamp2tm(at, NULL, &tm, &fraction, NULL, NULL) != 0)
-        elog(ERROR, "the clock is out of range");
-    return tm.tm_year * 12 + tm.tm_mon - 1;
+    j2date(day_of_time(at) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+    return year * 12 + month - 1;
 }
 
 static struct siphash_key derive(const uint8 master[MASTER_SIZE], int month, const char *domain,
@@ -145,6 +150,7 @@ static struct siphash_key derive(const uint8 master[MASTER_SIZE], int month, con
 static struct {
     TimestampTz read; /* 0: never */
     int month;
+    TimestampTz month_begins, month_ends;
     uint8 master[MASTER_SIZE];
     int count, next;
     struct {
@@ -157,16 +163,19 @@ static struct {
 static void derived_refresh(void)
 {
     TimestampTz now = GetCurrentStatementStartTimestamp();
-    int month = month_of(now);
     uint8 master[MASTER_SIZE];
+    int month;
 
     if (derived.read != 0 && now >= derived.read && now - derived.read < USECS_PER_SEC &&
-        month == derived.month)
+        now >= derived.month_begins && now < derived.month_ends)
         return;
+    month = month_of(now);
     master_read(master);
     if (month != derived.month || memcmp(master, derived.master, MASTER_SIZE) != 0)
         derived.count = derived.next = 0;
     derived.month = month;
+    derived.month_begins = month_begins(month);
+    derived.month_ends = month_begins(month + 1);
     memcpy(derived.master, master, MASTER_SIZE);
     derived.read = now;
     explicit_bzero(master, sizeof(master));
@@ -192,16 +201,6 @@ static struct siphash_key domain_key(const char *domain, size_t len)
     return ret;
 }
 
-/* An expression that a client wrote notes where it stood in his text; one of a view does not. */
-static void refuse_by_hand(const FmgrInfo *function)
-{
-    if (function->fn_expr != NULL && IsA(function->fn_expr, FuncExpr) &&
-        ((const FuncExpr *)function->fn_expr)->location < 0)
-        return;
-    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("this function works only inside of views")));
-}
-
 /* The place in a text of the calls of value_of() that we make. The planner guesses how many rows
    meet a condition by computing it, from a copy without a place, and EXPLAIN prints the guess: for
    the parts of a partitioned table it would tell where the key lies. To such a copy a pseudonym is
@@ -215,24 +214,45 @@ static bool is_guess(const FmgrInfo *function)
            ((const FuncExpr *)function->fn_expr)->location == -1;
 }
 
-/* The key for this place in this execution of a plan: it stays while a cursor is open, also when
-   the month turns. The second argument is the domain. */
-static const struct siphash_key *key_of(FunctionCallInfo fcinfo)
+/* A place in a plan, for one execution of it. What was computed is remembered once there is much of
+   it, as the rows of a million events are about far fewer people: one slot for all values with the
+   same last bits, which numbers that count up fill evenly. */
+enum { REMEMBER_AFTER = 4096, REMEMBERED_BITS = 18 };
+
+struct place {
+    struct siphash_key key; /* stays while a cursor is open, also when the month turns */
+    MemoryContext context;
+    uint32 calls;
+    struct remembered {
+        int64 value, pseudonym; /* value 0: nothing */
+    } * remembered;
+};
+
+/* The second argument is the domain. */
+static struct place *place_of(FunctionCallInfo fcinfo)
 {
     FmgrInfo *function = fcinfo->flinfo;
-    struct siphash_key *key = function->fn_extra;
+    struct place *place = function->fn_extra;
     text *domain;
 
-    if (likely(key != NULL))
-        return key;
+    if (likely(place != NULL))
+        return place;
     refuse_by_hand(function);
     if (!get_fn_expr_arg_stable(function, 1))
         elog(ERROR, "the domain of a pseudonym is no constant");
     domain = PG_GETARG_TEXT_PP(1);
-    key = MemoryContextAlloc(function->fn_mcxt, sizeof(*key));
-    *key = domain_key(VARDATA_ANY(domain), VARSIZE_ANY_EXHDR(domain));
-    function->fn_extra = key;
-    return key;
+    place = MemoryContextAlloc(function->fn_mcxt, sizeof(*place));
+    place->key = domain_key(VARDATA_ANY(domain), VARSIZE_ANY_EXHDR(domain));
+    place->context = function->fn_mcxt;
+    place->calls = 0;
+    place->remembered = NULL;
+    function->fn_extra = place;
+    return place;
+}
+
+static const struct siphash_key *key_of(FunctionCallInfo fcinfo)
+{
+    return &place_of(fcinfo)->key;
 }
 
 /* --- permutations --------------------------------------------------------------------------------
@@ -288,7 +308,22 @@ static pg_uuid_t *permute_uuid(const struct siphash_key *key, const pg_uuid_t *v
 PG_FUNCTION_INFO_V1(ringfence_pseudonym_int8);
 Datum ringfence_pseudonym_int8(PG_FUNCTION_ARGS)
 {
-    PG_RETURN_INT64(permute_int8(key_of(fcinfo), PG_GETARG_INT64(0), TO_PSEUDONYM));
+    struct place *place = place_of(fcinfo);
+    int64 value = PG_GETARG_INT64(0);
+    struct remembered *slot;
+
+    if (place->remembered == NULL) {
+        if (++place->calls < REMEMBER_AFTER)
+            PG_RETURN_INT64(permute_int8(&place->key, value, TO_PSEUDONYM));
+        place->remembered =
+            MemoryContextAllocZero(place->context, sizeof(*place->remembered) << REMEMBERED_BITS);
+    }
+    slot = &place->remembered[(uint64)value & ((UINT64CONST(1) << REMEMBERED_BITS) - 1)];
+    if (slot->value != value || value == 0) {
+        slot->pseudonym = permute_int8(&place->key, value, TO_PSEUDONYM);
+        slot->value = value;
+    }
+    PG_RETURN_INT64(slot->pseudonym);
 }
 
 PG_FUNCTION_INFO_V1(ringfence_value_of_int8);
@@ -360,16 +395,21 @@ Datum ringfence_pseudonym_text(PG_FUNCTION_ARGS)
  * becomes t.id = value_of(P, domain), which follows from it; without a neighbour it becomes true
  * and is gone. The neighbour stays, so the result is the same either way.
  *
- * In the same way sift(many, one) becomes one of two conditions that say the same: ONE, a look-up
- * for each row, where there is a neighbour, as few rows will come; else MANY, which first collects
- * the keys of all children. Markers never reach the executor. */
+ * Each says the same as the other, though, since the two functions undo each other, and a condition
+ * that is not there costs nothing. So where the neighbour is looked at after its marker, by the
+ * same walk over the same tree, it is itself made t.id = value_of(P, domain), and what the view
+ * shows as pseudonym(t.id, domain) is P, for all rows that are left. Markers never reach the
+ * executor. */
 
 struct neighbour {
-    FuncExpr *marker;    /* seek() or sift() */
-    Node *key;           /* the argument of seek(); NULL: any key will do */
+    FuncExpr *marker;    /* seek() */
+    Node *key;           /* its argument */
     Oid schema;          /* ours */
     FuncExpr *pseudonym; /* one side of the comparison that was found; NULL: none was */
     Node *other;         /* the other side, as the key's type */
+    OpExpr *comparison;
+    bool is_later;  /* the comparison comes after the marker */
+    bool holds_all; /* they hold for every row of the query, not only for one side of a join */
 };
 
 static Oid equality_of(Oid type)
@@ -397,8 +437,7 @@ static bool is_neighbour(struct neighbour *n, Node *a, Node *b)
     char *name;
 
     if (!IsA(a, FuncExpr) || list_length(call->args) < 2 || !IsA(lsecond(call->args), Const) ||
-        (n->key != NULL && !equal(linitial(call->args), n->key)) ||
-        get_func_namespace(call->funcid) != n->schema)
+        !equal(linitial(call->args), n->key) || get_func_namespace(call->funcid) != n->schema)
         return false;
     name = get_func_name(call->funcid);
     if (name == NULL || strcmp(name, "pseudonym") != 0 || checkExprHasSubLink(b) ||
@@ -433,6 +472,7 @@ static List *conjuncts(Node *where)
 
 static void find_among(struct neighbour *n, List *conditions)
 {
+    bool is_later = false;
     ListCell *at;
 
     if (!list_member(conditions, n->marker))
@@ -440,10 +480,14 @@ static void find_among(struct neighbour *n, List *conditions)
     foreach(at, conditions)
     {
         OpExpr *op = lfirst(at);
-        if (IsA(op, OpExpr) && list_length(op->args) == 2 && is_equality(op) &&
-            (is_neighbour(n, linitial(op->args), lsecond(op->args)) ||
-             is_neighbour(n, lsecond(op->args), linitial(op->args))))
-            return;
+        is_later |= equal(op, n->marker);
+        if (!IsA(op, OpExpr) || list_length(op->args) != 2 || !is_equality(op) ||
+            !(is_neighbour(n, linitial(op->args), lsecond(op->args)) ||
+              is_neighbour(n, lsecond(op->args), linitial(op->args))))
+            continue;
+        n->comparison = op;
+        n->is_later = is_later;
+        return;
     }
 }
 
@@ -552,13 +596,42 @@ static Node *is_among_values(Node *key, Node *value)
 }
 
 /* key = value */
-static Node *equals_value(const Node *key, Node *value)
+static OpExpr *equals_value(const Node *key, Node *value)
 {
-    Expr *ret = make_opclause(equality_of(exprType(key)), BOOLOID, false, (Expr *)copyObject(key),
-                              (Expr *)value, InvalidOid, InvalidOid);
+    OpExpr *ret =
+        (OpExpr *)make_opclause(equality_of(exprType(key)), BOOLOID, false, (Expr *)copyObject(key),
+                                (Expr *)value, InvalidOid, InvalidOid);
 
-    set_opfuncid((OpExpr *)ret);
-    return (Node *)ret;
+    set_opfuncid(ret);
+    return ret;
+}
+
+static Node *put_other(Node *node, void *context)
+{
+    const struct neighbour *n = context;
+
+    if (node == NULL)
+        return NULL;
+    if (equal(node, n->pseudonym))
+        return copyObject(n->other);
+    if (IsA(node, Query)) /* another level: it may stay as it is */
+        return node;
+    return expression_tree_mutator(node, put_other, context);
+}
+
+/* The columns of a query are made ready before its conditions, so they are what the plan will use,
+   and what is put into them must be ready, too: a constant or a parameter. (A literal of a smaller
+   type becomes a constant of the key's: a cast that stayed would be seen in the plan's costs.) */
+static void show_other(PlannerInfo *root, struct neighbour *n)
+{
+    const Node *inner;
+
+    n->other = eval_const_expressions(root, n->other);
+    inner = n->other;
+    if (IsA(inner, FuncExpr) && list_length(((const FuncExpr *)inner)->args) == 1)
+        inner = linitial(((const FuncExpr *)inner)->args);
+    if (n->holds_all && (IsA(inner, Const) || IsA(inner, Param)))
+        root->parse->targetList = (List *)put_other((Node *)root->parse->targetList, n);
 }
 
 static Node *true_for_all(void)
@@ -572,79 +645,30 @@ Datum ringfence_seek_support(PG_FUNCTION_ARGS)
     SupportRequestSimplify *request = (SupportRequestSimplify *)PG_GETARG_POINTER(0);
     struct neighbour n = { 0 };
     Node *value = NULL;
+    OpExpr *same;
 
     if (!IsA(request, SupportRequestSimplify))
         PG_RETURN_POINTER(NULL);
     n.marker = request->fcall;
     n.key = linitial(request->fcall->args);
     n.schema = get_func_namespace(request->fcall->funcid);
-    if (request->root != NULL)
+    if (request->root != NULL) {
         find_neighbour(&n, (Node *)request->root->parse->jointree);
+        n.holds_all = list_member(conjuncts(request->root->parse->jointree->quals), n.marker);
+    }
     if (n.pseudonym != NULL)
         value = value_of_neighbour(&n);
     if (value == NULL)
         PG_RETURN_POINTER(true_for_all());
-    PG_RETURN_POINTER(would_choose_partitions(request->root, n.key) ? is_among_values(n.key, value)
-                                                                    : equals_value(n.key, value));
-}
-
-/* A key, and what to put in its place; both as they are written one level of queries deeper. */
-struct replacement {
-    Node *key, *value;
-};
-
-static Node *replace_in_query(Node *node, void *context)
-{
-    const struct replacement *r = context;
-
-    if (node == NULL)
-        return NULL;
-    if (equal(node, r->key))
-        return copyObject(r->value);
-    if (IsA(node, Query)) /* another level: it may stay as it is */
-        return node;
-    return expression_tree_mutator(node, replace_in_query, context);
-}
-
-static Node *replace_in_sublinks(Node *node, void *context)
-{
-    if (node == NULL)
-        return NULL;
-    if (IsA(node, SubLink)) {
-        SubLink *link = copyObject((SubLink *)node);
-        link->subselect =
-            (Node *)query_tree_mutator((Query *)link->subselect, replace_in_query, context, 0);
-        return (Node *)link;
-    }
-    return expression_tree_mutator(node, replace_in_sublinks, context);
-}
-
-/* A subquery that asks for the key of each row asks once, when the key is the same in all. */
-static Node *with_known_key(const struct neighbour *n, Node *condition)
-{
-    struct replacement r = { copyObject(linitial(n->pseudonym->args)), value_of_neighbour(n) };
-
-    if (r.value == NULL)
-        return condition;
-    IncrementVarSublevelsUp(r.key, 1, 0);
-    IncrementVarSublevelsUp(r.value, 1, 0);
-    return replace_in_sublinks(condition, &r);
-}
-
-PG_FUNCTION_INFO_V1(ringfence_sift_support);
-Datum ringfence_sift_support(PG_FUNCTION_ARGS)
-{
-    SupportRequestSimplify *request = (SupportRequestSimplify *)PG_GETARG_POINTER(0);
-    struct neighbour n = { 0 };
-
-    if (!IsA(request, SupportRequestSimplify))
-        PG_RETURN_POINTER(NULL);
-    n.marker = request->fcall;
-    n.schema = get_func_namespace(request->fcall->funcid);
-    if (request->root != NULL)
-        find_neighbour(&n, (Node *)request->root->parse->jointree);
-    PG_RETURN_POINTER(n.pseudonym != NULL ? with_known_key(&n, lsecond(request->fcall->args))
-                                          : linitial(request->fcall->args));
+    if (would_choose_partitions(request->root, n.key))
+        PG_RETURN_POINTER(is_among_values(n.key, value));
+    same = equals_value(n.key, value);
+    /* with aliases of joins the planner walks over a copy of the tree that we see */
+    if (!n.is_later || request->root->hasJoinRTEs)
+        PG_RETURN_POINTER(same);
+    show_other(request->root, &n);
+    *n.comparison = *same;
+    PG_RETURN_POINTER(true_for_all());
 }
 
 /* Should a marker be run after all, it says what it would have become. */
@@ -652,10 +676,4 @@ PG_FUNCTION_INFO_V1(ringfence_seek);
 Datum ringfence_seek(PG_FUNCTION_ARGS)
 {
     PG_RETURN_BOOL(true);
-}
-
-PG_FUNCTION_INFO_V1(ringfence_sift);
-Datum ringfence_sift(PG_FUNCTION_ARGS)
-{
-    PG_RETURN_BOOL(PG_GETARG_BOOL(0));
 }

@@ -26,8 +26,44 @@ int64_t clock_wall_ms(void)
     return read_us(CLOCK_REALTIME) / 1000;
 }
 
+static char *two_digits(char *at, unsigned n, char behind)
+{
+    at[0] = (char)('0' + n / 10);
+    at[1] = (char)('0' + n % 10);
+    at[2] = behind;
+    return at + 3;
+}
+
+/* The calendar of 400 years, which begin in March so that the leap day is a year's last. */
+static void format_plain(int64_t wall_ms, char out[25])
+{
+    unsigned ms = (unsigned)(wall_ms % 1000), second = (unsigned)(wall_ms / 1000 % 86400);
+    unsigned days = (unsigned)(wall_ms / 86400000) + 719468, era = days / 146097;
+    unsigned of_era = days % 146097;
+    unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    unsigned of_year = of_era - (365 * year + year / 4 - year / 100);
+    unsigned march = (5 * of_year + 2) / 153, day = of_year - (153 * march + 2) / 5 + 1;
+    unsigned month = march < 10 ? march + 3 : march - 9;
+    year += era * 400 + (month <= 2);
+    (void)two_digits(out, year / 100, '0');
+    char *at = two_digits(out + 2, year % 100, '-');
+    at = two_digits(at, month, '-');
+    at = two_digits(at, day, 'T');
+    at = two_digits(at, second / 3600, ':');
+    at = two_digits(at, second / 60 % 60, ':');
+    at = two_digits(at, second % 60, '.');
+    *at = (char)('0' + ms / 100);
+    (void)two_digits(at + 1, ms % 100, 'Z');
+    out[24] = '\0';
+}
+
 void clock_format(int64_t wall_ms, char out[25])
 {
+    static const int64_t year_10000_ms = INT64_C(253402300800000);
+    if (wall_ms >= 0 && wall_ms < year_10000_ms) { /* every record has a time or two */
+        format_plain(wall_ms, out);
+        return;
+    }
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm tm;
     char date[20];

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/digest.h"
-#include "cmd/command.h"
+#include "cmd/keycommand.h"
 #include "ledger/vrfkey.h"
 #include "tlog/key.h"
 
@@ -95,8 +95,20 @@ static int show(const struct command_context *context, const char *path, struct 
     return rc;
 }
 
+static const struct {
+    const char *name;
+    key_verb_fn *run;
+} verbs[] = {
+    { "rotate", key_rotate },
+    { "member", key_member },
+    { "retire", key_retire },
+};
+
 int command_key(const struct command_context *context, int argc, char **argv)
 {
+    for (size_t i = 0; argc > 1 && i < RF_COUNT(verbs); i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].run(context, argc, argv);
     struct key_options o = { 0 };
     struct err err;
     bool is_show = argc == 3 && strcmp(argv[1], "show") == 0;

@@ -131,7 +131,7 @@ static int begin(struct audit *a, const struct command_context *context, struct 
 {
     char state[PATH_MAX], folder[PATH_MAX];
     const struct log_arguments *args = a->arguments;
-    const struct key *key;
+    const struct key *key = NULL;
     int rc = log_find_state(context, args->state_dir, state, err);
     if (rc == 0)
         rc = segment_folder(state, folder, err);

@@ -168,7 +168,7 @@ static int prove(struct proving *p, struct err *err)
     const struct log_arguments *a = p->arguments;
     struct prooffile file = { 0 };
     struct checkpoint c;
-    const struct key *key;
+    const struct key *key = NULL;
     if (a->word_count != 2 || a->out == NULL || !read_index(a->words[1], &file.index))
         return -RF_EUSAGE;
     int rc = source_open(a->words[0], &p->source, err);
@@ -199,7 +199,6 @@ static int judge_proof(struct proving *p, const char *bytes, size_t n, const voi
                        struct err *err)
 {
     struct prooffile *file = mem_zalloc(1, sizeof(*file));
-    const struct key *key = &p->arguments->keys[0];
     struct err why;
     uint8_t hash[TLOG_HASH_LEN];
     bool is_known = false;
@@ -211,7 +210,7 @@ static int judge_proof(struct proving *p, const char *bytes, size_t n, const voi
     if (rc == 0)
         rc = checkpoint_read(p->note->text, p->note->text_len, ret_checkpoint, &why);
     for (unsigned i = 0; rc == 0 && !is_known && i < p->arguments->key_count; i++) {
-        key = &p->arguments->keys[i];
+        const struct key *key = &p->arguments->keys[i];
         is_known = strcmp(key->name, ret_checkpoint->origin) == 0 &&
                    note_verify(p->note, key, NULL, &why) == 1;
     }
@@ -303,7 +302,7 @@ static int export_to(const struct log_arguments *a, struct source *from, const c
     struct verify_options options = { .on_progress = log_progress };
     struct source *copy = NULL;
     struct trust *trust = NULL;
-    const struct key *key;
+    const struct key *key = NULL;
     int rc = log_key_for(a, from, &key, err);
     if (rc == 0)
         rc = log_witnessing(a, &trust, &options.witnessing, err);

@@ -100,12 +100,14 @@ static int judge(struct judging *j, struct judged *l, struct err *err)
 
 static int judge_all(struct judging *j, struct err *err)
 {
-    bool goes_on = true;
+    bool goes_on = false;
     for (unsigned i = 0; i < j->arguments->key_count; i++)
         give_key(j, &j->arguments->keys[i]);
-    if (!j->logs[0].has_key && j->arguments->key_count == 1) { /* whatever it calls itself */
+    for (unsigned i = 0; i < j->count; i++)
+        goes_on = goes_on || j->logs[i].has_key;
+    if (!goes_on && j->arguments->key_count == 1) { /* whatever it calls itself */
         j->logs[0].key = j->arguments->keys[0];
-        j->logs[0].has_key = true;
+        goes_on = j->logs[0].has_key = true;
     }
     while (goes_on) {
         goes_on = false;
@@ -148,40 +150,89 @@ static void judge_named(struct judging *j, const struct judged *by, const struct
                      "\"%.100s\" names another key of log \"%.100s\"", by->key.name, named->origin);
 }
 
-static bool is_named(const struct judging *j, const struct judged *l)
+/* Who names L; *RET_SUCCEEDS: as the next log. NULL: none of the others. */
+static const struct judged *namer_of(const struct judging *j, const struct judged *l,
+                                     bool *ret_succeeds)
 {
     for (unsigned i = 0; i < j->count; i++) {
         const struct verify_report *r = j->logs[i].report;
         if (r == NULL || &j->logs[i] == l)
             continue;
-        if (strcmp(r->facts.successor.origin, l->key.name) == 0)
-            return true;
+        *ret_succeeds = strcmp(r->facts.successor.origin, l->key.name) == 0;
+        if (*ret_succeeds)
+            return &j->logs[i];
         for (unsigned m = 0; m < r->facts.member_count; m++)
             if (strcmp(r->facts.members[m].origin, l->key.name) == 0)
-                return true;
+                return &j->logs[i];
     }
-    return false;
+    return NULL;
 }
 
-static void judge_succession(struct judging *j, const struct judged *l)
+/* What the genesis of L says about the log before it is what that one, BY, says; NULL: was not
+   given. */
+static void judge_succession(struct judging *j, const struct judged *l, const struct judged *by)
 {
     const struct rules_log *before = &l->report->facts.predecessor;
-    const struct judged *old = before->origin[0] != '\0' ? log_called(j, before->origin) : NULL;
-    if (old == NULL || old->report == NULL)
+    if (by == NULL) {
+        if (before->origin[0] != '\0' && j->count > 1)
+            findings_add(&j->roster, FINDING_WANTING, NULL, 0,
+                         "\"%.100s\" continues \"%.100s\", which was not given", l->key.name,
+                         before->origin);
         return;
-    const struct rules_log *next = &old->report->facts.successor;
-    if (strcmp(next->origin, l->key.name) != 0 || next->leaf != before->leaf)
+    }
+    const struct rules_log *next = &by->report->facts.successor;
+    if (strcmp(before->origin, by->key.name) != 0 || next->leaf != before->leaf)
         findings_add(&j->roster, FINDING_TAMPERED, NULL, 0,
-                     "\"%.100s\" continues \"%.100s\", which does not say so", l->key.name,
-                     before->origin);
+                     "\"%.100s\" is said to continue \"%.100s\", and its genesis says otherwise",
+                     l->key.name, by->key.name);
 }
 
-/* Logs of one region have its name and its VRF key, and the first one names the others. */
+/* Logs of one region have its name. They have its VRF key, which only a log that continues another
+   may change: a claim file is of one such key (docs/formats/claims.md). */
+static void judge_same(struct judging *j, const struct judged *l, const struct judged *by,
+                       bool succeeds)
+{
+    const struct rules_facts *f = &l->report->facts, *other = &by->report->facts;
+    if (!l->report->is_whole || !by->report->is_whole)
+        return;
+    if (strcmp(f->region, other->region) != 0)
+        findings_add(&j->roster, FINDING_TAMPERED, NULL, 0,
+                     "log \"%.200s\" is of another region than \"%.200s\"", l->key.name,
+                     by->key.name);
+    if (!succeeds && memcmp(f->vrf, other->vrf, sizeof(f->vrf)) != 0)
+        findings_add(&j->roster, FINDING_TAMPERED, NULL, 0,
+                     "log \"%.200s\" has another VRF key than \"%.200s\"", l->key.name,
+                     by->key.name);
+}
+
+/* The place of L in the roster. *FIRST: the one log that nobody names, once it was found. */
+static void judge_place(struct judging *j, const struct judged *l, const struct judged **first)
+{
+    const struct rules_facts *f = &l->report->facts;
+    bool succeeds = false;
+    const struct judged *by = namer_of(j, l, &succeeds);
+    if (by != NULL)
+        judge_same(j, l, by, succeeds);
+    if (by == NULL || succeeds)
+        judge_succession(j, l, by);
+    else if (f->predecessor.origin[0] != '\0')
+        findings_add(&j->roster, FINDING_TAMPERED, NULL, 0,
+                     "\"%.100s\" is a member, and continues \"%.100s\"", l->key.name,
+                     f->predecessor.origin);
+    if (by == NULL && *first != NULL)
+        findings_add(&j->roster, FINDING_TAMPERED, NULL, FINDING_NO_LEAF,
+                     "log \"%.200s\" is not in the roster of \"%.200s\"", l->key.name,
+                     (*first)->key.name);
+    if (by == NULL && *first == NULL)
+        *first = l;
+}
+
+/* All logs of a region hang on one that nobody names. */
 static void judge_roster(struct judging *j)
 {
-    const struct verify_report *first = j->logs[0].report;
+    const struct judged *first = NULL;
     for (unsigned i = 0; i < j->count; i++) {
-        struct judged *l = &j->logs[i];
+        const struct judged *l = &j->logs[i];
         if (l->report == NULL) {
             findings_add(&j->roster, FINDING_TAMPERED, NULL, FINDING_NO_LEAF,
                          "\"%.200s\" is in no roster of the logs with a known key", l->where);
@@ -192,17 +243,58 @@ static void judge_roster(struct judging *j)
             judge_named(j, l, &f->members[m]);
         if (f->successor.origin[0] != '\0')
             judge_named(j, l, &f->successor);
-        judge_succession(j, l);
-        if (i > 0 && first != NULL && !is_named(j, l) && !is_named(j, &j->logs[0]))
-            findings_add(&j->roster, FINDING_TAMPERED, NULL, FINDING_NO_LEAF,
-                         "log \"%.200s\" is not in the roster", l->key.name);
-        if (i > 0 && first != NULL && first->is_whole && l->report->is_whole &&
-            (strcmp(first->facts.region, f->region) != 0 ||
-             memcmp(first->facts.vrf, f->vrf, sizeof(f->vrf)) != 0))
-            findings_add(&j->roster, FINDING_TAMPERED, NULL, 0,
-                         "log \"%.200s\" is of another region or VRF key than \"%.200s\"",
-                         l->key.name, j->logs[0].key.name);
+        judge_place(j, l, &first);
     }
+    if (first == NULL && j->logs[0].report != NULL)
+        findings_add(&j->roster, FINDING_TAMPERED, NULL, FINDING_NO_LEAF,
+                     "every log is named by another one: none is the first");
+}
+
+/* ---- references between logs ---------------------------------------------------------------- */
+
+static bool is_what_it_should_be(const struct rules_foreign *f, const struct logleaf *l)
+{
+    switch ((int)f->key) {
+    case LEAF_KEY_GRANT_REF:
+        return l->type == LEAF_GRANT && l->value[LEAF_KEY_GRANT].number == f->grant;
+    case LEAF_KEY_POLICY_REF:
+        return l->type == LEAF_START || l->type == LEAF_POLICY;
+    default:
+        return logleaf_has(l, LEAF_KEY_HELD);
+    }
+}
+
+static int judge_reference(struct judging *j, const struct judged *by,
+                           const struct rules_foreign *f, struct err *err)
+{
+    const struct judged *there = log_called(j, f->origin);
+    struct logleaf leaf;
+    struct buf bytes;
+    if (there == NULL || there->report == NULL || !there->report->is_whole)
+        return 0; /* that it is missing was told by the roster */
+    int rc = 0;
+    buf_init(&bytes, LOGLEAF_MAX);
+    if (f->index < there->report->checkpoint.size)
+        rc = verify_leaf(there->source, &there->report->checkpoint, f->index, &bytes, NULL,
+                         &j->roster, err);
+    if (rc == 0 || (rc == 1 && (logleaf_read(buf_at(&bytes), buf_len(&bytes), &leaf) < 0 ||
+                                !is_what_it_should_be(f, &leaf))))
+        findings_add(&j->roster, FINDING_TAMPERED, NULL, f->leaf,
+                     "%s in \"%.80s\" names leaf %" PRIu64 " of \"%.80s\", which is no such thing",
+                     logleaf_key_name(f->key), by->key.name, f->index, f->origin);
+    buf_done(&bytes);
+    return rc < 0 ? rc : 0;
+}
+
+static int judge_references(struct judging *j, struct err *err)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < j->count; i++) {
+        const struct verify_report *r = j->logs[i].report;
+        for (unsigned k = 0; rc == 0 && r != NULL && k < r->facts.foreign_count; k++)
+            rc = judge_reference(j, &j->logs[i], &r->facts.foreign[k], err);
+    }
+    return rc;
 }
 
 /* ---- telling -------------------------------------------------------------------------------- */
@@ -223,6 +315,15 @@ static void print_types_json(const struct rules_facts *f)
             comma = ",";
         }
     (void)putchar('}');
+}
+
+static void print_neighbour_json(const char *name, const struct rules_log *log)
+{
+    if (log->origin[0] == '\0')
+        return;
+    (void)printf("\"%s\":{\"origin\":", name);
+    command_print_json(log->origin);
+    (void)printf(",\"leaf\":%" PRIu64 "},", log->leaf);
 }
 
 static void print_log_json(const struct judged *l)
@@ -250,6 +351,8 @@ static void print_log_json(const struct judged *l)
         command_print_json(r->facts.members[i].origin);
     }
     (void)fputs("],", stdout);
+    print_neighbour_json("predecessor", &r->facts.predecessor);
+    print_neighbour_json("successor", &r->facts.successor);
     log_print_findings_json(&r->findings);
     (void)putchar('}');
 }
@@ -276,6 +379,11 @@ static void print_log(const struct judged *l)
                          r->facts.of_type[i]);
     for (unsigned i = 0; i < r->facts.member_count; i++)
         (void)printf("  member     %s\n", r->facts.members[i].origin);
+    if (r->facts.predecessor.origin[0] != '\0')
+        (void)printf("  continues  %s\n", r->facts.predecessor.origin);
+    if (r->facts.successor.origin[0] != '\0')
+        (void)printf("  ended      leaf %" PRIu64 ", continued by %s\n", r->facts.successor.leaf,
+                     r->facts.successor.origin);
     if (r->facts.elsewhere > 0)
         (void)printf("  %" PRIu64 " references to leaves of other logs\n", r->facts.elsewhere);
 }
@@ -418,8 +526,10 @@ int log_verify(const struct command_context *context, const struct log_arguments
     }
     if (rc == 0)
         rc = judge_all(j, &err);
-    if (rc == 0)
+    if (rc == 0) {
         judge_roster(j);
+        rc = judge_references(j, &err);
+    }
     status = rc < 0 ? command_fail(context, "log", &err) : print_all(j);
     for (unsigned i = 0; j != NULL && i < j->count; i++) {
         source_close(j->logs[i].source);

@@ -12,17 +12,19 @@
 #include "guard/inspect.h"
 #include "hub/hub.h"
 #include "ledger/ledger.h"
+#include "ledger/libraries.h"
 #include "ledger/notary.h"
 #include "priv/imsg.h"
 #include "super/super.h"
 
-enum { STATUS_USAGE = 2 };
+enum { STATUS_USAGE = 2, STATUS_UNREADABLE = 3 };
 
-enum { OPTION_ROLE = 256, OPTION_INDEX };
+enum { OPTION_ROLE = 256, OPTION_INDEX, OPTION_LIBRARIES };
 
 static const struct option options[] = {
     { "config", required_argument, NULL, 'c' },
     { "test", no_argument, NULL, 't' },
+    { "libraries", no_argument, NULL, OPTION_LIBRARIES },
     { "version", no_argument, NULL, 'V' },
     { "help", no_argument, NULL, 'h' },
     { "role", required_argument, NULL, OPTION_ROLE }, /* what the supervisor passes its children */
@@ -35,6 +37,8 @@ static const char help[] =
     "\n"
     "  -c, --config FILE   run the gateway that this file describes, in the foreground\n"
     "  -t, --test          only read the files, print every mistake, and exit\n"
+    "      --libraries     print SHA-256 and name of each library that is loaded: the text\n"
+    "                      whose SHA-256 stands as \"libraries\" in start leaves of the log\n"
     "      --version       print the version\n"
     "      --help          print this\n"
     "\n"
@@ -45,6 +49,20 @@ static int usage(const char *complaint)
 {
     (void)fprintf(stderr, "ringfenced: %s\nringfenced: try --help\n", complaint);
     return STATUS_USAGE;
+}
+
+static int print_libraries(void)
+{
+    struct buf text;
+    struct err err;
+    buf_init(&text, LIBRARIES_LIST_MAX);
+    int rc = libraries_list(&text, &err);
+    bool is_out =
+        rc == 0 && fwrite(buf_at(&text), buf_len(&text), 1, stdout) == 1 && fflush(stdout) == 0;
+    if (!is_out)
+        (void)fprintf(stderr, "ringfenced: %s\n", rc < 0 ? err.line : "could not write the list");
+    buf_done(&text);
+    return is_out ? 0 : STATUS_UNREADABLE;
 }
 
 static int run_role(const char *name, unsigned index)
@@ -84,6 +102,8 @@ int main(int argc, char **argv)
         case 't':
             test = true;
             break;
+        case OPTION_LIBRARIES:
+            return print_libraries();
         case 'V':
             return printf("ringfenced %s\n", RF_VERSION) < 0;
         case 'h':

@@ -93,8 +93,8 @@ static void add_managed(struct reader *r)
 {
     char name[ROLE_NAME_SIZE];
     sql_add(&r->sql,
-            "managed AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname IN"
-            " (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L",
+            LASTING_ROLES ", managed AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname IN"
+                          " (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L",
             ROLE_NAME_OWNER, ROLE_NAME_VIEW, ROLE_NAME_ADMIN, ROLE_NAME_MASKED, ROLE_NAME_STATS,
             ROLE_NAME_GRANTED, ROLE_NAME_PERSON, ROLE_NAME_SERVICE, ROLE_NAME_CONTROL,
             ROLE_NAME_FUNCTION, ROLE_NAME_EVERYBODY);
@@ -106,10 +106,10 @@ static void add_managed(struct reader *r)
             sql_add(&r->sql, ", %L", role_of_person(name, actor->name, (enum room)room));
     }
     sql_add(&r->sql,
-            ") OR (r.rolname !~ %L AND EXISTS (SELECT FROM pg_auth_members m"
+            ") OR (r.oid IN (SELECT oid FROM lasting) AND EXISTS (SELECT FROM pg_auth_members m"
             " JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid"
             " AND g.rolname IN (%L, %L))))",
-            ROLE_PATTERN_GRANT, ROLE_NAME_PERSON, ROLE_NAME_SERVICE);
+            ROLE_NAME_PERSON, ROLE_NAME_SERVICE);
 }
 
 static int read_database(struct reader *r)
@@ -125,9 +125,11 @@ static int read_database(struct reader *r)
             " EXISTS (SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang"
             " JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid"
             " JOIN pg_extension e ON e.oid = d.refobjid AND d.deptype = 'e'"
-            " WHERE p.oid = to_regprocedure(%L) AND e.extname = 'ringfence'"
-            " AND l.lanname = 'c' AND p.prosrc = 'ringfence_ingest')",
-            SCHEMA_NATIVE, SCHEMA_NATIVE ".ingest()");
+            /* by its parts: control may not name what is in that schema */
+            " JOIN pg_namespace n ON n.oid = p.pronamespace"
+            " WHERE n.nspname = %L AND p.proname = 'ingest' AND p.pronargs = 0"
+            " AND e.extname = 'ringfence' AND l.lanname = 'c' AND p.prosrc = 'ringfence_ingest')",
+            SCHEMA_NATIVE, SCHEMA_NATIVE);
     int rc = ask(r, &count);
     if (rc < 0)
         return rc;
@@ -525,8 +527,7 @@ static int read_members(struct reader *r)
         " SELECT u.rolname, g.rolname FROM pg_auth_members x"
         " JOIN pg_roles u ON u.oid = x.member JOIN pg_roles g ON g.oid = x.roleid"
         " WHERE (x.member IN (SELECT oid FROM managed) OR x.roleid IN (SELECT oid FROM managed))"
-        " AND u.rolname !~ %L AND g.rolname !~ %L",
-        ROLE_PATTERN_GRANT, ROLE_PATTERN_GRANT);
+        " AND x.member IN (SELECT oid FROM lasting) AND x.roleid IN (SELECT oid FROM lasting)");
     int rc = ask(r, &r->to->member_count);
     if (rc == 0)
         r->to->members = rows_for(r, r->to->member_count, sizeof(*r->to->members));
@@ -644,10 +645,10 @@ static int read_other_roles(struct reader *r)
     add_managed(r);
     sql_add(&r->sql,
             " SELECT r.rolname FROM pg_roles r WHERE NOT r.rolsuper AND r.rolname !~ '^pg_'"
-            " AND r.rolname !~ %L AND r.oid NOT IN (SELECT oid FROM managed)"
+            " AND r.oid IN (SELECT oid FROM lasting) AND r.oid NOT IN (SELECT oid FROM managed)"
             " AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid"
             "  AND m.roleid = to_regrole(%L)) ORDER BY 1",
-            ROLE_PATTERN_GRANT, ROLE_NAME_EVERYBODY);
+            ROLE_NAME_EVERYBODY);
     int rc = ask(r, &r->to->other_role_count);
     if (rc == 0)
         r->to->other_roles = rows_for(r, r->to->other_role_count, sizeof(*r->to->other_roles));

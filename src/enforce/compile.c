@@ -116,13 +116,17 @@ static void want_own_rights(struct compiler *k)
    have no USAGE on the schema. */
 static void want_native_rights(struct compiler *k)
 {
-    static const char *const functions[] = {
-#define NATIVE_FUNCTION(signature) "FUNCTION " SCHEMA_NATIVE "." signature,
+    static const struct {
+        const char *role, *function;
+    } rights[] = {
+#define NATIVE_FUNCTION(signature) { ROLE_NAME_PERSON, "FUNCTION " SCHEMA_NATIVE "." signature },
+#define NATIVE_GRANTED(signature)  { ROLE_NAME_GRANTED, "FUNCTION " SCHEMA_NATIVE "." signature },
 #include "enforce/tbl/native_function.def"
 #undef NATIVE_FUNCTION
+#undef NATIVE_GRANTED
     };
-    for (size_t i = 0; k->catalog->has_native && i < RF_COUNT(functions); i++)
-        right_set_add_quoted(&k->rights, ROLE_NAME_PERSON, "EXECUTE", functions[i]);
+    for (size_t i = 0; k->catalog->has_native && i < RF_COUNT(rights); i++)
+        right_set_add_quoted(&k->rights, rights[i].role, "EXECUTE", rights[i].function);
 }
 
 /* Compare what stands after the kind: a view's rights are on TABLE "masked"."users". */

@@ -358,16 +358,15 @@ static const char faults_source[] =
     " UNION ALL SELECT 'grant ' || g.id || ': its role is gone' FROM ringfence.\"grant\" g"
     " WHERE g.closed IS NULL AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = g.role"
     "  AND r.oid = g.role_id)"
-    " UNION ALL SELECT s.role || f.text FROM"
-    " (SELECT x.role, max(x.ends) AS ends, min(x.token) AS least, max(x.token) AS most"
-    "  FROM ringfence.grant_subject x GROUP BY x.role) s"
+    " UNION ALL SELECT DISTINCT s.role || f.text FROM ringfence.grant_subject s"
     " LEFT JOIN ringfence.\"grant\" g ON g.role = s.role AND g.closed IS NULL"
     " CROSS JOIN ringfence.reveal_token_read() t(token), LATERAL (VALUES"
     "  (g.id IS NULL, ': names subjects without an open grant'),"
     "  (g.ends < s.ends, ': names subjects beyond the end of its grant'),"
-    "  ((s.least = t.token AND s.most = t.token) IS NOT TRUE,"
+    "  (s.token IS DISTINCT FROM t.token,"
     "   ': reveals with a token that is not the present one')) f(is_so, text)"
-    " WHERE f.is_so $body$";
+    " WHERE (g.id IS NULL OR g.ends < s.ends OR s.token IS DISTINCT FROM t.token)"
+    " AND f.is_so $body$";
 
 /* Marks what is about to be shown: an INFO message, which no setting of the client keeps back, sent
    before the function returns. STABLE, or no condition could be moved into a view and no unused

@@ -1,4 +1,6 @@
-/* Room granted: the rows of the subjects that one grant names, and no other row.
+/* Room granted: the rows of the subjects that one grant names, and no other row. What follows is
+ * the form in SQL; with the extension (extension/grant.c), and keys that are whole numbers, the
+ * views are the same in shape, but ask functions in C whom the grant names and to mark them.
  *
  * A view is driven from the rows of ringfence.grant_subject that bear the name of the session's own
  * role; session_user cannot be changed by the session. The subject's text is cast to the type of
@@ -26,6 +28,10 @@
  * Masks are those of room masked, but pseudonyms are keyed with a secret of the grant's own: with a
  * known person's pseudonym of room masked one could follow him there, and two who compare what they
  * were granted must not find the same stranger in it.
+ *
+ * In C, rows about several people need no join: marks of all whom the grant names come from a row
+ * of their own, (SELECT mark_all(4, 'identity') AS m2, … OFFSET 0) g, and a column is clear where
+ * g.m2 AND has_class(key, 4).
  *
  * Children: a row is absent when it is about a child, unless the grant names that child and class
  * `child`. Whoever is not named must be an adult. */
@@ -61,6 +67,7 @@ struct view {
     const struct policy_table *subjects; /* the ones with birth dates; NULL: none */
     struct leaf leaves[LEAVES_MAX];
     size_t leaf_count;
+    bool is_native;               /* the extension knows whom the grant names */
     bool used[CLASS_COUNT];       /* classes of the table's columns */
     char secret[32 * LEAVES_MAX]; /* SQL: what pseudonyms of this grant are keyed with */
     struct err *err;
@@ -180,10 +187,35 @@ static void add_own_subjects(struct view *v)
 
 static void add_adult(struct view *v, const char *row)
 {
-    sql_add(v->sql,
-            "%S.%I <= CAST((statement_timestamp() AT TIME ZONE 'UTC') - interval '%D years' AS"
-            " date)",
-            row, v->subjects->birthdate, (int64_t)v->policy->adult_age);
+    subject_add_adult(v->sql, v->policy, v->catalog, row, v->subjects->birthdate);
+}
+
+static void add_mark(struct view *v, enum class_id c)
+{
+    int64_t bit = (int64_t)1 << c;
+    const char *name = policy_class_name(c);
+    if (!v->is_native)
+        sql_add(v->sql,
+                "CASE WHEN g.classes & %D <> 0 THEN ringfence.reveal(g.token, %L, g.label, true)"
+                " ELSE false END",
+                bit, name);
+    else if (is_driven(v))
+        sql_add(v->sql, SCHEMA_NATIVE ".mark(g.key, %D, %L)", bit, name);
+    else
+        sql_add(v->sql, SCHEMA_NATIVE ".mark_all(%D, %L)", bit, name);
+}
+
+/* ", MARK AS m2, MARK AS m3": one for each class. */
+static void add_all_marks(struct view *v, const char *before)
+{
+    for (int c = CLASS_NOTHING + 1; c < CLASS_COUNT; c++) {
+        if (!v->used[c])
+            continue;
+        sql_add(v->sql, "%S", before);
+        add_mark(v, (enum class_id)c);
+        sql_add(v->sql, " AS m%D", (int64_t)c);
+        before = ", ";
+    }
 }
 
 /* "(g.classes & … <> 0 OR the person with this key is an adult)". The aggregate stands for EXISTS,
@@ -196,19 +228,50 @@ static void add_adult_or_child(struct view *v, const char *alias)
             v->subjects->subject);
 }
 
+/* " AND …": the person with this key, of a type that the extension knows, is an adult, or named
+   together with class `child`. */
+static void add_native_adult_or_child(struct view *v, size_t leaf, const char *before,
+                                      const char *alias, const char *name)
+{
+    sql_add(v->sql, "%S(", before);
+    if (v->leaves[leaf].key->is_subject_key) {
+        if (!is_driven(v) &&
+            v->leaves[leaf].hop_count > 0) /* a row that leads nowhere is not shown */
+            sql_add(v->sql, "%S.%I IS NOT NULL AND ", alias, name);
+        sql_add(v->sql, "NOT " SCHEMA_NATIVE ".is_child(%S.%I::bigint)", alias, name);
+    } else {
+        sql_add(v->sql, "(SELECT bool_and(");
+        add_adult(v, "s");
+        sql_add(v->sql, ") FROM %N s WHERE s.%I = %S.%I)", v->subjects->schema, v->subjects->name,
+                v->subjects->subject, alias, name);
+    }
+    sql_add(v->sql, " OR " SCHEMA_NATIVE ".has_class(%S.%I::bigint, %D))", alias, name,
+            (int64_t)1 << CLASS_CHILD);
+}
+
+/* The grant's subjects with their marks, as "g0", from the extension. */
+static void add_native_marks(struct view *v)
+{
+    sql_add(v->sql, "(SELECT g.key");
+    add_all_marks(v, ", ");
+    sql_add(v->sql, " FROM " SCHEMA_NATIVE ".subjects() g(key)");
+    if (v->subjects != NULL && v->subjects != &v->policy->tables[v->table])
+        add_native_adult_or_child(v, 0, " WHERE ", "g", "key");
+    sql_add(v->sql, " OFFSET 0) g0");
+}
+
 /* The grant's subjects with their marks, as "g0". */
 static void add_marks(struct view *v, size_t leaf)
 {
     const struct catalog_column *key = v->leaves[leaf].key;
+    if (v->is_native) {
+        add_native_marks(v);
+        return;
+    }
     sql_add(v->sql, "(SELECT g.classes, g.secret, ");
     granted_add_key(v->sql, key, "g.subject");
     sql_add(v->sql, " AS key");
-    for (int c = CLASS_NOTHING + 1; c < CLASS_COUNT; c++)
-        if (v->used[c])
-            sql_add(v->sql,
-                    ", CASE WHEN g.classes & %D <> 0 THEN ringfence.reveal(g.token, %L, g.label,"
-                    " true) ELSE false END AS m%D",
-                    (int64_t)1 << c, policy_class_name((enum class_id)c), (int64_t)c);
+    add_all_marks(v, ", ");
     sql_add(v->sql, " FROM ringfence.grant_subject g WHERE");
     add_own_subjects(v);
     if (is_driven(v) && v->subjects != NULL && v->subjects != &v->policy->tables[v->table]) {
@@ -232,11 +295,17 @@ static void add_is_named(struct view *v, size_t leaf)
                 l->hops[i].table->name, next);
         memcpy(row, next, sizeof(row));
     }
-    sql_add(v->sql, "%S.%I = ANY (ARRAY(SELECT ", l->hop_count == 0 ? "t" : row, l->key->name);
-    granted_add_key(v->sql, l->key, "g.subject");
-    sql_add(v->sql, " FROM ringfence.grant_subject g WHERE");
-    add_own_subjects(v);
-    sql_add(v->sql, "))");
+    sql_add(v->sql, "%S.%I = ANY (", l->hop_count == 0 ? "t" : row, l->key->name);
+    if (v->is_native) {
+        sql_add(v->sql, SCHEMA_NATIVE ".subject_keys()");
+    } else {
+        sql_add(v->sql, "ARRAY(SELECT ");
+        granted_add_key(v->sql, l->key, "g.subject");
+        sql_add(v->sql, " FROM ringfence.grant_subject g WHERE");
+        add_own_subjects(v);
+        sql_add(v->sql, ")");
+    }
+    sql_add(v->sql, ")");
     for (size_t i = 0; i < l->hop_count; i++)
         sql_add(v->sql, "))");
 }
@@ -253,6 +322,18 @@ static size_t own_leaf(const struct view *v, const struct policy_column *column)
     return v->leaf_count;
 }
 
+/* The person at the end of way LEAF has a mark of this class. */
+static void add_leaf_is_marked(struct view *v, size_t leaf, enum class_id c)
+{
+    if (!v->is_native || is_driven(v)) {
+        sql_add(v->sql, "g%D.m%D", (int64_t)leaf, (int64_t)c);
+        return;
+    }
+    sql_add(v->sql, "g.m%D AND " SCHEMA_NATIVE ".has_class(", (int64_t)c);
+    add_leaf_key(v, leaf);
+    sql_add(v->sql, "::bigint, %D)", (int64_t)1 << c);
+}
+
 /* The condition under which COLUMN is clear. */
 static void add_is_marked(struct view *v, const struct policy_column *column)
 {
@@ -266,9 +347,11 @@ static void add_is_marked(struct view *v, const struct policy_column *column)
             sql_add(v->sql,
                     "("); /* where nobody is named by the row, nobody need be by the grant */
             add_leaf_key(v, i);
-            sql_add(v->sql, " IS NULL OR g%D.m%D)", (int64_t)i, (int64_t)column->class_id);
+            sql_add(v->sql, " IS NULL OR ");
+            add_leaf_is_marked(v, i, column->class_id);
+            sql_add(v->sql, ")");
         } else {
-            sql_add(v->sql, "g%D.m%D", (int64_t)i, (int64_t)column->class_id);
+            add_leaf_is_marked(v, i, column->class_id);
         }
         before = " AND ";
     }
@@ -299,7 +382,8 @@ static int add_stranger(struct view *v, const struct policy_column *column,
     for (size_t i = 0; i < v->leaf_count; i++) {
         if (i == own_leaf(v, column))
             continue;
-        sql_add(v->sql, "%Sg%D.m%D", before, (int64_t)i, (int64_t)column->class_id);
+        sql_add(v->sql, "%S", before);
+        add_leaf_is_marked(v, i, column->class_id);
         before = " OR ";
     }
     sql_add(v->sql, " THEN ");
@@ -365,6 +449,13 @@ static void add_no_children(struct view *v)
     if (is_driven(v)) {
         if (v->subjects != &v->policy->tables[v->table])
             return;
+        if (v->is_native) {
+            sql_add(v->sql, " AND (");
+            add_adult(v, "t");
+            sql_add(v->sql, " OR " SCHEMA_NATIVE ".has_class(g0.key, %D))",
+                    (int64_t)1 << CLASS_CHILD);
+            return;
+        }
         sql_add(v->sql, " AND (g0.classes & %D <> 0 OR ", (int64_t)1 << CLASS_CHILD);
         add_adult(v, "t");
         sql_add(v->sql, ")");
@@ -372,6 +463,11 @@ static void add_no_children(struct view *v)
     }
     for (size_t i = 0; i < v->leaf_count; i++) {
         char alias[ROW_NAME_SIZE];
+        if (v->is_native) { /* NULL is no child where a foreign key says who else it could be */
+            add_native_adult_or_child(v, i, " AND ", row_name(alias, i, v->leaves[i].hop_count),
+                                      v->leaves[i].key->name);
+            continue;
+        }
         (void)snprintf(alias, sizeof(alias), "g%zu", i);
         sql_add(v->sql, " AND ");
         if (v->leaves[i].hop_count == 0 && v->leaves[i].key->is_subject_key) {
@@ -408,18 +504,34 @@ static int add_rows_driven(struct view *v)
     return 0;
 }
 
+static bool has_marks(const struct view *v)
+{
+    bool any = false;
+    for (int c = CLASS_NOTHING + 1; c < CLASS_COUNT; c++)
+        any |= v->used[c];
+    return any;
+}
+
 /* Several ways: from the rows to all persons they are about. */
 static int add_rows_of_several(struct view *v)
 {
     const struct policy_table *t = &v->policy->tables[v->table];
     char row[ROW_NAME_SIZE], next[ROW_NAME_SIZE];
-    sql_add(v->sql, " FROM %N t", t->schema, t->name);
+    sql_add(v->sql, " FROM ");
+    if (v->is_native && has_marks(v)) {
+        sql_add(v->sql, "(SELECT ");
+        add_all_marks(v, "");
+        sql_add(v->sql, " OFFSET 0) g CROSS JOIN ");
+    }
+    sql_add(v->sql, "%N t", t->schema, t->name);
     for (size_t i = 0; i < v->leaf_count; i++) {
         const struct leaf *l = &v->leaves[i];
         for (size_t h = 0; h < l->hop_count; h++)
             sql_add(v->sql, " LEFT JOIN %N %S ON %S.%I = %S.%I", l->hops[h].table->schema,
                     l->hops[h].table->name, row_name(next, i, h + 1), next, l->hops[h].key,
                     row_name(row, i, h), l->hops[h].column);
+        if (v->is_native)
+            continue;
         sql_add(v->sql, " LEFT JOIN ");
         add_marks(v, i);
         sql_add(v->sql, " ON g%D.key = ", (int64_t)i);
@@ -437,6 +549,8 @@ static int add_rows_of_several(struct view *v)
 /* It is the same in all rows of a grant; where rows are about several, one of them is named. */
 static void name_secret(struct view *v)
 {
+    if (v->is_native) /* it knows that, too */
+        return;
     size_t len = (size_t)snprintf(v->secret, sizeof(v->secret), "%s",
                                   is_driven(v) ? "g0.secret" : "coalesce(");
     for (size_t i = 0; i < v->leaf_count && !is_driven(v); i++)
@@ -457,6 +571,9 @@ int granted_add_view(struct sql *s, const struct policy *p, const struct catalog
     int rc = find_leaves(&v, t, &start);
     if (rc < 0)
         return rc;
+    v.is_native = c->has_native && v.leaf_count > 0;
+    for (size_t i = 0; i < v.leaf_count; i++)
+        v.is_native &= is_whole_number(v.leaves[i].key);
     name_secret(&v);
     sql_add(s, "CREATE VIEW %N WITH (security_barrier) AS SELECT ", SCHEMA_GRANTED, t->name);
     rc = add_columns(&v);

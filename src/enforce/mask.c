@@ -10,6 +10,7 @@
 #include "enforce/expression.h"
 #include "enforce/literal.h"
 #include "enforce/pseudonym.h"
+#include "enforce/role.h"
 
 static int unfit(struct err *err, const char *where_name, const char *mask,
                  const struct catalog_column *fact)
@@ -88,11 +89,27 @@ static void add_guarded(struct sql *s, const char *name, const char *type, const
     sql_add(s, " WHEN t.%I IS NOT NULL THEN 'infinity' END", name);
 }
 
+static const char *time_type(enum column_kind kind)
+{
+    return kind == KIND_DATE        ? "date"
+           : kind == KIND_TIMESTAMP ? "timestamp without time zone"
+                                    : "timestamp with time zone";
+}
+
+static bool has_native_cut(enum column_kind kind)
+{
+    return kind == KIND_DATE || kind == KIND_TIMESTAMP || kind == KIND_TIMESTAMPTZ;
+}
+
 /* UNIT: "day", "month", "year". */
 static int add_cut(struct sql *s, const char *name, const char *unit,
                    const struct catalog_column *fact, const char *where_name, struct err *err)
 {
     bool is_day = strcmp(unit, "day") == 0, is_year = strcmp(unit, "year") == 0;
+    if (fact->has_native && has_native_cut(fact->kind) && !(is_day && fact->kind == KIND_DATE)) {
+        sql_add(s, SCHEMA_NATIVE ".%S_of(t.%I::%S)", unit, name, time_type(fact->kind));
+        return 0;
+    }
     switch (fact->kind) {
     case KIND_TIMESTAMPTZ:
         if (is_day)
@@ -146,6 +163,10 @@ static int add_coarse(struct sql *s, const char *name, int64_t step,
             continue;
         if (step < 1 || step > -(integers[i].least / 2))
             break;
+        if (fact->has_native) {
+            sql_add(s, SCHEMA_NATIVE ".coarse(t.%I::%S, %S '%D')", name, type, type, step);
+            return 0;
+        }
         sql_add(s, "CASE WHEN t.%I >= %S '%D' THEN t.%I - (t.%I %% %S '%D' + %S '%D') %% %S '%D'",
                 name, type, least, name, name, type, step, type, step, type, step);
         sql_add(s, " ELSE t.%I - t.%I + %S '%D' END", name, name, type, least);

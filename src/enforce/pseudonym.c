@@ -114,6 +114,14 @@ int pseudonym_add_secret(struct sql *s, const struct policy_column *column,
     const char *domain = column->domain != NULL ? column->domain : where_name;
     if (secret == NULL && fact->has_native && pseudonym_family(fact->kind) != NULL)
         return add_native(s, column, fact, digits, domain);
+    if (secret != NULL && secret[0] == '\0' && pseudonym_family(fact->kind) != NULL) {
+        sql_add(s, SCHEMA_NATIVE ".pseudonym_under(t.%I::%S, %L", column->name,
+                pseudonym_family(fact->kind), domain);
+        if (fact->kind == KIND_TEXT)
+            sql_add(s, ", %D", (int64_t)digits);
+        sql_add(s, ")");
+        return 0;
+    }
     switch (fact->kind) {
     case KIND_INT8: /* 63 bits: never negative */
         sql_add(s, "('x' || encode(substr(");

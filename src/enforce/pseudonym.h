@@ -23,7 +23,8 @@ RF_CHECK int pseudonym_add(struct sql *s, const struct policy_column *column,
 void pseudonym_add_lookups(struct sql *s, const struct policy_table *t,
                            const struct catalog_table *fact, const char *between);
 
-/* The same with other pseudonyms: keyed with SECRET, SQL of 32 bytes, whatever the month. */
+/* The same with other pseudonyms: keyed with SECRET, SQL of 32 bytes, whatever the month. "": the
+   secret of the session's grant, which the extension reads; it makes the same ones. */
 RF_CHECK int pseudonym_add_secret(struct sql *s, const struct policy_column *column,
                                   const struct catalog_column *fact, int digits,
                                   const char *where_name, const char *secret, struct err *err);

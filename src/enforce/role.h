@@ -20,6 +20,14 @@
 
 #define ROLE_PATTERN_GRANT "^rf_g_[0-9a-f]{16}$" /* the role of one grant: a regular expression */
 
+/* SQL: "lasting(oid)", the roles that are no grant's, of which there are few where grants may be
+   100,000. A bound on a repetition makes a regular expression three times as dear, so the length is
+   asked beside it. */
+#define LASTING_ROLES                                        \
+    "lasting(oid) AS MATERIALIZED (SELECT oid FROM pg_roles" \
+    " WHERE NOT (rolname ~ '^rf_g_[0-9a-f]+$' AND octet_length(CAST(rolname AS text)) = 21))"
+#define IS_OF_GRANT(oid) "(" oid " IN (SELECT oid FROM lasting)) IS NOT TRUE"
+
 #define SCHEMA_OWN     "ringfence"
 #define SCHEMA_NATIVE  "ringfence_native" /* of the extension, where it is installed */
 #define SCHEMA_MASKED  "masked"

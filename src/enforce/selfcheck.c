@@ -3,8 +3,6 @@
 #include "enforce/role.h"
 #include "enforce/sql.h"
 
-#define PATTERN "'" ROLE_PATTERN_GRANT "'"
-
 struct check {
     const char *name, *query;
 };
@@ -14,20 +12,24 @@ struct check {
    of grants may be 100,000: that they have no groups but their own is a line of check.def, so here
    one of them is enough, and those that own something or have a right. */
 static const char tables[] =
-    "WITH person AS MATERIALIZED (SELECT r.oid, r.rolname FROM pg_roles r WHERE NOT r.rolsuper"
+    "WITH " LASTING_ROLES ","
+    " person AS MATERIALIZED (SELECT r.oid, r.rolname FROM pg_roles r WHERE NOT r.rolsuper"
     "  AND (r.rolname IN ('rf_person', 'rf_masked', 'rf_stats', 'rf_granted')"
     "   OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid"
     "    AND m.roleid = to_regrole('rf_person')))),"
     " own AS MATERIALIZED (SELECT DISTINCT d.refobjid FROM pg_shdepend d"
     "  WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('a', 'o')),"
-    " lasting AS MATERIALIZED (SELECT oid, rolname FROM person"
-    "  WHERE rolname !~ " PATTERN " AND oid NOT IN (SELECT refobjid FROM own)),"
+    " plain AS MATERIALIZED (SELECT oid, rolname FROM person"
+    "  WHERE oid IN (SELECT oid FROM lasting) AND oid NOT IN (SELECT refobjid FROM own)),"
     " kind AS MATERIALIZED (SELECT oid, rolname FROM person WHERE oid IN (SELECT refobjid FROM own)"
-    "  OR rolname ~ '^rf_(person|masked|stats|granted)$'"
-    "  UNION (SELECT oid, rolname FROM person WHERE rolname ~ " PATTERN " LIMIT 1)"
-    "  UNION SELECT x.oid, x.rolname FROM (SELECT DISTINCT ON (array_agg(m.roleid ORDER BY"
-    "   m.roleid)) p.oid, p.rolname FROM lasting p JOIN pg_auth_members m ON m.member = p.oid"
-    "   GROUP BY p.oid, p.rolname) x) ";
+    "  OR rolname IN ('rf_person', 'rf_masked', 'rf_stats', 'rf_granted')"
+    "  UNION (SELECT oid, rolname FROM person WHERE " IS_OF_GRANT(
+        "oid") " LIMIT 1)"
+               "  UNION SELECT x.oid, x.rolname FROM (SELECT DISTINCT ON (array_agg(m.roleid ORDER "
+               "BY"
+               "   m.roleid)) p.oid, p.rolname FROM plain p JOIN pg_auth_members m ON m.member = "
+               "p.oid"
+               "   GROUP BY p.oid, p.rolname) x) ";
 
 static int ask(struct database *db, const struct check *checks, size_t count,
                selfcheck_fault_fn *on_finding, void *context, size_t *ret_findings, struct err *err)

@@ -26,6 +26,7 @@ struct paths {
     const struct catalog *catalog;
     const struct policy_table *subjects; /* the one with birth dates */
     unsigned aliases;                    /* in use: p1, p2, … */
+    bool hides_order; /* rows must not come by an index alone; done as soon as it is false */
 };
 
 static const struct policy_column *column_of(const struct policy_table *t, const char *name)
@@ -78,22 +79,22 @@ const char *subject_through_key(const struct policy *p, const struct catalog *c,
 }
 
 /* The day on which those were born who are YEARS old this day, in UTC; 0: this day. PostgreSQL
-   computes it again for every row, which costs something without the extension. */
-static void add_birthday(struct sql *s, bool is_native, int64_t years)
+   computes it again for every row. */
+static void add_birthday(struct sql *s, int64_t years)
 {
-    if (is_native)
-        sql_add(s, SCHEMA_NATIVE ".born_by(%D)", years);
-    else
-        sql_add(s, "CAST((statement_timestamp() AT TIME ZONE 'UTC') - interval '%D years' AS date)",
-                years);
+    sql_add(s, "CAST((statement_timestamp() AT TIME ZONE 'UTC') - interval '%D years' AS date)",
+            years);
 }
 
-/* "ALIAS.birthdate is at most the day on which today's new adults were born". */
-static void add_adult(struct sql *s, const struct policy *p, bool is_native, const char *alias,
-                      const char *birthdate)
+void subject_add_adult(struct sql *s, const struct policy *p, const struct catalog *c,
+                       const char *alias, const char *birthdate)
 {
+    if (c->has_native) {
+        sql_add(s, SCHEMA_NATIVE ".is_adult(%S.%I, %D)", alias, birthdate, (int64_t)p->adult_age);
+        return;
+    }
     sql_add(s, "%S.%I <= ", alias, birthdate);
-    add_birthday(s, is_native, (int64_t)p->adult_age);
+    add_birthday(s, (int64_t)p->adult_age);
 }
 
 static int check_birthdate(const struct policy_table *t, const struct catalog_table *fact,
@@ -115,24 +116,21 @@ static void add_child_exists(struct paths *w, const char *alias, const struct ca
     sql_add(w->sql,
             "EXISTS (SELECT FROM ringfence.child c WHERE c.subject = %S.%I AND c.adult_on > ",
             alias, key->name);
-    add_birthday(w->sql, w->catalog->has_native, 0);
+    add_birthday(w->sql, 0);
     sql_add(w->sql, ")");
 }
 
-/* Two conditions that say "no child", of which the extension takes the quicker one for the
-   statement at hand: whoever wants all rows has the children's keys collected first. */
-static void add_sifted(struct paths *w, const char *alias, const struct catalog_column *key)
+/* The extension looks up a few and collects all when there are many. Beside the first key of the
+   view's own rows stands what keeps the planner from an index alone: as an alternative that no
+   adult's row comes to, it costs nothing. */
+static void add_native_child(struct paths *w, const char *alias, const struct catalog_column *key,
+                             bool is_child)
 {
-    sql_add(w->sql,
-            SCHEMA_NATIVE ".sift(NOT coalesce(" SCHEMA_NATIVE
-                          ".is_among(%S.%I::bigint, (SELECT " SCHEMA_NATIVE
-                          ".key_set(c.subject) FROM ringfence.child c"
-                          " WHERE c.adult_on > ",
-            alias, key->name);
-    add_birthday(w->sql, true, 0);
-    sql_add(w->sql, ")), false), NOT ");
-    add_child_exists(w, alias, key);
-    sql_add(w->sql, ")");
+    bool hides = w->hides_order && !is_child && strcmp(alias, "t") == 0;
+    sql_add(w->sql, "%S%S" SCHEMA_NATIVE ".is_child(%S.%I::bigint)%S", hides ? "(" : "",
+            is_child ? "" : "NOT ", alias, key->name, hides ? " OR t.tableoid IS NULL)" : "");
+    if (hides)
+        w->hides_order = false;
 }
 
 /* The subject whose key is in ALIAS.KEY: a child (IS_CHILD), or no child. Where nothing proves that
@@ -144,8 +142,8 @@ static void add_one_subject(struct paths *w, const char *alias, const struct cat
 {
     const struct policy_table *subjects = w->subjects;
     bool is_number = key->kind == KIND_INT8 || key->kind == KIND_INT4;
-    if (key->is_subject_key && is_number && !is_child && w->catalog->has_native) {
-        add_sifted(w, alias, key);
+    if (key->is_subject_key && is_number && w->catalog->has_native) {
+        add_native_child(w, alias, key, is_child);
     } else if (key->is_subject_key) {
         sql_add(w->sql, "(");
         add_child_exists(w, alias, key);
@@ -153,7 +151,7 @@ static void add_one_subject(struct paths *w, const char *alias, const struct cat
     } else {
         sql_add(w->sql, "(EXISTS (SELECT FROM %N s WHERE s.%I = %S.%I AND ", subjects->schema,
                 subjects->name, subjects->subject, alias, key->name);
-        add_adult(w->sql, w->policy, w->catalog->has_native, "s", subjects->birthdate);
+        subject_add_adult(w->sql, w->policy, w->catalog, "s", subjects->birthdate);
         sql_add(w->sql, is_child ? ")) IS NOT TRUE" : ")) IS TRUE");
     }
 }
@@ -186,7 +184,7 @@ static size_t add_about(struct paths *w, const struct policy_table *t, const cha
     size_t count = 0;
     if (t == w->subjects) {
         sql_add(w->sql, is_child ? "(" : "");
-        add_adult(w->sql, w->policy, w->catalog->has_native, alias, t->birthdate);
+        subject_add_adult(w->sql, w->policy, w->catalog, alias, t->birthdate);
         sql_add(w->sql, is_child ? ") IS NOT TRUE" : "");
         return 1;
     }
@@ -270,11 +268,15 @@ static int add_retention(struct sql *s, const struct policy_table *t,
     return 1;
 }
 
-int subject_add_condition(struct sql *s, const struct policy *p, const struct catalog *c,
-                          size_t table, struct err *err)
+static int add_condition(struct sql *s, const struct policy *p, const struct catalog *c,
+                         size_t table, bool hides_order, struct err *err)
 {
     size_t at = 0;
-    struct paths w = { .sql = s, .policy = p, .catalog = c, .subjects = subjects_table(p, &at) };
+    struct paths w = { .sql = s,
+                       .policy = p,
+                       .catalog = c,
+                       .subjects = subjects_table(p, &at),
+                       .hides_order = hides_order };
     const struct policy_table *t = &p->tables[table];
     if (!subject_leaves_rows_out(p, c, table))
         return 0;
@@ -289,7 +291,21 @@ int subject_add_condition(struct sql *s, const struct policy *p, const struct ca
         sql_add(s, rc > 0 ? " AND " : "");
         (void)add_about(&w, t, "t", false);
     }
+    if (w.hides_order)
+        sql_add(s, " AND t.tableoid IS NOT NULL");
     return 0;
+}
+
+int subject_add_condition(struct sql *s, const struct policy *p, const struct catalog *c,
+                          size_t table, struct err *err)
+{
+    return add_condition(s, p, c, table, false, err);
+}
+
+int subject_add_condition_unordered(struct sql *s, const struct policy *p, const struct catalog *c,
+                                    size_t table, struct err *err)
+{
+    return add_condition(s, p, c, table, !p->tables[table].is_view, err);
 }
 
 bool subject_is_key(const struct policy_table *t, const struct catalog_column *fact)

@@ -26,6 +26,11 @@ void subject_add_limit(struct sql *s, const struct catalog_column *fact, int64_t
 RF_CHECK int subject_add_condition(struct sql *s, const struct policy *p, const struct catalog *c,
                                    size_t table, struct err *err);
 
+/* The same for views whose readers must not get rows in the order of an index on the real keys. */
+RF_CHECK int subject_add_condition_unordered(struct sql *s, const struct policy *p,
+                                             const struct catalog *c, size_t table,
+                                             struct err *err);
+
 /* For room granted, which has conditions of its own: */
 
 /* Is this column of T itself a subject's key? */
@@ -33,6 +38,10 @@ bool subject_is_key(const struct policy_table *t, const struct catalog_column *f
 
 /* The subjects' own table, by which children are told; NULL: the policy has none. */
 const struct policy_table *subject_own_table(const struct policy *p);
+
+/* Append "ALIAS.BIRTHDATE is at most the day on which today's new adults were born". */
+void subject_add_adult(struct sql *s, const struct policy *p, const struct catalog *c,
+                       const char *alias, const char *birthdate);
 
 /* Append "t.column >= …", the condition of the table's retention, if it has one. Returns how many
    conditions that were, or -RF_ECONFIG. */

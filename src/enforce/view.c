@@ -153,10 +153,8 @@ int view_add_masked(struct sql *s, const struct policy *p, const struct catalog 
     if (rc < 0 || !any)
         return rc;
     sql_add(s, " FROM %N t", t->schema, t->name);
-    rc = subject_add_condition(s, p, c, table, err);
+    rc = subject_add_condition_unordered(s, p, c, table, err);
     pseudonym_add_lookups(s, t, fact, subject_leaves_rows_out(p, c, table) ? " AND " : " WHERE ");
-    if (!t->is_view && subject_leaves_rows_out(p, c, table))
-        sql_add(s, " AND t.tableoid IS NOT NULL");
     if (rc == 0)
         rc = add_order(s, p, c, table, visible_key, err);
     if (fact->definition !=

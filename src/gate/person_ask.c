@@ -419,6 +419,11 @@ void person_on_timer(struct timer *t)
         person_refused(p);
         return;
     }
+    if (p->awaits_grant) {
+        p->awaits_grant = false;
+        person_ask(p);
+        return;
+    }
     person_fail(
         p, RF_EUNAVAIL,
         p->session->state == SESSION_ADMISSION
@@ -489,7 +494,8 @@ static bool on_message(struct person *p, enum step step, const uint8_t *message,
 
 static bool must_wait(const struct person *p)
 {
-    return p->inspection.waiting || p->change != NULL || (p->denying && p->denial_synced) ||
+    return p->inspection.waiting || p->awaits_grant || p->change != NULL ||
+           (p->awaits_sync && p->expect.count > 0) || (p->denying && p->denial_synced) ||
            p->expect.count > PERSON_PIPELINE_MAX ||
            stream_queued(&p->link->stream) > SESSION_QUEUE_HIGH;
 }
@@ -564,6 +570,37 @@ static bool is_switch(const struct guard_report *report)
            report->statements[0].refusal == GUARD_GRANT;
 }
 
+/* What was sent before will all be answered without another word of the client. */
+static bool ends_with_sync(const struct expect_queue *q)
+{
+    const struct expect *last = &q->list[(q->first + q->count - 1) % q->cap];
+    return last->kind == EXPECT_SYNC || last->kind == EXPECT_QUERY;
+}
+
+/* A room is changed between two statements, so one that was sent behind another waits for its
+   answer. And a grant that was opened a moment ago may not have come to us yet: as at a login, it
+   is looked for again until GRANT_NEW_MS have passed, and as long for one that is not his. True:
+   the message stays in front, and is looked at anew. */
+static bool wait_for_grant(struct person *p, const struct guard_statement *s)
+{
+    struct loop *loop = p->session->worker->loop;
+    int64_t now = loop_now_ms(loop);
+    uint64_t id = 0;
+    p->awaits_sync = p->expect.count > 0 && ends_with_sync(&p->expect);
+    if (p->awaits_sync)
+        return true;
+    bool may_come = p->status == 'I' && p->expect.count == 0 &&
+                    grant_number_read(s->subject, &id) && person_switch_may_come(p, id);
+    if (may_come && p->grant_until_ms == 0)
+        p->grant_until_ms = now + GRANT_NEW_MS;
+    p->awaits_grant = may_come && now < p->grant_until_ms;
+    if (p->awaits_grant)
+        loop_timer(loop, &p->timer, GRANT_TICK_MS);
+    else
+        p->grant_until_ms = 0;
+    return p->awaits_grant;
+}
+
 /* False: refused, p->denial and *RET_RULE say why. */
 static bool begin_switch(struct person *p, const char *sql, size_t len,
                          const struct guard_statement *s, const char **ret_rule)
@@ -615,6 +652,8 @@ void person_on_report(struct inspection *q, const struct guard_report *report)
         len = parse.query_len;
     }
     if (simple && is_switch(report)) {
+        if (wait_for_grant(p, &report->statements[0]))
+            return;
         if (!begin_switch(p, sql, len, &report->statements[0], &rule))
             deny(p, rule, sql, len, true);
     } else if (!judge_report(p, report, &rule)) {

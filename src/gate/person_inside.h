@@ -49,18 +49,21 @@ struct person {
     struct names prepared, portals;
     struct err denial; /* stands in for the error of the statement that was replaced */
     uint32_t denial_position;
-    uint64_t statements; /* numbers given */
-    uint64_t synced_out; /* of those, up to the last Sync sent */
-    uint32_t synced;     /* newest statement before the Sync that a 'Z' answers */
-    struct timer timer;  /* how long the parser may take; before the greeting, the ledger */
-    struct err refusal;  /* REFUSED: until the timer says what to make of it */
-    size_t discard;      /* bytes to come of a message that was refused unseen */
-    uint8_t watched;     /* enum message whose body is collected, or 0 */
+    uint64_t statements;    /* numbers given */
+    uint64_t synced_out;    /* of those, up to the last Sync sent */
+    uint32_t synced;        /* newest statement before the Sync that a 'Z' answers */
+    struct timer timer;     /* how long the parser may take; before the greeting, the ledger */
+    int64_t grant_until_ms; /* how long a grant is waited for that is not known; 0: for none */
+    struct err refusal;     /* REFUSED: until the timer says what to make of it */
+    size_t discard;         /* bytes to come of a message that was refused unseen */
+    uint8_t watched;        /* enum message whose body is collected, or 0 */
     char status;
     bool denying, denial_synced; /* `denial` is unanswered; a Sync has gone out behind it */
     bool news;                   /* the server message being walked needs a record */
     bool swallowing, replacing;  /* the server message being walked */
     bool noticing;               /* it is a notice, held once it is known not to be for us */
+    bool awaits_grant;           /* the timer has the SET in front looked at again */
+    bool awaits_sync;            /* so have the answers to what went before it */
     bool said_fatal, link_over, refused;
 };
 
@@ -76,6 +79,7 @@ extern const struct link_ops person_link_ops;
 
 /* Record a SET of the grant, and begin to enter grant ID, or to leave the present one (0). False:
    it is refused, and *RET_DENIAL and *RET_RULE say why. The answer follows. */
+bool person_switch_may_come(const struct person *p, uint64_t id); /* not known, perhaps not yet */
 RF_CHECK bool person_switch_begin(struct person *p, uint64_t id, struct err *ret_denial,
                                   const char **ret_rule);
 void person_switch_go(struct person *p); /* goes on where it can; harmless without one */

@@ -55,6 +55,15 @@ static bool decide(const struct session *s, uint64_t id, struct decision *ret,
     return false;
 }
 
+bool person_switch_may_come(const struct person *p, uint64_t id)
+{
+    struct decision d;
+    struct grant_entry entry;
+    struct err e;
+    return id != 0 && !decide(p->session, id, &d, &entry, &e) &&
+           (d.rule == RULE_GRANT_UNKNOWN || d.rule == RULE_GRANT_MISSING);
+}
+
 void person_switch_end(struct person *p)
 {
     if (p->change == NULL)

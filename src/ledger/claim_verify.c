@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/mem.h"
 #include "ledger/claim.h"
 #include "ledger/logleaf.h"
+#include "ledger/succession.h"
 #include "tlog/checkpoint.h"
 
 /* One pass. claim_read() has seen to the order of the lines; here each line is a function, and what
@@ -25,9 +25,11 @@ struct log {
     struct key key;
     char vkey[KEY_VKEY_SIZE];
     bool continues_first; /* it is the first log, or continues one that does */
-    unsigned named_by;    /* with `succeeds`: which log's successor it is, and at which leaf */
-    bool succeeds;
+    unsigned named_by;    /* which log names it, and at which leaf; not for the first */
+    bool succeeds;        /* as its successor */
     uint64_t named_at;
+    uint8_t vrf[VRF_PUBLIC_LEN];
+    bool is_covered; /* its VRF key is the file's */
     uint64_t size;
     uint8_t root[TLOG_HASH_LEN];
     uint64_t begins, ends; /* numbers of epochs */
@@ -183,30 +185,6 @@ static int on_checkpoint(struct verifier *v)
     return rc < 0 ? in_checkpoint(v, -rc, &inner) : 0;
 }
 
-/* Has KEY signed that LOG continues OLD behind leaf AT? docs/formats/log.md, section 8. */
-static bool succession_holds(const struct verifier *v, const struct key *key, const struct log *old,
-                             const struct log *log, uint64_t at)
-{
-    static const char domain[] = "ringfence-successor@1\n";
-    const struct logleaf_value *text = &v->leaf.value[LEAF_KEY_SIGNATURE];
-    /* Names have at most 255 bytes: the first byte of their length is 0. */
-    char message[sizeof(domain) + 2 * (2 + KEY_NAME_MAX) + KEY_VKEY_SIZE + 1 + 8];
-    uint8_t signature[KEY_SIGNATURE_LEN];
-    size_t n, len = 0, old_len = strlen(old->key.name), new_len = strlen(log->key.name);
-    if (text->text == NULL ||
-        base64_decode(text->text, text->len, signature, sizeof(signature), &n) < 0 ||
-        n != sizeof(signature))
-        return false;
-    len += (size_t)snprintf(message, sizeof(message), "%s%c%c", domain, 0, (int)old_len);
-    len += (size_t)snprintf(message + len, sizeof(message) - len, "%s%c%c", old->key.name, 0,
-                            (int)new_len);
-    len +=
-        (size_t)snprintf(message + len, sizeof(message) - len, "%s%s\n", log->key.name, log->vkey);
-    for (int shift = 56; shift >= 0; shift -= 8)
-        message[len++] = (char)(uint8_t)(at >> shift);
-    return key_verify(key, message, len, signature);
-}
-
 /* What the genesis says about whom it continues is what named it. */
 static int check_predecessor(struct verifier *v, const struct log *log)
 {
@@ -222,7 +200,8 @@ static int check_predecessor(struct verifier *v, const struct log *log)
         index != log->named_at || len != strlen(old->key.name) ||
         memcmp(origin, old->key.name, len) != 0)
         return wrong(v, "genesis has another predecessor");
-    if (!succession_holds(v, &log->key, old, log, log->named_at))
+    const struct succession s = { old->key.name, &log->key, log->named_at };
+    if (!succession_holds(&s, &log->key, &v->leaf))
         return wrong(v, "signature of the new log under its succession does not hold");
     return 0;
 }
@@ -231,7 +210,6 @@ static int on_genesis(struct verifier *v)
 {
     struct log *log = &v->logs[v->shown];
     char period[TAG_EPOCH_SIZE];
-    uint8_t vrf[VRF_PUBLIC_LEN];
     struct tag_period p;
     int rc = leaf_take(v, log, 0);
     if (rc < 0)
@@ -239,9 +217,12 @@ static int on_genesis(struct verifier *v)
     if (v->leaf.type != LEAF_GENESIS || !logleaf_is(&v->leaf, LEAF_KEY_ORIGIN, log->key.name) ||
         !logleaf_is(&v->leaf, LEAF_KEY_KEY, log->vkey))
         return wrong(v, "leaf 0 is not the genesis of log \"%s\" and its key", log->key.name);
-    logleaf_hash(&v->leaf, LEAF_KEY_VRF, vrf);
-    if (memcmp(vrf, v->vrf, sizeof(vrf)) != 0)
-        return wrong(v, "genesis of log \"%s\" has another VRF key", log->key.name);
+    logleaf_hash(&v->leaf, LEAF_KEY_VRF, log->vrf);
+    log->is_covered = memcmp(log->vrf, v->vrf, sizeof(log->vrf)) == 0;
+    if (v->shown > 0 && !log->succeeds &&
+        memcmp(log->vrf, v->logs[log->named_by].vrf, sizeof(log->vrf)) != 0)
+        return wrong(v, "genesis of log \"%s\" has another VRF key than the log that names it",
+                     log->key.name);
     (void)leaf_text(v, LEAF_KEY_EPOCH, period, sizeof(period));
     if (tag_period_read(period, strlen(period), &p) < 0 ||
         (v->shown > 0 && p.minutes != v->period.minutes))
@@ -307,7 +288,8 @@ static int on_named(struct verifier *v)
     new->continues_first = log->continues_first;
     log->ended = true;
     log->ends = tag_epoch_number(v->period, v->leaf.minute);
-    if (!succession_holds(v, &log->key, log, new, index))
+    const struct succession s = { log->key.name, &new->key, index };
+    if (!succession_holds(&s, &log->key, &v->leaf))
         return wrong(v, "signature of the old log under its succession does not hold");
     return 0;
 }
@@ -327,15 +309,24 @@ static int check_roster(struct verifier *v)
         if (memcmp(log->key.public, key->public, sizeof(key->public)) != 0)
             return wrong(v, "log \"%s\" has another key than the one that was given", key->name);
     }
+    unsigned covered = 0;
+    for (unsigned i = 0; i < v->log_count; i++)
+        covered += v->logs[i].is_covered;
     v->result.log_count = v->log_count;
-    return 0;
+    return covered > 0 ? 0
+                       : wrong(v, "genesis of log \"%s\" has another VRF key, as all others have",
+                               v->logs[0].key.name);
 }
 
-/* Go on to the first log from AT on that lived in the epoch. */
+static bool lives(const struct verifier *v, const struct log *log)
+{
+    return v->epoch_number >= log->begins && !(log->ended && v->epoch_number > log->ends);
+}
+
+/* Go on to the first log from AT on that lived in the epoch and has the file's VRF key. */
 static void living_from(struct verifier *v, unsigned at)
 {
-    while (at < v->log_count && (v->epoch_number < v->logs[at].begins ||
-                                 (v->logs[at].ended && v->epoch_number > v->logs[at].ends)))
+    while (at < v->log_count && !(lives(v, &v->logs[at]) && v->logs[at].is_covered))
         at++;
     v->living = at;
 }
@@ -361,6 +352,8 @@ static int on_epoch(struct verifier *v)
     v->result.epoch_count++;
     v->epoch_number = number;
     (void)snprintf(v->epoch, sizeof(v->epoch), "%.*s", (int)sizeof(v->epoch) - 1, v->line.text);
+    for (unsigned i = 0; i < v->log_count; i++)
+        v->result.elsewhere += lives(v, &v->logs[i]) && !v->logs[i].is_covered;
     living_from(v, 0);
     return 0;
 }

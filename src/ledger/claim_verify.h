@@ -19,11 +19,13 @@ struct claim_result {
     unsigned log_count, epoch_count;
     uint64_t access_count;
     unsigned unwitnessed; /* logs whose checkpoint does not reach the quorum */
+    unsigned elsewhere;   /* logs that lived in the epochs and have another VRF key, one an epoch:
+                             complete only with the claim file of that key */
 };
 
-/* 0: true and complete, but for what UNWITNESSED says. -RF_ETAMPER: it contradicts itself, its
-   proofs or the keys. -RF_EPROTO: no claim file. -RF_EINVAL: no key of a log was given. -RF_ENOMEM.
-   ERR names the line. The lines themselves are for claim_read(), once this said 0. */
+/* 0: true and complete, but for what UNWITNESSED and ELSEWHERE say. -RF_ETAMPER: it contradicts
+   itself, its proofs or the keys. -RF_EPROTO: no claim file. -RF_EINVAL: no key of a log was given.
+   -RF_ENOMEM. ERR names the line. The lines themselves are for claim_read(), once this said 0. */
 RF_CHECK int claim_verify(const void *bytes, size_t n, const struct claim_trust *trust,
                           struct claim_result *ret, struct err *err);
 

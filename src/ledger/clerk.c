@@ -5,14 +5,29 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
 #include "ledger/revealed.h"
+#include "ledger/succession.h"
 #include "ledger/vrfkey.h"
 #include "priv/grant_table.h"
 
+enum { GRANT_GRACE_MS = 2000 };
+
 /* ---- making and freeing --------------------------------------------------------------------- */
+
+/* This log continues another one: what its genesis says of that. */
+static int continue_other(struct clerk *c, const char *predecessor, const struct secret_key *key,
+                          struct err *err)
+{
+    struct succession s = { .next = &key->key };
+    (void)snprintf(c->predecessor, sizeof(c->predecessor), "%s", predecessor);
+    if (!succession_ref_read(c->predecessor, &s.at, &s.old_origin))
+        return err_set(err, RF_ECONFIG, "predecessor \"%.100s\" is no leaf of a log", predecessor);
+    int rc = succession_sign(&s, key, c->continues);
+    return rc < 0 ? err_set(err, (enum err_code) - rc, "could not sign the succession") : 0;
+}
 
 static int load_keys(struct clerk *c, const struct config_ledger *l, struct err *err)
 {
@@ -22,11 +37,14 @@ static int load_keys(struct clerk *c, const struct config_ledger *l, struct err 
     if (rc < 0)
         return rc;
     key_write(&key.key, c->vkey);
-    bool is_ours = strcmp(key.key.name, c->origin) == 0;
+    if (strcmp(key.key.name, c->origin) != 0)
+        rc = err_set(err, RF_ECONFIG, "the key in \"%.200s\" is not of origin \"%.100s\"",
+                     l->key_path, c->origin);
+    if (rc == 0 && l->predecessor != NULL)
+        rc = continue_other(c, l->predecessor, &key, err);
     secret_key_wipe(&key);
-    if (!is_ours)
-        return err_set(err, RF_ECONFIG, "the key in \"%.200s\" is not of origin \"%.100s\"",
-                       l->key_path, c->origin);
+    if (rc < 0)
+        return rc;
     rc = vrfkey_load(l->vrf_path, c->region_name, options.secret, err);
     if (rc < 0)
         return rc;
@@ -74,6 +92,7 @@ void clerk_free(struct clerk *c)
     if (c == NULL)
         return;
     tag_book_free(c->book);
+    repeat_done(&c->repeats);
     mem_free(c->sums);
     mem_free(c->slots);
     mem_free(c->grants);
@@ -93,14 +112,27 @@ static void ref_write(const struct clerk *c, uint64_t leaf, char ret[KEY_NAME_MA
 static int leaf_append(struct clerk *c, struct logleaf *leaf, const char *detail, size_t len,
                        uint64_t instance, uint64_t seq, int64_t now_ms, struct err *err)
 {
-    int rc = journal_append_leaf(c->journal, leaf, detail, len, instance, seq, now_ms, err);
+    int rc = clerk_reserve(c, err);
+    if (rc == 0)
+        rc = journal_append_leaf(c->journal, leaf, detail, len, instance, seq, now_ms, err);
     return rc < 0 ? rc : clerk_note(c, leaf, err);
 }
 
-static int own_leaf(struct clerk *c, struct logleaf *leaf, const char *detail, int64_t now_ms,
-                    struct err *err)
+/* What was appended so far becomes durable, earlier than it had to. */
+static int settle(struct clerk *c, struct err *err)
 {
-    return leaf_append(c, leaf, detail, strlen(detail), 0, 0, now_ms, err);
+    int rc = journal_commit(c->journal, err);
+    if (rc == 0)
+        tag_book_commit(c->book);
+    return rc;
+}
+
+/* Of these there may be many at once, after a long stop: more than a batch holds. */
+int clerk_own_leaf(struct clerk *c, struct logleaf *leaf, const char *detail, int64_t now_ms,
+                   struct err *err)
+{
+    int rc = journal_pending(c->journal) >= JOURNAL_BATCH_MAX ? settle(c, err) : 0;
+    return rc < 0 ? rc : leaf_append(c, leaf, detail, strlen(detail), 0, 0, now_ms, err);
 }
 
 static int genesis(struct clerk *c, int64_t now_ms, struct err *err)
@@ -110,10 +142,14 @@ static int genesis(struct clerk *c, int64_t now_ms, struct err *err)
     logleaf_text(&l, LEAF_KEY_ORIGIN, c->origin);
     logleaf_text(&l, LEAF_KEY_KEY, c->vkey);
     logleaf_bytes(&l, LEAF_KEY_VRF, c->vrf_public, sizeof(c->vrf_public));
+    if (c->predecessor[0] != '\0') {
+        logleaf_text(&l, LEAF_KEY_PREDECESSOR, c->predecessor);
+        logleaf_bytes(&l, LEAF_KEY_SIGNATURE, c->continues, sizeof(c->continues));
+    }
     logleaf_text(&l, LEAF_KEY_EPOCH, c->epoch_spec);
     logleaf_number(&l, LEAF_KEY_ROLLUP, c->rollup);
     logleaf_number(&l, LEAF_KEY_SEAL, c->seal);
-    return own_leaf(c, &l, "{}", now_ms, err);
+    return clerk_own_leaf(c, &l, "{}", now_ms, err);
 }
 
 int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk_start *what,
@@ -122,7 +158,10 @@ int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk
     struct record record = { .kind = RECORD_START, .wall_ms = now_ms, .detail = what->detail };
     struct logleaf l = { .type = what->is_reload ? LEAF_POLICY : LEAF_START };
     memcpy(record.session, what->session, sizeof(record.session));
-    int rc = c->leaves == 0 ? genesis(c, now_ms, err) : clerk_tick(c, policy, now_ms, err);
+    int rc = clerk_goes_on(c, err);
+    if (rc < 0)
+        return rc;
+    rc = c->leaves == 0 ? genesis(c, now_ms, err) : clerk_tick(c, policy, now_ms, err);
     if (rc < 0)
         return rc;
     logleaf_text(&l, LEAF_KEY_REGION, c->region_name);
@@ -141,24 +180,14 @@ int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk
 
 /* ---- what is due ---------------------------------------------------------------------------- */
 
-/* Tags of the epoch are counted when they are durable. */
-static int settle(struct clerk *c, struct err *err)
-{
-    if (tag_book_pending(c->book) == 0)
-        return 0;
-    int rc = journal_commit(c->journal, err);
-    if (rc == 0)
-        tag_book_commit(c->book);
-    return rc;
-}
-
-static int seal_epoch(struct clerk *c, int64_t now_ms, struct err *err)
+int clerk_seal_epoch(struct clerk *c, int64_t now_ms, struct err *err)
 {
     struct logleaf l = { .type = LEAF_SEAL };
     char epoch[TAG_EPOCH_SIZE];
     uint8_t root[DIGEST_LEN];
     uint64_t count;
-    int rc = settle(c, err);
+    /* tags of the epoch are counted when they are durable */
+    int rc = tag_book_pending(c->book) > 0 ? settle(c, err) : 0;
     if (rc == 0 && (rc = tag_book_seal(c->book, root, &count)) < 0)
         rc = err_set(err, (enum err_code) - rc, "could not sum up the epoch's tags");
     if (rc < 0)
@@ -171,10 +200,10 @@ static int seal_epoch(struct clerk *c, int64_t now_ms, struct err *err)
     logleaf_number(&l, LEAF_KEY_LEAVES, c->since_epoch.leaves);
     logleaf_number(&l, LEAF_KEY_TAGS, count);
     logleaf_bytes(&l, LEAF_KEY_TAGS_ROOT, root, sizeof(root));
-    return own_leaf(c, &l, "{}", now_ms, err);
+    return clerk_own_leaf(c, &l, "{}", now_ms, err);
 }
 
-static int seal_interval(struct clerk *c, int64_t now_ms, struct err *err)
+int clerk_seal_interval(struct clerk *c, int64_t now_ms, struct err *err)
 {
     struct logleaf l = { .type = LEAF_SEAL };
     uint8_t chain[DIGEST_LEN];
@@ -184,11 +213,11 @@ static int seal_interval(struct clerk *c, int64_t now_ms, struct err *err)
     logleaf_number(&l, LEAF_KEY_DISCLOSURES, c->since_interval.disclosures);
     logleaf_number(&l, LEAF_KEY_LEAVES, c->since_interval.leaves);
     logleaf_bytes(&l, LEAF_KEY_CHAIN, chain, sizeof(chain));
-    return own_leaf(c, &l, "{}", now_ms, err);
+    return clerk_own_leaf(c, &l, "{}", now_ms, err);
 }
 
-static int roll_up(struct clerk *c, const struct policy *policy, uint32_t minute, int64_t now_ms,
-                   struct err *err)
+int clerk_roll_up(struct clerk *c, const struct policy *policy, uint32_t minute, int64_t now_ms,
+                  struct err *err)
 {
     size_t due = sum_due(c, minute), done = 0;
     int rc = 0;
@@ -201,7 +230,7 @@ static int roll_up(struct clerk *c, const struct policy *policy, uint32_t minute
                        "{\"detail\":\"sessions=%" PRIu64 " statements=%" PRIu64 " rows=%" PRIu64
                        " bytes=%" PRIu64 " denials=%" PRIu64 "\"}",
                        s.sessions, s.statements, s.rows, s.bytes, s.denials);
-        rc = own_leaf(c, &l, detail, now_ms, err);
+        rc = clerk_own_leaf(c, &l, detail, now_ms, err);
     }
     sum_drop_first(c, rc < 0 ? done - 1 : done);
     return rc;
@@ -221,24 +250,23 @@ static int open_held(struct clerk *c, const struct policy *policy, uint32_t minu
         logleaf_text(&l, LEAF_KEY_PURPOSE, h.purpose);
         logleaf_text(&l, LEAF_KEY_REF, ref);
         logleaf_bytes(&l, LEAF_KEY_SALT, h.salt, sizeof(h.salt));
-        rc = own_leaf(c, &l, "{}", now_ms, err);
+        rc = clerk_own_leaf(c, &l, "{}", now_ms, err);
         if (rc == 0) /* after writing, its values are bytes: the ref is text either way */
             hold_forget(c, &l);
     }
     return rc;
 }
 
-/* Everything that a leaf of MINUTE comes after. */
-static int boundaries(struct clerk *c, const struct policy *policy, uint32_t minute, int64_t now_ms,
-                      struct err *err)
+int clerk_boundaries(struct clerk *c, const struct policy *policy, uint32_t minute, int64_t now_ms,
+                     struct err *err)
 {
     int rc = 0;
     while (rc == 0 && !tag_book_covers(c->book, minute)) /* each epoch that went by has its own */
-        rc = seal_epoch(c, now_ms, err);
+        rc = clerk_seal_epoch(c, now_ms, err);
     if (rc == 0 && c->sum_count > 0)
-        rc = roll_up(c, policy, minute, now_ms, err);
+        rc = clerk_roll_up(c, policy, minute, now_ms, err);
     if (rc == 0 && minute >= c->seal_minute)
-        rc = seal_interval(c, now_ms, err);
+        rc = clerk_seal_interval(c, now_ms, err);
     return rc;
 }
 
@@ -281,7 +309,7 @@ static bool has_purpose(const struct policy *policy, const char *purpose)
 
 /* The grant's own leaf, out of what control published about it. */
 static int grant_leaf(struct clerk *c, const struct policy *policy, const struct grant_entry *e,
-                      int64_t now_ms, struct err *err)
+                      const char *alias, int64_t now_ms, struct err *err)
 {
     struct logleaf l = { .type = LEAF_GRANT };
     char classes[RECORD_WORD_MAX + 1], policy_ref[KEY_NAME_MAX + 24];
@@ -289,6 +317,7 @@ static int grant_leaf(struct clerk *c, const struct policy *policy, const struct
     struct record record = { .kind = RECORD_NONE,
                              .wall_ms = now_ms,
                              .actor = e->actor,
+                             .database = alias, /* a start takes it from here */
                              .role = e->role,
                              .subjects = e->subjects };
     char held[HOLD_DETAIL_SIZE];
@@ -318,16 +347,19 @@ static int meet_grant(struct clerk *c, const struct policy *policy, const struct
                       int64_t now_ms, struct err *err)
 {
     struct grant_entry e;
-    struct known_grant *known = clerk_grant(c, said->grant);
+    struct known_grant *known = clerk_grant(c, said->grant, said->database);
     int database = c->grants_table != NULL && said->database != NULL
                        ? grant_table_database(c->grants_table, said->database)
                        : -1;
     if (known != NULL && known->alias[0] != '\0')
         return 0;
-    if (database < 0 || grant_table_look(c->grants_table, (unsigned)database, said->grant, &e) != 1)
+    if (database < 0 || strlen(said->database) >= GRANT_ALIAS_SIZE ||
+        grant_table_look(c->grants_table, (unsigned)database, said->grant, &e) != 1)
         return 0;
-    int rc = known == NULL ? grant_leaf(c, policy, &e, now_ms, err) : 0;
-    known = clerk_grant(c, said->grant);
+    /* Of a grant that is closed nothing is known any more but that. */
+    int rc =
+        known == NULL && !e.closed ? grant_leaf(c, policy, &e, said->database, now_ms, err) : 0;
+    known = clerk_grant(c, said->grant, said->database);
     if (rc == 0 && known != NULL)
         (void)snprintf(known->alias, sizeof(known->alias), "%s", said->database);
     return rc;
@@ -343,25 +375,39 @@ static int revoke(struct clerk *c, const struct known_grant *g, const char *rule
     logleaf_text(&l, LEAF_KEY_RULE, rule);
     logleaf_number(&l, LEAF_KEY_GRANT, g->id);
     logleaf_text(&l, LEAF_KEY_GRANT_REF, ref);
-    return own_leaf(c, &l, "{}", now_ms, err);
+    return clerk_own_leaf(c, &l, "{}", now_ms, err);
 }
 
-/* Grants that have ended since we last looked. Whether one ran out or was closed says its end. */
+/* Why G has ended, or NULL. What a database does not tell at the moment is no end, and neither is
+   a table that knows nothing yet: then the time that the grant's leaf names decides. */
+static const char *end_of(const struct clerk *c, const struct known_grant *g, int64_t now_ms)
+{
+    struct grant_entry e;
+    int database = c->grants_table != NULL && g->alias[0] != '\0'
+                       ? grant_table_database(c->grants_table, g->alias)
+                       : -1;
+    int found =
+        database < 0 ? -1 : grant_table_look(c->grants_table, (unsigned)database, g->id, &e);
+    if (found == 1)
+        return e.closed ? "revoked" : e.ends_wall_ms <= now_ms ? "expired" : NULL;
+    if (found == 0 && grant_table_leased(c->grants_table, (unsigned)database, clock_mono_ms()))
+        return "revoked";
+    return now_ms / FRAME_MINUTE_MS > g->until ? "expired" : NULL;
+}
+
+/* Grants that have ended. Workers see an end as soon as we do, and what they saw before it may
+   still be on its way to us: it comes first. */
 static int end_grants(struct clerk *c, int64_t now_ms, struct err *err)
 {
     for (size_t i = c->grant_count; i-- > 0;) {
-        const struct known_grant g = c->grants[i];
-        struct grant_entry e;
-        int database = c->grants_table != NULL && g.alias[0] != '\0'
-                           ? grant_table_database(c->grants_table, g.alias)
-                           : -1;
-        if (database < 0)
+        struct known_grant *g = &c->grants[i];
+        const char *why = end_of(c, g, now_ms);
+        if (why == NULL || g->over_ms == 0 || now_ms < g->over_ms)
+            g->over_ms = why == NULL ? 0 : now_ms;
+        if (why == NULL || now_ms - g->over_ms < GRANT_GRACE_MS)
             continue;
-        int found = grant_table_look(c->grants_table, (unsigned)database, g.id, &e);
-        if (found < 0 || (found == 1 && !e.closed && e.ends_wall_ms > now_ms))
-            continue;
-        bool ran_out = found == 1 && !e.closed;
-        int rc = revoke(c, &g, ran_out ? "expired" : "revoked", now_ms, err);
+        const struct known_grant ended = *g;
+        int rc = revoke(c, &ended, why, now_ms, err);
         if (rc < 0)
             return rc;
     }
@@ -369,6 +415,51 @@ static int end_grants(struct clerk *c, int64_t now_ms, struct err *err)
 }
 
 /* ---- disclosures ---------------------------------------------------------------------------- */
+
+/* Bits of the classes in LIST; 0: one of them is none. */
+static uint32_t class_bits(const char *list)
+{
+    uint32_t bits = 0;
+    for (const char *end; *list != '\0'; list = *end == ',' ? end + 1 : end) {
+        uint32_t before = bits;
+        end = list + strcspn(list, ",");
+        for (int i = CLASS_NOTHING + 1; i < CLASS_COUNT; i++) {
+            const char *name = policy_class_name((enum class_id)i);
+            if (strlen(name) == (size_t)(end - list) && memcmp(name, list, strlen(name)) == 0)
+                bits |= 1U << i;
+        }
+        if (bits == before)
+            return 0;
+    }
+    return bits;
+}
+
+/* Has a leaf of this hour said all of it? Then it is said again in the journal alone. With NOTE:
+   a leaf says it now. */
+static bool is_repeated(struct clerk *c, const struct record *said, const struct record *published,
+                        uint32_t minute, bool note)
+{
+    uint8_t subject[TAG_SUBJECT_MAX], key[REPEAT_KEY_LEN];
+    char classes[RECORD_WORD_MAX + 1];
+    struct repeat_what what = { .grant = said->grant,
+                                .database = said->database,
+                                .entity = published->entity,
+                                .place = published->place,
+                                .room = published->room,
+                                .subject = subject };
+    const char *at = said->revealed != NULL ? said->revealed : "";
+    bool is_covered = *at != '\0';
+    repeat_enter(&c->repeats, minute, tag_epoch_number(c->period, minute));
+    while ((note || is_covered) &&
+           (at = revealed_next(at, subject, &what.subject_len, classes)) != NULL) {
+        uint32_t bits = what.subject_len > 0 ? class_bits(classes) : 0;
+        repeat_key_of(&what, key);
+        is_covered = is_covered && repeat_covers(&c->repeats, key, bits);
+        if (note)
+            repeat_note(&c->repeats, key, bits);
+    }
+    return is_covered;
+}
 
 static int take_tags(struct clerk *c, const struct record *said,
                      uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN], unsigned *ret_count)
@@ -400,12 +491,16 @@ static int disclosure(struct clerk *c, const struct policy *policy, const struct
     unsigned count;
     size_t mark = tag_book_pending(c->book);
     leaf_publish(policy, said, &published);
+    /* Only while its grant is open: what comes behind the end is for every verifier to see. */
+    if (clerk_grant(c, said->grant, said->database) != NULL &&
+        is_repeated(c, said, &published, journal_minute(c->journal, now_ms), false))
+        return journal_append(c->journal, policy, said, instance, seq, now_ms, err);
     int rc = take_tags(c, said, items, &count);
     if (rc < 0) {
         tag_book_undo(c->book, mark);
         return err_set(err, (enum err_code) - rc, "could not number the subjects of a disclosure");
     }
-    const struct known_grant *grant = clerk_grant(c, said->grant);
+    const struct known_grant *grant = clerk_grant(c, said->grant, said->database);
     logleaf_text(&l, LEAF_KEY_REGION, c->region_name);
     logleaf_text(&l, LEAF_KEY_ENTITY, published.entity);
     logleaf_text(&l, LEAF_KEY_PLACE, published.place);
@@ -428,6 +523,8 @@ static int disclosure(struct clerk *c, const struct policy *policy, const struct
         rc = detailed_leaf(c, &l, &detailed, &published, instance, seq, now_ms, err);
     if (rc < 0)
         tag_book_undo(c->book, mark);
+    else
+        (void)is_repeated(c, said, &published, l.minute, true);
     return rc;
 }
 
@@ -439,8 +536,8 @@ static struct leaf_word word_of(const char *text)
 }
 
 /* The same sums live as after a start: out of what stands in the open part. */
-static int sum_up(struct clerk *c, const struct policy *policy, const struct record *said,
-                  int64_t now_ms)
+static void sum_up(struct clerk *c, const struct policy *policy, const struct record *said,
+                   int64_t now_ms)
 {
     struct record p;
     leaf_publish(policy, said, &p);
@@ -458,7 +555,7 @@ static int sum_up(struct clerk *c, const struct policy *policy, const struct rec
                                .statements = p.statements,
                                .slot = p.slot,
                                .start = p.start };
-    return sum_record(c, policy_region_find(policy, c->region_name), &open);
+    sum_record(c, policy_region_find(policy, c->region_name), &open);
 }
 
 int clerk_append(struct clerk *c, struct journal *journal, const struct policy *policy,
@@ -467,24 +564,28 @@ int clerk_append(struct clerk *c, struct journal *journal, const struct policy *
 {
     if (c == NULL)
         return journal_append(journal, policy, said, instance, seq, now_ms, err);
-    int rc = boundaries(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
+    int rc = clerk_goes_on(c, err);
+    if (rc == 0)
+        rc = clerk_boundaries(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
     if (rc == 0 && said->grant != 0)
         rc = meet_grant(c, policy, said, now_ms, err);
     if (rc < 0)
         return rc;
     if (said->kind == RECORD_DISCLOSURE)
         return disclosure(c, policy, said, instance, seq, now_ms, err);
-    rc = journal_append(c->journal, policy, said, instance, seq, now_ms, err);
-    if (rc == 0 && sum_up(c, policy, said, now_ms) < 0)
-        return err_set(err, RF_ENOMEM, "out of memory for the sums of the log");
+    rc = clerk_reserve(c, err);
+    if (rc == 0)
+        rc = journal_append(c->journal, policy, said, instance, seq, now_ms, err);
+    if (rc == 0)
+        sum_up(c, policy, said, now_ms);
     return rc;
 }
 
 int clerk_tick(struct clerk *c, const struct policy *policy, int64_t now_ms, struct err *err)
 {
-    if (c->leaves == 0)
+    if (c->leaves == 0 || c->end.origin[0] != '\0')
         return 0;
-    int rc = boundaries(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
+    int rc = clerk_boundaries(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
     if (rc == 0)
         rc = open_held(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
     return rc < 0 ? rc : end_grants(c, now_ms, err);
@@ -497,9 +598,8 @@ int64_t clerk_due_ms(const struct clerk *c)
     uint32_t epoch = clerk_next_epoch(c->period, c->epoch_minute), due = c->seal_minute;
     if (epoch < due)
         due = epoch;
-    for (size_t i = 0; i < c->sum_count; i++)
-        if (c->sums[i].from + c->rollup < due)
-            due = c->sums[i].from + c->rollup;
+    if (c->sum_count > 0 && c->sum_oldest + c->rollup < due)
+        due = c->sum_oldest + c->rollup;
     return (int64_t)due * FRAME_MINUTE_MS;
 }
 

@@ -12,6 +12,7 @@
 
 #include "ledger/journal.h"
 #include "policy/config.h"
+#include "tlog/key.h"
 
 struct clerk;
 struct grant_table;
@@ -46,6 +47,30 @@ RF_CHECK int clerk_start(struct clerk *c, const struct policy *policy,
 RF_CHECK int clerk_tick(struct clerk *c, const struct policy *policy, int64_t now_ms,
                         struct err *err);
 int64_t clerk_due_ms(const struct clerk *c); /* wall clock; INT64_MAX: nothing is due by itself */
+
+/* ---- the roster, and the end of the log (clerk_end.c): for an operator, while no gateway runs
+ * ---- */
+
+/* Make another log of the region known. -RF_EINVAL: it is this log, or known already. */
+RF_CHECK int clerk_member(struct clerk *c, const struct policy *policy, const struct key *member,
+                          int64_t now_ms, struct err *err);
+
+/* End the log, whose key is KEY: sums of what is going on, `successor`, the seals of its last epoch
+   and interval. Nothing can follow. Durable when this returned 0; after a crash on the way, or
+   after the end, the same call with the same NEXT completes it. */
+RF_CHECK int clerk_end_log(struct clerk *c, const struct policy *policy,
+                           const struct secret_key *key, const struct key *next, int64_t now_ms,
+                           struct err *err);
+
+struct clerk_end {
+    char origin[KEY_NAME_MAX + 1], vkey[KEY_VKEY_SIZE]; /* of the next log */
+    uint64_t leaf;                                      /* index of the `successor` */
+    bool has_epoch_seal, has_interval_seal;             /* behind it: then the end is whole */
+};
+const struct clerk_end *clerk_ended(const struct clerk *c); /* NULL: the log goes on */
+/* 0, or -RF_ECONFIG: the log has ended, and ERR says what to do. */
+RF_CHECK int clerk_goes_on(const struct clerk *c, struct err *err);
+size_t clerk_held(const struct clerk *c); /* leaves whose purposes no `opened` has shown yet */
 
 /* journal_commit() succeeded. C may be NULL. */
 void clerk_committed(struct clerk *c);

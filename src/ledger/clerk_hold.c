@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
 #include "ledger/json.h"
-#include "ledger/opening.h"
 
 /* A purpose that is held stands in a leaf as a commitment, and in its private part as
  * `held=SALT PURPOSE` under the key "detail". When the time is over a leaf opens it. */
@@ -121,19 +120,8 @@ static bool detail_read(const void *private_part, size_t n, struct held_leaf *re
     return false;
 }
 
-int hold_replay(struct clerk *c, const char *name, const struct frame_entry *entry,
-                const struct leaf *leaf, struct err *err)
+int hold_replay(struct clerk *c, uint32_t minute, const void *private_part, size_t n)
 {
-    struct held_leaf h = { .leaf = c->leaves, .minute = entry->minute };
-    struct buf plain;
-    buf_init(&plain, FRAME_LENGTH_MAX);
-    int rc = opening_private(journal_keys(c->journal), name, entry, leaf, &plain, err);
-    bool is_open =
-        rc == 1 && detail_read(buf_at(&plain) + SEAL_SALT_LEN, buf_len(&plain) - SEAL_SALT_LEN, &h);
-    buf_wipe_done(&plain);
-    if (rc < 0)
-        return rc;
-    if (!is_open) /* the day was erased: nobody can open it any more */
-        return 0;
-    return remember(c, &h) < 0 ? err_set(err, RF_ENOMEM, "out of memory") : 0;
+    struct held_leaf h = { .leaf = c->leaves, .minute = minute };
+    return detail_read(private_part, n, &h) ? remember(c, &h) : 0;
 }

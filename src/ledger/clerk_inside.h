@@ -6,6 +6,7 @@
 #include "ledger/frame.h"
 #include "ledger/leaf.h"
 #include "ledger/meter.h"
+#include "ledger/repeat.h"
 #include "ledger/tag_book.h"
 #include "priv/grant_table.h"
 #include "tlog/key.h"
@@ -13,6 +14,8 @@
 enum {
     SUM_GROUPS_MAX =
         4096, /* words of the policy bound it; past it the group "unlisted" takes all */
+    SUM_BUCKETS = 1024,
+    GRANT_BUCKETS = 1 << 14,
     SUM_SLOTS = METER_WORKERS_MAX * METER_SLOTS_PER_WORKER,
     DETAIL_MAX = 64 * 1024,
 };
@@ -22,7 +25,8 @@ struct sum {
     enum logleaf_type type;
     uint32_t from; /* minute its interval begins with */
     char entity[RECORD_WORD_MAX + 1], place[3], room[RECORD_WORD_MAX + 1];
-    char actor_kind[RECORD_WORD_MAX + 1], rule[RECORD_WORD_MAX + 1];
+    char actor_kind[RECORD_WORD_MAX + 1];
+    uint32_t next; /* in its chain: a place in the array, from 1 */
     uint64_t sessions, statements, rows, bytes, denials;
 };
 
@@ -32,8 +36,10 @@ struct totals { /* of one slot, as its last record said them */
 
 struct known_grant {
     uint64_t id, leaf;            /* index of its leaf in the log */
-    char alias[GRANT_ALIAS_SIZE]; /* "": known from the journal alone */
-    bool is_over;
+    char alias[GRANT_ALIAS_SIZE]; /* of its database; "": the day that knew it was erased */
+    uint32_t until;               /* minute, as its leaf says */
+    int64_t over_ms;              /* wall clock: when it was first seen to be over; 0: not yet */
+    uint32_t next;                /* in its chain: a place in the array, from 1 */
 };
 
 struct held_leaf {
@@ -47,12 +53,20 @@ struct since { /* the last seal of a kind */
     uint64_t disclosures, leaves;
 };
 
+enum { MEMBERS_MAX = 64 }; /* as many logs as a reader of the roster takes */
+
 struct clerk {
     struct journal *journal;
     const struct grant_table *grants_table;
     char origin[KEY_NAME_MAX + 1], region_name[RECORD_WORD_MAX + 1], epoch_spec[16];
     char vkey[KEY_VKEY_SIZE];
     uint8_t vrf_public[VRF_PUBLIC_LEN];
+    char predecessor[KEY_NAME_MAX + 24];         /* `INDEX ORIGIN`, or "" */
+    uint8_t continues[KEY_SIGNATURE_LEN];        /* our signature under it */
+    char members[MEMBERS_MAX][KEY_NAME_MAX + 1]; /* origins that `member` leaves name */
+    unsigned member_count;
+    struct clerk_end end;  /* origin "": there is no `successor` */
+    bool is_ending;        /* a roll-up of an interval that had not ended, and no `successor` */
     uint32_t rollup, seal; /* minutes */
     struct tag_period period;
     struct tag_book *book;
@@ -63,10 +77,14 @@ struct clerk {
     uint64_t policy_leaf;
     struct sum *sums;
     size_t sum_count, sum_room;
+    uint32_t sum_heads[SUM_BUCKETS]; /* chains of groups */
+    uint32_t sum_oldest;             /* begin of the oldest interval, while there are groups */
     uint64_t slots_start;
     struct totals *slots;
     struct known_grant *grants;
     size_t grant_count, grant_room;
+    uint32_t grant_heads[GRANT_BUCKETS]; /* chains of grants */
+    struct repeat_set repeats;
     struct held_leaf *held;
     size_t held_count, held_room;
     uint8_t held_hash[DIGEST_LEN];
@@ -75,9 +93,12 @@ struct clerk {
 
 /* ---- sums (clerk_sum.c) ---- */
 
-/* What a record adds. Words borrow and need no NUL. -RF_ENOMEM. */
-RF_CHECK int sum_record(struct clerk *c, const struct policy_region *region,
-                        const struct leaf *record);
+enum { SUM_GROUPS_A_RECORD = 2 };
+
+/* Room for what one record may add. -RF_ENOMEM. */
+RF_CHECK int sum_reserve(struct clerk *c);
+/* What a record adds, in the room that was reserved. Words borrow and need no NUL. */
+void sum_record(struct clerk *c, const struct policy_region *region, const struct leaf *record);
 /* A roll-up was written: its group is done with. */
 void sum_forget(struct clerk *c, const struct logleaf *leaf);
 /* Sort the groups whose interval ended by MINUTE to the front: how many. */
@@ -90,8 +111,22 @@ void sum_drop_first(struct clerk *c, size_t count);
 /* LEAF stands in the journal: it has the next index. Everything that the clerk knows of leaves
    comes through here, live and after a start. */
 RF_CHECK int clerk_note(struct clerk *c, const struct logleaf *leaf, struct err *err);
+/* Everything that a leaf of MINUTE comes after. */
+RF_CHECK int clerk_boundaries(struct clerk *c, const struct policy *policy, uint32_t minute,
+                              int64_t now_ms, struct err *err);
+RF_CHECK int clerk_roll_up(struct clerk *c, const struct policy *policy, uint32_t minute,
+                           int64_t now_ms, struct err *err);
+RF_CHECK int clerk_seal_epoch(struct clerk *c, int64_t now_ms, struct err *err);
+RF_CHECK int clerk_seal_interval(struct clerk *c, int64_t now_ms, struct err *err);
+/* LEAF into the journal's batch; DETAIL is its private part. */
+RF_CHECK int clerk_own_leaf(struct clerk *c, struct logleaf *leaf, const char *detail,
+                            int64_t now_ms, struct err *err);
+/* So that clerk_note() and sum_record() cannot fail behind an entry that was made: what is live
+   would differ from what a start reads. -RF_ENOMEM. */
+RF_CHECK int clerk_reserve(struct clerk *c, struct err *err);
 uint32_t clerk_next_epoch(struct tag_period period, uint32_t minute); /* its first minute */
-struct known_grant *clerk_grant(struct clerk *c, uint64_t id);        /* NULL: not known */
+/* Numbers are those of a database: ALIAS (NULL: any). NULL: not known. */
+struct known_grant *clerk_grant(struct clerk *c, uint64_t id, const char *alias);
 
 /* ---- held purposes (clerk_hold.c) ---- */
 
@@ -108,8 +143,7 @@ void hold_forget(struct clerk *c, const struct logleaf *opened);
 /* One whose time is over by MINUTE, or NULL. */
 const struct held_leaf *hold_due(const struct clerk *c, const struct policy *policy,
                                  uint32_t minute);
-/* After a start: ENTRY is a leaf with `held`. NAME: of the gateway. */
-RF_CHECK int hold_replay(struct clerk *c, const char *name, const struct frame_entry *entry,
-                         const struct leaf *leaf, struct err *err);
+/* After a start: the next leaf, of MINUTE, has `held`, and this is its private part. -RF_ENOMEM. */
+RF_CHECK int hold_replay(struct clerk *c, uint32_t minute, const void *private_part, size_t n);
 
 #endif

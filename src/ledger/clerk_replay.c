@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
+#include "ledger/json.h"
 #include "ledger/opening.h"
 #include "ledger/scan.h"
 
@@ -28,6 +29,8 @@ static int genesis_check(const struct clerk *c, const struct logleaf *l, struct 
         { "epoch", value_is(l, LEAF_KEY_EPOCH, c->epoch_spec) },
         { "rollup", l->value[LEAF_KEY_ROLLUP].number == c->rollup },
         { "seal", l->value[LEAF_KEY_SEAL].number == c->seal },
+        { "predecessor",
+          c->predecessor[0] == '\0' || value_is(l, LEAF_KEY_PREDECESSOR, c->predecessor) },
     };
     for (size_t i = 0; i < RF_COUNT(rows); i++)
         if (!rows[i].same) {
@@ -40,35 +43,90 @@ static int genesis_check(const struct clerk *c, const struct logleaf *l, struct 
     return 0;
 }
 
-struct known_grant *clerk_grant(struct clerk *c, uint64_t id)
+/* Every record under a grant asks for it, and a hundred thousand may be open: chains through the
+   array, by number. */
+static uint32_t *grant_head(struct clerk *c, uint64_t id)
 {
-    for (size_t i = c->grant_count; i-- > 0;)
-        if (c->grants[i].id == id)
-            return &c->grants[i];
+    return &c->grant_heads[id * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (GRANT_BUCKETS - 1)];
+}
+
+struct known_grant *clerk_grant(struct clerk *c, uint64_t id, const char *alias)
+{
+    for (uint32_t at = *grant_head(c, id); at != 0; at = c->grants[at - 1].next) {
+        struct known_grant *g = &c->grants[at - 1];
+        if (g->id == id && (alias == NULL || alias[0] == '\0' || g->alias[0] == '\0' ||
+                            strcmp(g->alias, alias) == 0))
+            return g;
+    }
     return NULL;
 }
 
-static int grant_note(struct clerk *c, const struct logleaf *l, struct err *err)
+/* What points at place AT (from 1) of the array. */
+static uint32_t *grant_link(struct clerk *c, uint32_t at)
 {
-    if (c->grant_count == c->grant_room) {
-        size_t room = c->grant_room == 0 ? 64 : 2 * c->grant_room;
-        struct known_grant *grants = mem_realloc(c->grants, room * sizeof(*grants));
-        if (grants == NULL)
-            return err_set(err, RF_ENOMEM, "out of memory for the grants of the log");
-        c->grants = grants;
-        c->grant_room = room;
+    uint32_t *link = grant_head(c, c->grants[at - 1].id);
+    while (*link != at)
+        link = &c->grants[*link - 1].next;
+    return link;
+}
+
+static void grant_remove(struct clerk *c, uint32_t at)
+{
+    const uint32_t last = (uint32_t)c->grant_count;
+    *grant_link(c, at) = c->grants[at - 1].next;
+    if (at != last) { /* the last one moves into the gap */
+        *grant_link(c, last) = at;
+        c->grants[at - 1] = c->grants[last - 1];
     }
-    c->grants[c->grant_count++] =
-        (struct known_grant){ .id = l->value[LEAF_KEY_GRANT].number, .leaf = c->leaves };
+    c->grant_count--;
+}
+
+static int grants_reserve(struct clerk *c)
+{
+    if (c->grant_count < c->grant_room)
+        return 0;
+    size_t room = c->grant_room == 0 ? 64 : 2 * c->grant_room;
+    struct known_grant *grants = mem_realloc(c->grants, room * sizeof(*grants));
+    if (grants == NULL)
+        return -RF_ENOMEM;
+    c->grants = grants;
+    c->grant_room = room;
     return 0;
+}
+
+int clerk_reserve(struct clerk *c, struct err *err)
+{
+    return sum_reserve(c) < 0 || grants_reserve(c) < 0
+               ? err_set(err, RF_ENOMEM, "out of memory for the sums of the log")
+               : 0;
+}
+
+static void grant_note(struct clerk *c, const struct logleaf *l)
+{
+    RF_ASSERT(c->grant_count < c->grant_room);
+    uint32_t *head = grant_head(c, l->value[LEAF_KEY_GRANT].number);
+    c->grants[c->grant_count++] =
+        (struct known_grant){ .id = l->value[LEAF_KEY_GRANT].number,
+                              .leaf = c->leaves,
+                              .until = (uint32_t)l->value[LEAF_KEY_UNTIL].number,
+                              .next = *head };
+    *head = (uint32_t)c->grant_count;
 }
 
 /* Numbers of grants are never used twice: a grant that ended need not be known any more. */
 static void revoke_note(struct clerk *c, const struct logleaf *l)
 {
-    struct known_grant *g = clerk_grant(c, l->value[LEAF_KEY_GRANT].number);
-    if (g != NULL)
-        *g = c->grants[--c->grant_count];
+    const char *origin;
+    uint64_t leaf;
+    size_t len;
+    if (!logleaf_ref(l, LEAF_KEY_GRANT_REF, &leaf, &origin, &len))
+        return;
+    for (uint32_t at = *grant_head(c, l->value[LEAF_KEY_GRANT].number); at != 0;
+         at = c->grants[at - 1].next)
+        if (c->grants[at - 1].leaf == leaf) {
+            grant_remove(c, at);
+            return;
+        }
 }
 
 static int disclosure_note(struct clerk *c, const struct logleaf *l, struct err *err)
@@ -97,13 +155,32 @@ uint32_t clerk_next_epoch(struct tag_period period, uint32_t minute)
 
 static void seal_note(struct clerk *c, const struct logleaf *l)
 {
-    if (value_is(l, LEAF_KEY_OF, "epoch")) {
+    bool is_epoch = value_is(l, LEAF_KEY_OF, "epoch"), is_behind = c->end.origin[0] != '\0';
+    c->end.has_epoch_seal |= is_behind && is_epoch;
+    c->end.has_interval_seal |= is_behind && !is_epoch;
+    if (is_epoch) {
         c->since_epoch = (struct since){ 0 };
         c->epoch_minute = clerk_next_epoch(c->period, c->epoch_minute);
         tag_book_enter(c->book, c->epoch_minute);
     } else {
         c->since_interval = (struct since){ 0 };
         c->seal_minute = (l->minute / c->seal + 1) * c->seal;
+    }
+}
+
+/* Another log: a member of the roster, or the one that continues this one. */
+static void named_note(struct clerk *c, const struct logleaf *l)
+{
+    const struct logleaf_value *origin = &l->value[LEAF_KEY_ORIGIN], *key = &l->value[LEAF_KEY_KEY];
+    if (l->type == LEAF_SUCCESSOR) {
+        c->end.leaf = c->leaves;
+        c->is_ending = false;
+        (void)snprintf(c->end.origin, sizeof(c->end.origin), "%.*s", (int)origin->len,
+                       origin->text);
+        (void)snprintf(c->end.vkey, sizeof(c->end.vkey), "%.*s", (int)key->len, key->text);
+    } else if (c->member_count < MEMBERS_MAX) {
+        (void)snprintf(c->members[c->member_count++], sizeof(c->members[0]), "%.*s",
+                       (int)origin->len, origin->text);
     }
 }
 
@@ -116,12 +193,17 @@ static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, s
         c->seal_minute = (l->minute / c->seal + 1) * c->seal;
         tag_book_enter(c->book, l->minute);
         return is_replay ? genesis_check(c, l, err) : 0;
+    case LEAF_MEMBER:
+    case LEAF_SUCCESSOR:
+        named_note(c, l);
+        return 0;
     case LEAF_START:
     case LEAF_POLICY:
         c->policy_leaf = c->leaves;
         return 0;
     case LEAF_GRANT:
-        return grant_note(c, l, err);
+        grant_note(c, l);
+        return 0;
     case LEAF_REVOKE:
         revoke_note(c, l);
         return 0;
@@ -133,6 +215,7 @@ static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, s
     case LEAF_DENIAL:
         if (is_replay)
             sum_forget(c, l);
+        c->is_ending = l->value[LEAF_KEY_UNTIL].number > l->minute;
         return 0;
     case LEAF_OPENED:
         hold_forget(c, l);
@@ -167,25 +250,65 @@ int clerk_note(struct clerk *c, const struct logleaf *leaf, struct err *err)
 
 /* ---- after a start -------------------------------------------------------------------------- */
 
+/* What only private parts say: the database of a grant, and a purpose that is held. Of a day that
+   was erased nobody knows it any more. */
+static int private_note(struct clerk *c, const char *name, const struct frame_entry *entry,
+                        const struct leaf *open, const struct logleaf *leaf,
+                        char alias[GRANT_ALIAS_SIZE], struct err *err)
+{
+    struct buf plain;
+    struct json_reader r;
+    struct json_field f;
+    alias[0] = '\0';
+    if (leaf->type != LEAF_GRANT && !logleaf_has(leaf, LEAF_KEY_HELD))
+        return 0;
+    buf_init(&plain, FRAME_LENGTH_MAX);
+    int rc = opening_private(journal_keys(c->journal), name, entry, open, &plain, err);
+    if (rc == 1) {
+        const uint8_t *private_part = buf_at(&plain) + SEAL_SALT_LEN;
+        size_t n = buf_len(&plain) - SEAL_SALT_LEN;
+        rc = logleaf_has(leaf, LEAF_KEY_HELD) ? hold_replay(c, entry->minute, private_part, n) : 0;
+        if (rc < 0)
+            (void)err_set(err, RF_ENOMEM, "out of memory for a held purpose");
+        bool is_open = leaf->type == LEAF_GRANT && json_open(&r, private_part, n);
+        while (is_open && json_next(&r, &f) == 1)
+            if (f.key_len == 8 && memcmp(f.key, "database", 8) == 0 && f.is_text &&
+                f.value_len < GRANT_ALIAS_SIZE) {
+                memcpy(alias, f.value, f.value_len);
+                alias[f.value_len] = '\0';
+            }
+    }
+    buf_wipe_done(&plain);
+    return rc;
+}
+
 static int entry_note(struct clerk *c, const struct policy_region *region, const char *name,
                       const struct frame_entry *entry, struct err *err)
 {
-    struct leaf record;
+    struct leaf open;
     struct logleaf leaf;
-    int rc = opening_leaf(entry, &record, err);
+    char alias[GRANT_ALIAS_SIZE];
+    int rc = opening_leaf(entry, &open, err);
+    if (rc == 0)
+        rc = clerk_reserve(c, err);
     if (rc < 0)
         return rc;
-    if (record.type == LEAF_NONE) {
-        rc = sum_record(c, region, &record);
-        return rc < 0 ? err_set(err, RF_ENOMEM, "out of memory for the sums of the log") : 0;
+    if (open.type == LEAF_NONE) {
+        if (c->leaves > 0) /* what came before the log began is none of its sums */
+            sum_record(c, region, &open);
+        return 0;
     }
     rc = logleaf_read(entry->leaf, entry->leaf_len, &leaf);
     RF_ASSERT(rc == 0); /* opening_leaf() read it, too */
     if ((leaf.type == LEAF_GENESIS) != (c->leaves == 0))
         return err_set(err, RF_ETAMPER,
                        "the log's leaves do not begin with a genesis, or have two");
-    rc = logleaf_has(&leaf, LEAF_KEY_HELD) ? hold_replay(c, name, entry, &record, err) : 0;
-    return rc < 0 ? rc : note(c, &leaf, true, err);
+    rc = private_note(c, name, entry, &open, &leaf, alias, err);
+    if (rc == 0)
+        rc = note(c, &leaf, true, err);
+    if (rc == 0 && leaf.type == LEAF_GRANT)
+        memcpy(c->grants[c->grant_count - 1].alias, alias, sizeof(alias));
+    return rc;
 }
 
 int clerk_replay(struct clerk *c, const struct policy *policy, struct err *err)

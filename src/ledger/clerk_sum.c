@@ -8,6 +8,7 @@
 /* Group "other" of every word: what is left when there are more groups than the words of a policy
    can make. */
 static const char other[] = "unlisted";
+static const struct leaf_word unlisted = { other, sizeof(other) - 1 };
 
 static void word_copy(char to[RECORD_WORD_MAX + 1], const struct leaf_word *from)
 {
@@ -28,9 +29,7 @@ static int group_compare(const struct sum *a, const struct sum *b)
         order = strcmp(a->place, b->place);
     if (order == 0)
         order = strcmp(a->room, b->room);
-    if (order == 0)
-        order = strcmp(a->actor_kind, b->actor_kind);
-    return order != 0 ? order : strcmp(a->rule, b->rule);
+    return order != 0 ? order : strcmp(a->actor_kind, b->actor_kind);
 }
 
 static int compare(const void *a, const void *b)
@@ -38,42 +37,94 @@ static int compare(const void *a, const void *b)
     return group_compare(a, b);
 }
 
-/* The group of WANTED, made when it is new; NULL: no memory. */
-static struct sum *group(struct clerk *c, const struct sum *wanted)
+int sum_reserve(struct clerk *c)
 {
-    struct sum key = *wanted;
-    if (c->sum_count >= SUM_GROUPS_MAX) {
-        (void)snprintf(key.entity, sizeof(key.entity), "%s", other);
-        (void)snprintf(key.rule, sizeof(key.rule), "%s", key.rule[0] != '\0' ? other : "");
-        key.place[0] = key.actor_kind[0] = '\0';
-    }
-    for (size_t i = 0; i < c->sum_count; i++)
-        if (group_compare(&c->sums[i], &key) == 0)
-            return &c->sums[i];
-    if (c->sum_count == c->sum_room) {
-        size_t room = c->sum_room == 0 ? 64 : 2 * c->sum_room;
-        struct sum *sums = mem_realloc(c->sums, room * sizeof(*sums));
-        if (sums == NULL)
-            return NULL;
-        c->sums = sums;
-        c->sum_room = room;
-    }
-    c->sums[c->sum_count] = key;
-    return &c->sums[c->sum_count++];
+    if (c->sum_room - c->sum_count >= SUM_GROUPS_A_RECORD)
+        return 0;
+    size_t room = c->sum_room == 0 ? 64 : 2 * c->sum_room;
+    struct sum *sums = mem_realloc(c->sums, room * sizeof(*sums));
+    if (sums == NULL)
+        return -RF_ENOMEM;
+    c->sums = sums;
+    c->sum_room = room;
+    return 0;
 }
 
+/* ---- finding a group: chains through the array, since every record asks ---------------------- */
+
+static void hash_word(uint32_t *hash, const char *word)
+{
+    for (; *word != '\0'; word++)
+        *hash = (*hash ^ (uint8_t)*word) * 16777619U; /* FNV-1a; the words are the policy's own */
+    *hash = (*hash ^ '\n') * 16777619U;
+}
+
+static size_t bucket_of(const struct sum *s)
+{
+    uint32_t hash = 2166136261U ^ s->from ^ (uint32_t)s->type << 24;
+    hash_word(&hash, s->entity);
+    hash_word(&hash, s->place);
+    hash_word(&hash, s->room);
+    hash_word(&hash, s->actor_kind);
+    return hash % SUM_BUCKETS;
+}
+
+static struct sum *group_find(const struct clerk *c, const struct sum *key)
+{
+    for (uint32_t at = c->sum_heads[bucket_of(key)]; at != 0; at = c->sums[at - 1].next)
+        if (group_compare(&c->sums[at - 1], key) == 0)
+            return &c->sums[at - 1];
+    return NULL;
+}
+
+/* Groups moved: chains and the oldest interval anew. */
+static void reindex(struct clerk *c)
+{
+    memset(c->sum_heads, 0, sizeof(c->sum_heads));
+    c->sum_oldest = UINT32_MAX;
+    for (size_t i = 0; i < c->sum_count; i++) {
+        struct sum *s = &c->sums[i];
+        uint32_t *head = &c->sum_heads[bucket_of(s)];
+        s->next = *head;
+        *head = (uint32_t)i + 1;
+        if (s->from < c->sum_oldest)
+            c->sum_oldest = s->from;
+    }
+}
+
+/* The group of WANTED, made when it is new. */
+static struct sum *group(struct clerk *c, const struct sum *wanted)
+{
+    struct sum key = *wanted, *found = group_find(c, &key);
+    if (found == NULL && c->sum_count >= SUM_GROUPS_MAX) {
+        (void)snprintf(key.entity, sizeof(key.entity), "%s", other);
+        key.place[0] = key.actor_kind[0] = '\0';
+        found = group_find(c, &key);
+    }
+    if (found != NULL)
+        return found;
+    RF_ASSERT(c->sum_count < c->sum_room); /* sum_reserve() came first */
+    uint32_t *head = &c->sum_heads[bucket_of(&key)];
+    key.next = *head;
+    if (c->sum_count == 0 || key.from < c->sum_oldest)
+        c->sum_oldest = key.from;
+    c->sums[c->sum_count] = key;
+    *head = (uint32_t)++c->sum_count;
+    return &c->sums[c->sum_count - 1];
+}
+
+/* What a leaf must have is there, whatever a worker left out: a group that cannot be written would
+   stop everything behind it for ever. */
 static struct sum group_of(const struct clerk *c, enum logleaf_type type, const struct leaf *r)
 {
     struct sum s = { .type = type, .from = r->minute / c->rollup * c->rollup };
     word_copy(s.entity, &r->entity);
-    if (type == LEAF_DENIAL) {
-        word_copy(s.rule, &r->rule);
+    if (type == LEAF_DENIAL) /* all rules: whoever is refused chooses by which one */
         return s;
-    }
     if (r->place.len == 2)
         memcpy(s.place, r->place.text, 2);
     if (type != LEAF_SERVICE) {
-        word_copy(s.room, &r->room);
+        word_copy(s.room, r->room.len > 0 ? &r->room : &unlisted);
         word_copy(s.actor_kind, &r->actor_kind);
     }
     return s;
@@ -88,19 +139,18 @@ static bool is_abroad(const struct policy_region *region, const struct leaf *r)
     return !policy_is_home(region, place);
 }
 
-static int add(struct clerk *c, enum logleaf_type type, const struct leaf *r,
-               const struct totals *more, uint64_t sessions, uint64_t denials)
+static void add(struct clerk *c, enum logleaf_type type, const struct leaf *r,
+                const struct totals *more, uint64_t sessions, uint64_t denials)
 {
     const struct sum wanted = group_of(c, type, r);
+    if (wanted.from == 0) /* a clock that stands at 1970: no leaf can say so */
+        return;
     struct sum *s = group(c, &wanted);
-    if (s == NULL)
-        return -RF_ENOMEM;
     s->sessions += sessions;
     s->denials += denials;
     s->statements += more->statements;
     s->rows += more->rows;
     s->bytes += more->bytes;
-    return 0;
 }
 
 /* Running totals of a slot become what was added since its last record. */
@@ -121,37 +171,42 @@ static struct totals service_news(struct clerk *c, const struct leaf *r)
     return news;
 }
 
-static int add_released(struct clerk *c, const struct policy_region *region, const struct leaf *r,
-                        enum logleaf_type type, const struct totals *more)
+static void add_released(struct clerk *c, const struct policy_region *region, const struct leaf *r,
+                         enum logleaf_type type, const struct totals *more)
 {
-    int rc = add(c, type, r, more, 0, 0);
-    if (rc == 0 && (more->rows > 0 || more->bytes > 0) && is_abroad(region, r)) {
+    add(c, type, r, more, 0, 0);
+    if ((more->rows > 0 || more->bytes > 0) && is_abroad(region, r)) {
         const struct totals released = { .rows = more->rows, .bytes = more->bytes };
-        rc = add(c, LEAF_TRANSFER, r, &released, 0, 0);
+        add(c, LEAF_TRANSFER, r, &released, 0, 0);
     }
-    return rc;
 }
 
-int sum_record(struct clerk *c, const struct policy_region *region, const struct leaf *r)
+void sum_record(struct clerk *c, const struct policy_region *region, const struct leaf *r)
 {
     struct totals more = { 0 };
     switch (r->kind) {
     case RECORD_SESSION_OPEN:
-        return add(c, LEAF_SESSION, r, &more, 1, 0);
+        add(c, LEAF_SESSION, r, &more, 1, 0);
+        return;
     case RECORD_STATEMENT:
         more.statements = 1;
-        return add(c, LEAF_SESSION, r, &more, 0, 0);
+        add(c, LEAF_SESSION, r, &more, 0, 0);
+        return;
     case RECORD_RESULT:
         more.rows = r->rows;
         more.bytes = r->bytes;
-        return add_released(c, region, r, LEAF_SESSION, &more);
+        add_released(c, region, r, LEAF_SESSION, &more);
+        return;
     case RECORD_DENIAL:
-        return add(c, LEAF_DENIAL, r, &more, 0, 1);
-    case RECORD_SERVICE:
+        add(c, LEAF_DENIAL, r, &more, 0, 1);
+        return;
+    case RECORD_SERVICE: /* a restarted ledger says the same totals again: that is no news */
         more = service_news(c, r);
-        return add_released(c, region, r, LEAF_SERVICE, &more);
+        if (more.statements > 0 || more.rows > 0 || more.bytes > 0)
+            add_released(c, region, r, LEAF_SERVICE, &more);
+        return;
     default:
-        return 0;
+        return;
     }
 }
 
@@ -167,22 +222,22 @@ void sum_forget(struct clerk *c, const struct logleaf *l)
     value_copy(done.entity, &l->value[LEAF_KEY_ENTITY]);
     value_copy(done.room, &l->value[LEAF_KEY_ROOM]);
     value_copy(done.actor_kind, &l->value[LEAF_KEY_ACTOR_KIND]);
-    value_copy(done.rule, &l->value[LEAF_KEY_RULE]);
     if (l->value[LEAF_KEY_PLACE].len == 2)
         memcpy(done.place, l->value[LEAF_KEY_PLACE].text, 2);
-    for (size_t i = 0; i < c->sum_count; i++)
-        if (group_compare(&c->sums[i], &done) == 0) {
-            c->sums[i] = c->sums[--c->sum_count];
-            return;
-        }
+    struct sum *found = group_find(c, &done);
+    if (found == NULL)
+        return;
+    *found = c->sums[--c->sum_count];
+    reindex(c);
 }
 
 size_t sum_due(struct clerk *c, uint32_t minute)
 {
     size_t due = 0;
-    if (c->sum_count == 0)
+    if (c->sum_count == 0 || c->sum_oldest + c->rollup > minute)
         return 0;
     qsort(c->sums, c->sum_count, sizeof(*c->sums), compare);
+    reindex(c);
     while (due < c->sum_count && c->sums[due].from + c->rollup <= minute)
         due++;
     return due;
@@ -192,21 +247,30 @@ void sum_drop_first(struct clerk *c, size_t count)
 {
     c->sum_count -= count;
     memmove(c->sums, c->sums + count, c->sum_count * sizeof(*c->sums));
+    reindex(c);
+}
+
+/* Fewer sessions than a small cell. Rows that went abroad are those of the same sessions. */
+static bool is_few(const struct clerk *c, const struct sum *s, int64_t small_cell)
+{
+    struct sum key = *s;
+    key.type = LEAF_SESSION;
+    const struct sum *sessions = s->type == LEAF_TRANSFER ? group_find(c, &key) : s;
+    bool is_of_persons = s->type == LEAF_SESSION || (s->type == LEAF_TRANSFER && sessions != NULL);
+    return small_cell > 0 && is_of_persons && sessions->sessions < (uint64_t)small_cell;
 }
 
 void sum_leaf(const struct clerk *c, const struct sum *s, int64_t small_cell, struct logleaf *ret)
 {
-    bool is_few = s->type == LEAF_SESSION && small_cell > 0 && s->sessions < (uint64_t)small_cell;
     *ret = (struct logleaf){ .type = s->type };
     logleaf_text(ret, LEAF_KEY_REGION, c->region_name);
     logleaf_text(ret, LEAF_KEY_ENTITY, s->entity);
     logleaf_text(ret, LEAF_KEY_PLACE, s->place);
     logleaf_text(ret, LEAF_KEY_ROOM, s->room);
     logleaf_text(ret, LEAF_KEY_ACTOR_KIND, s->actor_kind);
-    logleaf_text(ret, LEAF_KEY_RULE, s->rule);
     logleaf_number(ret, LEAF_KEY_FROM, s->from);
     logleaf_number(ret, LEAF_KEY_UNTIL, s->from + c->rollup);
-    if (is_few) {
+    if (is_few(c, s, small_cell)) {
         logleaf_number(ret, LEAF_KEY_FEW, 1);
         return;
     }

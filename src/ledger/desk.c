@@ -190,6 +190,8 @@ static void refuse(struct desk_worker *w)
 
 /* ---- levels --------------------------------------------------------------------------------- */
 
+static void mark_reached(struct desk_worker *w);
+
 /* What is durable now is among the entries that the journal has. */
 static void mark_durable(struct desk_worker *w)
 {
@@ -200,6 +202,7 @@ static void mark_durable(struct desk_worker *w)
     if (w->mark_count == DESK_MARKS_MAX)
         w->mark_count--;
     w->marks[w->mark_count++] = now;
+    mark_reached(w); /* a worker that comes back may ask about what was reached long ago */
 }
 
 static void mark_reached(struct desk_worker *w)

@@ -32,14 +32,15 @@ int folder_make(const char *parent, const char *name, struct err *err)
     int n = snprintf(path, sizeof(path), "%s/%s", parent, name);
     if (n < 0 || n >= PATH_MAX)
         return err_set(err, RF_ETOOBIG, "path \"%.100s…\" is too long", parent);
-    if (mkdir(path, 0700) == 0)
-        return folder_sync(parent, err);
-    if (errno != EEXIST)
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return err_sys(err, "could not make folder \"%s\"", path);
     struct stat st;
     if (stat(path, &st) < 0)
         return err_sys(err, "could not look at folder \"%s\"", path);
-    return S_ISDIR(st.st_mode) ? 0 : err_set(err, RF_ECONFIG, "\"%s\" is not a folder", path);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(err, RF_ECONFIG, "\"%s\" is not a folder", path);
+    return folder_sync(parent, err); /* also one that was there: whoever made it may have ended
+                                        before its name was on disk */
 }
 
 int folder_place_file(const char *folder, const char *fresh, const char *path, const void *bytes,

@@ -31,6 +31,13 @@
  * Why death: after a failed fsync the kernel may have dropped the dirty pages and marked them
  * clean; a second fsync would then report success for bytes that are on no disk. */
 
+enum { CHANCES = 32 };
+
+/* What an entry needs of chance. */
+struct entry_chance {
+    uint8_t id[LEAF_ID_LEN], salt[SEAL_SALT_LEN], nonce[SEAL_NONCE_LEN];
+};
+
 struct journal {
     char folder[PATH_MAX];
     struct frame_header header; /* of the present segment; its chain and first belong to that */
@@ -44,6 +51,9 @@ struct journal {
     int lock_fd, fd;
     struct daykey_store *keys;
     struct buf batch, leaf, detail, sealed;
+    struct entry_chance
+        chances[CHANCES]; /* drawn in one system call; each is used once, and wiped */
+    unsigned chances_left;
     struct dedupe dedupe;
     bool is_dead;
     struct err death;
@@ -329,15 +339,10 @@ void journal_close(struct journal *j)
     buf_done(&j->leaf);
     buf_wipe_done(&j->detail);
     buf_done(&j->sealed);
-    mem_free(j);
+    mem_free_secret(j, sizeof(*j));
 }
 
 /* ---- writing -------------------------------------------------------------------------------- */
-
-/* What an entry needs of chance, in one system call. */
-struct entry_chance {
-    uint8_t id[LEAF_ID_LEN], salt[SEAL_SALT_LEN], nonce[SEAL_NONCE_LEN];
-};
 
 /* What stands in the open part: a record of the journal's own, or a leaf of the public log. */
 struct open_part {
@@ -360,15 +365,19 @@ static int open_part_write(struct journal *j, const struct open_part *part, uint
 static int parts_make(struct journal *j, const struct open_part *part, uint32_t minute,
                       const uint8_t *key)
 {
-    struct entry_chance chance;
     uint8_t commitment[DIGEST_LEN];
+    if (j->chances_left == 0) {
+        randombytes_buf(j->chances, sizeof(j->chances));
+        j->chances_left = CHANCES;
+    }
+    struct entry_chance chance = j->chances[--j->chances_left];
+    sodium_memzero(&j->chances[j->chances_left], sizeof(chance));
     buf_clear(&j->leaf);
     buf_clear(&j->sealed);
-    randombytes_buf(&chance, sizeof(chance));
     seal_commitment(chance.salt, buf_at(&j->detail), buf_len(&j->detail), commitment);
     int rc = open_part_write(j, part, minute, &chance, commitment);
     if (rc < 0)
-        return rc;
+        return rc; /* that chance is lost: nothing of it was written */
     const struct seal_context context = { .index = j->index,
                                           .name = j->header.name,
                                           .leaf = buf_at(&j->leaf),

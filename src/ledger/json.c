@@ -83,6 +83,26 @@ static void put_key(struct json_writer *w, const char *key, const char *suffix)
     w->any = true;
 }
 
+/* `"key":"text"` in one piece, for text that stands for itself: nearly all there is. */
+static void put_plain(struct json_writer *w, const char *key, const char *text, size_t len)
+{
+    size_t key_len = strlen(key), n = key_len + len + 5 + w->any;
+    uint8_t *at = w->bad ? NULL : buf_reserve(w->to, n);
+    if (at == NULL) {
+        w->bad = true;
+        return;
+    }
+    if (w->any)
+        *at++ = ',';
+    *at++ = '"';
+    memcpy(at, key, key_len);
+    memcpy(at + key_len, "\":\"", 3);
+    memcpy(at + key_len + 3, text, len);
+    at[key_len + 3 + len] = '"';
+    buf_grew(w->to, n);
+    w->any = true;
+}
+
 /* Most text is this: printable ASCII that stands for itself. */
 static bool is_plain(uint8_t byte)
 {
@@ -134,6 +154,13 @@ void json_text(struct json_writer *w, const char *key, const char *text, size_t 
     const uint8_t *bytes = (const uint8_t *)text;
     if (len == 0)
         return;
+    size_t plain = 0;
+    while (plain < len && is_plain(bytes[plain]))
+        plain++;
+    if (plain == len) {
+        put_plain(w, key, text, len);
+        return;
+    }
     if (!is_utf8(bytes, len)) {
         put_key(w, key, "_hex");
         put_hex(w, bytes, len);
@@ -148,13 +175,15 @@ void json_text(struct json_writer *w, const char *key, const char *text, size_t 
 void json_number(struct json_writer *w, const char *key, uint64_t value)
 {
     char digits[24];
+    size_t at = sizeof(digits);
     if (value == 0)
         return;
     if (value > NUMBER_MAX)
         w->bad = true;
     put_key(w, key, "");
-    (void)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value);
-    put_str(w, digits);
+    for (; value > 0; value /= 10)
+        digits[--at] = (char)('0' + value % 10);
+    put(w, digits + at, sizeof(digits) - at);
 }
 
 void json_hex(struct json_writer *w, const char *key, const uint8_t *bytes, size_t n)

@@ -249,6 +249,11 @@ static void tick(struct ledger *l)
     l->tick_at_ms = clock_mono_ms() + TICK_MS;
     if (l->clerk == NULL || journal_death(l->journal) != NULL)
         return;
+    /* Seals and roll-ups come at their time to the millisecond, and not with the first record
+       behind it: when they are published must not tell who was at work. */
+    int64_t due_ms = clerk_due_ms(l->clerk) - clock_wall_ms();
+    if (due_ms >= 0 && due_ms < TICK_MS)
+        l->tick_at_ms = clock_mono_ms() + due_ms + 1;
     if (clerk_tick(l->clerk, l->child.policy, clock_wall_ms(), &err) < 0 &&
         journal_death(l->journal) == NULL)
         log_err(LOG_LEVEL_WARN, "log-tick-failed", &err);
@@ -413,7 +418,9 @@ static void finish(struct ledger *l)
 static int clerk_open(struct ledger *l, struct err *err)
 {
     int rc = clerk_new(l->journal, l->child.config, l->grants, &l->clerk, err);
-    return rc < 0 ? rc : clerk_replay(l->clerk, l->child.policy, err);
+    if (rc == 0)
+        rc = clerk_replay(l->clerk, l->child.policy, err);
+    return rc < 0 ? rc : clerk_goes_on(l->clerk, err);
 }
 
 /* A journal that cannot be opened leaves a desk that refuses everybody for that reason. */

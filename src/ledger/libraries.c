@@ -8,7 +8,7 @@
 
 #include "base/fd.h"
 
-enum { LIST_MAX = 256, LIST_BYTES_MAX = 256 * 1024, LINE_SIZE = 2 * DIGEST_LEN + 2 + 256 };
+enum { LIST_MAX = 256, LINE_SIZE = 2 * DIGEST_LEN + 2 + 256 };
 
 struct list {
     const char *paths[LIST_MAX]; /* the loader's own, for the life of the process */
@@ -67,7 +67,7 @@ int libraries_list(struct buf *to, struct err *err)
 int libraries_digest(uint8_t ret[DIGEST_LEN], struct err *err)
 {
     struct buf text;
-    buf_init(&text, LIST_BYTES_MAX);
+    buf_init(&text, LIBRARIES_LIST_MAX);
     int rc = libraries_list(&text, err);
     if (rc == 0) {
         const struct iovec piece = digest_piece(buf_at(&text), buf_len(&text));

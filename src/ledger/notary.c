@@ -55,8 +55,8 @@ struct notary {
     int64_t vault_at_ms;
     struct progress said; /* to the ledger */
     uint64_t committed;
-    uint64_t offered; /* size that the witnesses were shown last */
-    size_t lines_len; /* of the signature lines that are published */
+    uint64_t offered;       /* size that the witnesses were shown last */
+    uint64_t lines_version; /* of the cosignatures that are published: cosign_version() */
     int64_t sign_at_ms, collect_at_ms;
     bool needs_quorum;
     bool is_over; /* nothing is signed any more */
@@ -196,17 +196,21 @@ static void publish(struct notary *n)
     struct buf lines;
     struct err err;
     size_t len;
+    uint64_t held, past;
     if (n->is_over || scribe_note(n->scribe, &len) == NULL || !may_publish(n))
+        return;
+    if (scribe_is_behind(n->scribe, &held, &past)) /* a larger one was published, by whomever */
         return;
     buf_init(&lines, NOTE_MAX);
     int rc = n->cosign != NULL ? cosign_lines(n->cosign, &lines) : 0;
     uint64_t size = scribe_checkpoint(n->scribe)->size;
-    if (rc == 0 && (scribe_published_size(n->scribe) != size || buf_len(&lines) != n->lines_len)) {
+    uint64_t version = n->cosign != NULL ? cosign_version(n->cosign) : 0;
+    if (rc == 0 && (scribe_published_size(n->scribe) != size || version != n->lines_version)) {
         rc = scribe_publish(n->scribe, buf_at(&lines), buf_len(&lines), &err);
         if (rc < 0) {
             failed(n, &err);
         } else {
-            n->lines_len = buf_len(&lines);
+            n->lines_version = version;
             log_debug("published", "size=%" PRIu64, size);
             if (n->cosign != NULL)
                 remember_witnesses(n);
@@ -225,6 +229,7 @@ static void offer(struct notary *n)
     const char *note = scribe_note(n->scribe, &len);
     if (n->cosign == NULL || note == NULL)
         return;
+    n->offered = scribe_checkpoint(n->scribe)->size;
     if (cosign_offer(n->cosign, note, len, &tiles, clock_mono_ms(), &err) < 0)
         log_err(LOG_LEVEL_ERROR, "witnesses-not-asked", &err);
     check_alarm(n);
@@ -249,13 +254,12 @@ static void advance(struct notary *n)
         failed(n, &err);
         return;
     }
-    if (scribe_next(n->scribe) >= n->committed)
+    /* Records without a leaf move nothing: when a checkpoint comes must not depend on them. */
+    if (rc == 1 && scribe_next(n->scribe) >= n->committed)
         n->sign_at_ms = now_ms + n->child.config->ledger.checkpoint_ms;
     behind(n);
-    if (rc == 1) {
-        n->lines_len = 0;
+    if (rc == 1 || n->offered != scribe_checkpoint(n->scribe)->size) /* made again by now */
         offer(n);
-    }
 }
 
 /* ---- the private store ---------------------------------------------------------------------- */
@@ -341,8 +345,11 @@ static void on_message(struct notary *n, struct imsg *m)
         if (child_ready(&n->child, "") < 0)
             log_warn("supervisor-silent", "about=reload");
     }
-    if (type == IMSG_PEER && role == ROLE_LEDGER)
+    if (type == IMSG_PEER && role == ROLE_LEDGER) {
         n->said = (struct progress){ 0 };
+        if (n->scribe != NULL)
+            scribe_read_again(n->scribe);
+    }
     if (type == IMSG_PEER && role == ROLE_COURIER && n->cosign != NULL)
         cosign_lost(n->cosign, clock_mono_ms());
     fd_close(&n->child.replaced_fd);

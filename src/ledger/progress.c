@@ -17,8 +17,8 @@ int progress_hear(int fd, struct progress *ret)
             continue;
         if (n < 0 && errno == EAGAIN)
             return news;
-        if (n <= 0)
-            return -RF_EUNAVAIL;
+        if (n <= 0) /* its last word counts, too; the end is heard the next time */
+            return news == 1 ? news : -RF_EUNAVAIL;
         struct rd r = rd_of(packet, (size_t)n);
         struct progress p = { 0 };
         p.committed = rd_u64(&r);

@@ -276,13 +276,14 @@ static int judge_tail(struct scan *s, struct err *err)
         behind = is_entry_behind(s, err);
     if (behind < 0)
         return behind;
+    /* Looked at again in either case: a torn tail that was seen before may have been cut off, and
+       whole entries written in its place. */
     buf_clear(&s->buf);
-    if (behind == 1) {
-        int64_t len = peek(s, &entry, err);
-        return len < 0   ? (int)len
-               : len > 0 ? 1
-                         : damage(s, err, "no whole entry, but others behind it");
-    }
+    int64_t len = peek(s, &entry, err);
+    if (len != 0)
+        return len < 0 ? (int)len : 1;
+    if (behind == 1)
+        return damage(s, err, "no whole entry, but others behind it");
     if (fstat(s->fd, &st) < 0)
         return err_sys(err, "could not look at \"%s\"", s->at.path);
     s->at.torn = (uint64_t)st.st_size > s->at.offset ? (uint64_t)st.st_size - s->at.offset : 0;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,18 +21,22 @@
 #include "ledger/store.h"
 #include "tlog/note.h"
 
-/* STATE/notary/head: `journal N`, a line feed, and the signed checkpoint whose tree holds the
- * leaves among the journal's first N entries.
+/* STATE/notary/head: `journal N CHAIN`, a line feed, and the signed checkpoint whose tree holds the
+ * leaves among the journal's first N entries; CHAIN is the journal's chain value after those, in
+ * hex. A journal that does not have it there is not the one that was signed for.
  *
  * Invariants:
- *   a checkpoint leaves this process  =>  it is in `head`, on stable storage
+ *   a checkpoint leaves this process  =>  it is in `head`, and its tree in the public files, on
+ *                                         stable storage
  *   store_size() < past.size          =>  nothing is signed
+ *   chain is that of the journal after its first `next` entries
  *   is_over                           =>  nothing is read, written or signed any more
  */
 
 enum {
     HEAD_MAX = 64 * 1024,
     KEEP_PARTIALS_MS = 5 * 60 * 1000,
+    HELD_MAX = 32,
     LEAVES_A_ROUND = 32 * 1024, /* then a checkpoint, so that nobody waits for all of a backlog */
 };
 
@@ -50,12 +55,16 @@ struct scribe {
     struct scan *scan;
     bool has_entry; /* `entry` was read and not worked in: it is too young */
     struct frame_entry entry;
-    uint64_t next;    /* the journal's entry that comes next */
+    uint64_t next; /* the journal's entry that comes next */
+    uint8_t chain[DIGEST_LEN];
     uint64_t covered; /* entries of the journal in the present checkpoint's tree */
     bool has_note;
+    bool is_whole; /* the public files hold the tree of `present` */
     struct checkpoint present;
     struct buf note;
-    struct checkpoint past; /* the largest that this log must hold; size 0: none */
+    struct checkpoint held[HELD_MAX]; /* that this log must hold and has not reached yet */
+    size_t held_count;
+    uint64_t past; /* size of the largest that it must hold; 0: none */
     uint64_t published;
     bool is_over;
 };
@@ -69,19 +78,47 @@ static int over(struct scribe *s, struct err *err)
 
 /* ---- what must be held ---------------------------------------------------------------------- */
 
-/* The store has the size of the past: is it the same tree? */
+static int contradicts(struct scribe *s, uint64_t size, struct err *err)
+{
+    (void)err_set(err, RF_ETAMPER,
+                  "the journal makes another tree of %" PRIu64 " leaves than was signed before",
+                  size);
+    return over(s, err);
+}
+
+/* The store has the size of some: is it the same tree? */
 static int meet_past(struct scribe *s, struct err *err)
 {
     uint8_t root[TLOG_HASH_LEN];
-    if (s->past.size == 0 || store_size(s->store) != s->past.size)
-        return 0;
-    store_root(s->store, root);
-    if (memcmp(root, s->past.root, sizeof(root)) == 0)
-        return 0;
-    (void)err_set(err, RF_ETAMPER,
-                  "the journal makes another tree of %" PRIu64 " leaves than was signed before",
-                  s->past.size);
-    return over(s, err);
+    uint64_t size = store_size(s->store);
+    for (size_t i = 0; i < s->held_count;) {
+        if (s->held[i].size != size) {
+            i++;
+            continue;
+        }
+        store_root(s->store, root);
+        if (memcmp(root, s->held[i].root, sizeof(root)) != 0)
+            return contradicts(s, size, err);
+        s->held[i] = s->held[--s->held_count];
+    }
+    return 0;
+}
+
+/* Should there be no room, a smaller one is given up: the largest decides what may be signed. */
+static void hold(struct scribe *s, const struct checkpoint *c)
+{
+    size_t least = 0;
+    if (c->size > s->past)
+        s->past = c->size;
+    for (size_t i = 0; i < s->held_count; i++) {
+        if (s->held[i].size == c->size && memcmp(s->held[i].root, c->root, sizeof(c->root)) == 0)
+            return;
+        least = s->held[i].size < s->held[least].size ? i : least;
+    }
+    if (s->held_count < HELD_MAX)
+        s->held[s->held_count++] = *c;
+    else if (s->held[least].size < c->size)
+        s->held[least] = *c;
 }
 
 int scribe_must_hold(struct scribe *s, const struct checkpoint *c, struct err *err)
@@ -90,13 +127,12 @@ int scribe_must_hold(struct scribe *s, const struct checkpoint *c, struct err *e
     uint64_t size = store_size(s->store);
     if (strcmp(c->origin, s->key->key.name) != 0)
         return err_set(err, RF_EINVAL, "a checkpoint of another log");
+    if (s->is_over)
+        return err_set(err, RF_ETAMPER, "the log's past cannot be held");
     if (c->size == 0)
         return 0;
-    if (c->size > s->past.size && c->size > size) {
-        s->past = *c;
-        return 0;
-    }
-    if (c->size > size) { /* behind the past, ahead of us: the past decides when it is reached */
+    if (c->size > size) {
+        hold(s, c);
         return 0;
     }
     struct tile_source source = store_source(s->store);
@@ -151,7 +187,7 @@ static int lock_take(struct scribe *s, struct err *err)
 static int read_head(struct scribe *s, struct err *err)
 {
     char path[PATH_MAX], *text = NULL, *end;
-    size_t len;
+    size_t len, chain_len = 0;
     (void)snprintf(path, sizeof(path), "%.*s/head", PATH_MAX - 16, s->folder);
     if (access(path, F_OK) < 0 && errno == ENOENT)
         return 0;
@@ -164,7 +200,10 @@ static int read_head(struct scribe *s, struct err *err)
         goto out;
     }
     s->covered = strtoull(text + 8, &end, 10);
-    if (end != line) {
+    if (end == text + 8 || *end != ' ' || line - end != 2 * DIGEST_LEN + 1 ||
+        sodium_hex2bin(s->chain, sizeof(s->chain), end + 1, 2 * DIGEST_LEN, NULL, &chain_len,
+                       NULL) != 0 ||
+        chain_len != sizeof(s->chain)) {
         rc = err_set(err, RF_ETAMPER, "\"%.200s\" is damaged", path);
         goto out;
     }
@@ -178,51 +217,114 @@ out:
     return rc;
 }
 
-static int read_published(struct scribe *s, struct err *err)
+/* The published checkpoint into *RET; its size is 0 when there is none. */
+static int read_published(struct scribe *s, struct checkpoint *ret, struct err *err)
 {
-    struct checkpoint published;
     struct buf bytes;
-    buf_init(&bytes, NOTE_MAX + 1);
+    *ret = (struct checkpoint){ 0 };
+    buf_init(&bytes, 128 * 1024);
     int rc = store_published(s->store, &bytes, err);
-    if (rc == 0 && buf_len(&bytes) > 0) {
-        rc = read_own(s, "the published file", (const char *)buf_at(&bytes), buf_len(&bytes),
-                      &published, err);
-        if (rc == 0)
-            s->published = published.size;
-        if (rc == 0 && published.size > s->past.size)
-            s->past = published;
+    if (rc == 0 && buf_len(&bytes) > 0)
+        rc = read_own(s, "the published file", (const char *)buf_at(&bytes), buf_len(&bytes), ret,
+                      err);
+    if (rc == 0 && ret->size > 0) {
+        s->published = ret->size;
+        hold(s, ret);
     }
     buf_done(&bytes);
     return rc;
 }
 
-/* The tree as it was remembered, or an empty one: then the journal makes all of it again. */
+/* ---- the journal ---------------------------------------------------------------------------- */
+
+static int rolled_back(struct scribe *s, uint64_t entries, struct err *err)
+{
+    (void)err_set(err, RF_ETAMPER,
+                  "the journal has %" PRIu64 " entries, and %" PRIu64
+                  " were signed for: it was rolled back",
+                  entries, s->next);
+    return over(s, err);
+}
+
+/* Read on at entry `next`; what lies before must be what was read before. */
+static int position(struct scribe *s, struct err *err)
+{
+    struct frame_entry entry;
+    uint64_t offset;
+    s->has_entry = false;
+    scan_close(s->scan);
+    s->scan = NULL;
+    if (s->next > 0 && access(s->journal, F_OK) < 0 && errno == ENOENT)
+        return rolled_back(s, 0, err);
+    int rc = scan_open(s->journal, s->next > 0 ? s->next - 1 : 0, &s->scan, err);
+    if (rc == -RF_ENOTFOUND && s->next > 0)
+        return rolled_back(s, 0, err);
+    while (rc == 0 && scan_state(s->scan)->index < s->next) {
+        rc = scan_next(s->scan, &entry, &offset, err);
+        if (rc == 0)
+            return rolled_back(s, scan_state(s->scan)->index, err);
+        rc = rc == 1 ? 0 : rc;
+    }
+    if (rc == 0 && s->next > 0 &&
+        memcmp(scan_state(s->scan)->chain, s->chain, sizeof(s->chain)) != 0) {
+        (void)err_set(err, RF_ETAMPER,
+                      "the journal's first %" PRIu64 " entries are not those that were signed for",
+                      s->next);
+        return over(s, err);
+    }
+    return rc == -RF_ETAMPER ? over(s, err) : rc;
+}
+
+void scribe_read_again(struct scribe *s)
+{
+    s->has_entry = false;
+    scan_close(s->scan);
+    s->scan = NULL;
+}
+
+/* ---- taking up ------------------------------------------------------------------------------ */
+
+/* The journal makes the whole tree again, and every file is compared. */
+static int begin_anew(struct scribe *s, struct err *err)
+{
+    scribe_read_again(s);
+    s->covered = s->next = 0;
+    s->is_whole = false;
+    return store_load(s->store, 0, err);
+}
+
+/* The tree of the remembered checkpoint from the public files. -RF_ENOTFOUND: it is not there, or
+   it is not that one. */
+static int load_tree(struct scribe *s, const struct checkpoint *published, struct err *err)
+{
+    uint8_t root[TLOG_HASH_LEN];
+    int rc = store_load(s->store, s->present.size, err);
+    if (rc < 0)
+        return rc;
+    store_root(s->store, root);
+    if (memcmp(root, s->present.root, sizeof(root)) != 0)
+        return -RF_ENOTFOUND;
+    return published->size > 0 ? scribe_must_hold(s, published, err) : 0;
+}
+
 static int take_up(struct scribe *s, struct err *err)
 {
-    struct err why;
-    s->past = s->present;
-    int rc = read_published(s, err);
+    struct checkpoint published;
+    int rc = read_head(s, err);
+    if (rc == 0)
+        rc = read_published(s, &published, err);
     if (rc < 0 || !s->has_note)
         return rc;
-    rc = store_load(s->store, s->present.size, &why);
-    if (rc == -RF_ENOTFOUND) {
-        s->covered = s->next = 0;
-        return 0;
-    }
-    if (rc < 0) {
-        if (err != NULL)
-            *err = why;
-        return rc;
-    }
-    uint8_t root[TLOG_HASH_LEN];
-    store_root(s->store, root);
-    if (memcmp(root, s->present.root, sizeof(root)) != 0) { /* damaged: made again, and compared */
-        store_close(s->store);
-        s->store = NULL;
-        return -RF_ENOTFOUND;
-    }
     s->next = s->covered;
-    return 0;
+    rc = position(s, err);
+    if (rc < 0)
+        return rc;
+    hold(s, &s->present);
+    rc = load_tree(s, &published, err);
+    if (rc == -RF_ENOTFOUND)
+        return begin_anew(s, err);
+    s->is_whole = rc == 0;
+    return rc;
 }
 
 int scribe_open(const struct scribe_options *options, struct scribe **ret, struct err *err)
@@ -243,13 +345,7 @@ int scribe_open(const struct scribe_options *options, struct scribe **ret, struc
     if (rc == 0)
         rc = store_open(options->directory, &s->store, err);
     if (rc == 0)
-        rc = read_head(s, err);
-    if (rc == 0)
         rc = take_up(s, err);
-    if (rc == -RF_ENOTFOUND && s->store == NULL) {
-        s->covered = s->next = 0;
-        rc = store_open(options->directory, &s->store, err);
-    }
     if (rc == 0)
         rc = meet_past(s, err);
     if (rc < 0) {
@@ -285,14 +381,9 @@ static int next_entry(struct scribe *s, struct err *err)
     uint64_t offset;
     if (s->has_entry)
         return 1;
-    if (s->scan == NULL) {
-        int rc = scan_open(s->journal, s->next, &s->scan, err);
-        if (rc < 0)
-            return rc;
-    }
-    int rc;
-    while ((rc = scan_next(s->scan, &s->entry, &offset, err)) == 1 && s->entry.index < s->next)
-        continue;
+    int rc = s->scan == NULL ? position(s, err) : 0;
+    if (rc == 0)
+        rc = scan_next(s->scan, &s->entry, &offset, err);
     s->has_entry = rc == 1;
     return rc;
 }
@@ -335,6 +426,7 @@ static int read_on(struct scribe *s, uint64_t committed, int64_t wall_ms, struct
         if (rc < 0)
             return rc;
         s->has_entry = false;
+        memcpy(s->chain, s->entry.chain, sizeof(s->chain));
         s->next++;
     }
     return 0;
@@ -342,11 +434,12 @@ static int read_on(struct scribe *s, uint64_t committed, int64_t wall_ms, struct
 
 static int write_head(struct scribe *s, const char *note, size_t len, struct err *err)
 {
-    char fresh[PATH_MAX], path[PATH_MAX], line[40];
+    char fresh[PATH_MAX], path[PATH_MAX], line[40 + 2 * DIGEST_LEN], chain[2 * DIGEST_LEN + 1];
     struct buf bytes;
     (void)snprintf(path, sizeof(path), "%.*s/head", PATH_MAX - 16, s->folder);
     (void)snprintf(fresh, sizeof(fresh), "%.*s/head.new", PATH_MAX - 16, s->folder);
-    int line_len = snprintf(line, sizeof(line), "journal %" PRIu64 "\n", s->next);
+    digest_hex(s->chain, sizeof(s->chain), chain);
+    int line_len = snprintf(line, sizeof(line), "journal %" PRIu64 " %s\n", s->next, chain);
     buf_init(&bytes, HEAD_MAX);
     int rc = buf_append(&bytes, line, (size_t)line_len);
     if (rc == 0)
@@ -366,7 +459,7 @@ static int sign(struct scribe *s, struct err *err)
     struct buf note;
     memcpy(c.origin, s->key->key.name, sizeof(c.origin));
     store_root(s->store, c.root);
-    RF_ASSERT(c.size >= s->past.size && c.size >= s->present.size);
+    RF_ASSERT(c.size >= s->past && c.size >= s->present.size);
     buf_init(&note, HEAD_MAX);
     size_t len = checkpoint_write(&c, text);
     int rc = note_sign(&note, text, len, s->key, err);
@@ -375,8 +468,9 @@ static int sign(struct scribe *s, struct err *err)
     if (rc == 0) {
         buf_done(&s->note);
         s->note = note;
-        s->present = s->past = c;
-        s->has_note = true;
+        s->present = c;
+        s->past = c.size;
+        s->has_note = s->is_whole = true;
         s->covered = s->next;
         return 1;
     }
@@ -389,12 +483,16 @@ int scribe_advance(struct scribe *s, uint64_t committed, int64_t wall_ms, struct
     if (s->is_over)
         return err_set(err, RF_ETAMPER, "the log's past cannot be held");
     int rc = read_on(s, committed, wall_ms, err);
-    if (rc == 0)
-        rc = store_sync(s->store, err);
     if (rc < 0)
         return rc;
-    if (store_size(s->store) < s->past.size)
-        return 0; /* a past that is still ahead: nothing is signed on the way to it */
+    /* A past that is still ahead: nothing is signed on the way to it, and no partial tile of ours
+       is left in a folder that may be newer than we are. */
+    if (store_size(s->store) < s->past)
+        return 0;
+    rc = store_sync(s->store, err);
+    if (rc < 0)
+        return rc;
+    s->is_whole = s->has_note;
     if (s->has_note && store_size(s->store) == s->present.size) {
         s->covered = s->next; /* records only */
         return 0;
@@ -405,7 +503,8 @@ int scribe_advance(struct scribe *s, uint64_t committed, int64_t wall_ms, struct
 const char *scribe_note(const struct scribe *s, size_t *ret_len)
 {
     *ret_len = s->note.end - s->note.off;
-    return s->has_note ? (const char *)s->note.data + s->note.off : NULL;
+    return s->is_whole && s->present.size >= s->past ? (const char *)s->note.data + s->note.off
+                                                     : NULL;
 }
 
 const struct checkpoint *scribe_checkpoint(const struct scribe *s)
@@ -421,7 +520,7 @@ uint64_t scribe_next(const struct scribe *s)
 bool scribe_is_behind(const struct scribe *s, uint64_t *ret_size, uint64_t *ret_past)
 {
     *ret_size = store_size(s->store);
-    *ret_past = s->past.size;
+    *ret_past = s->past;
     return *ret_size < *ret_past;
 }
 

@@ -41,8 +41,13 @@ RF_CHECK int scribe_must_hold(struct scribe *s, const struct checkpoint *c, stru
    failure the scribe must be closed; RF_ETAMPER stays. */
 RF_CHECK int scribe_advance(struct scribe *s, uint64_t committed, int64_t wall_ms, struct err *err);
 
-/* The present checkpoint, signed; NULL: none yet. And how many of the journal's entries its tree
-   holds, or has passed over. */
+/* The journal has another writer now, which may have cut off what was read ahead: nothing of that
+   is used. */
+void scribe_read_again(struct scribe *s);
+
+/* The present checkpoint, signed; NULL: none yet, or its tree is still being made again, or a
+   larger one was signed before. And how many of the journal's entries its tree holds, or has passed
+   over. */
 const char *scribe_note(const struct scribe *s, size_t *ret_len);
 const struct checkpoint *scribe_checkpoint(const struct scribe *s);
 uint64_t scribe_covered(const struct scribe *s);

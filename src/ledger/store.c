@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "ledger/folder.h"
 #include "ledger/logleaf.h"
 #include "tlog/bundle.h"
 
@@ -20,12 +21,15 @@
  *   bundle holds the last size % 256 entries
  *   files below `synced` are on stable storage; whole tiles above may be
  *   unsynced[] names folders whose names are not flushed yet
+ *   met[] names folders that this process has met: their own names are flushed, or in unsynced[];
+ *         of any other, whoever made it may have ended before that
  */
 
 enum {
     FOLDER_MODE = 0755,
     FILE_MODE = 0644,
     UNSYNCED_MAX = 32,
+    MET_MAX = 64,   /* a ring: one that fell out costs a sync more */
     OLD_MAX = 1024, /* whole tiles whose partial ones wait to be removed */
     BUNDLE_BYTES_MAX = TLOG_TILE_WIDTH * (LOGLEAF_MAX + 2),
 };
@@ -43,6 +47,8 @@ struct store {
     struct buf bundle;
     char unsynced[UNSYNCED_MAX][TLOG_PATH_SIZE]; /* relative; "" is the folder itself */
     size_t unsynced_count;
+    char met[MET_MAX][TLOG_PATH_SIZE];
+    size_t met_count;                 /* so far */
     struct old_partials old[OLD_MAX]; /* a ring: the oldest are forgotten, and stay on disk */
     size_t old_first, old_count;
 };
@@ -95,24 +101,39 @@ static int note_folder(struct store *s, const char *path, struct err *err)
     return 0;
 }
 
-/* Make the folders above PATH. */
+static bool is_met(const struct store *s, const char *folder)
+{
+    for (size_t i = 0; i < s->met_count && i < MET_MAX; i++)
+        if (strcmp(s->met[i], folder) == 0)
+            return true;
+    return false;
+}
+
+/* Make FOLDER, or meet it. */
+static int make_folder(struct store *s, const char folder[TLOG_PATH_SIZE], struct err *err)
+{
+    if (is_met(s, folder))
+        return 0;
+    if (mkdirat(s->fd, folder, FOLDER_MODE) < 0 && errno != EEXIST)
+        return err_sys(err, "could not make folder \"%.200s/%s\"", s->directory, folder);
+    if (fchmodat(s->fd, folder, FOLDER_MODE, 0) < 0) /* whatever the umask is */
+        return err_sys(err, "could not open up folder \"%.200s/%s\"", s->directory, folder);
+    int rc = note_folder(s, folder, err);
+    if (rc == 0)
+        memcpy(s->met[s->met_count++ % MET_MAX], folder, TLOG_PATH_SIZE);
+    return rc;
+}
+
+/* The folders above PATH. */
 static int make_folders(struct store *s, const char *path, struct err *err)
 {
-    char folder[TLOG_PATH_SIZE];
-    for (const char *end = strchr(path, '/'); end != NULL; end = strchr(end + 1, '/')) {
+    int rc = 0;
+    for (const char *end = strchr(path, '/'); rc == 0 && end != NULL; end = strchr(end + 1, '/')) {
+        char folder[TLOG_PATH_SIZE] = "";
         memcpy(folder, path, (size_t)(end - path));
-        folder[end - path] = '\0';
-        if (mkdirat(s->fd, folder, FOLDER_MODE) == 0) {
-            if (fchmodat(s->fd, folder, FOLDER_MODE, 0) < 0) /* whatever the umask is */
-                return err_sys(err, "could not open up folder \"%.200s/%s\"", s->directory, folder);
-            int rc = note_folder(s, folder, err);
-            if (rc < 0)
-                return rc;
-        } else if (errno != EEXIST) {
-            return err_sys(err, "could not make folder \"%.200s/%s\"", s->directory, folder);
-        }
+        rc = make_folder(s, folder, err);
     }
-    return 0;
+    return rc;
 }
 
 static int write_all(int fd, const void *bytes, size_t n)
@@ -179,16 +200,17 @@ static int ensure_file(struct store *s, const struct tlog_path *path, const void
     char name[TLOG_PATH_SIZE];
     size_t got;
     tlog_path_write(path, name);
+    int rc = make_folders(s, name, err);
+    if (rc < 0)
+        return rc;
     uint8_t *there = mem_zalloc(n + 1, 1);
     if (there == NULL)
         return err_set(err, RF_ENOMEM, "out of memory");
-    int rc = read_file(s, name, there, n + 1, &got, err);
+    rc = read_file(s, name, there, n + 1, &got, err);
     bool same = rc == 0 && got == n && memcmp(there, bytes, n) == 0;
     mem_free(there);
-    if (rc == -RF_ENOTFOUND) {
-        rc = make_folders(s, name, err);
-        return rc < 0 ? rc : place_file(s, name, bytes, n, err);
-    }
+    if (rc == -RF_ENOTFOUND)
+        return place_file(s, name, bytes, n, err);
     if (rc < 0 || same) /* its name may not be flushed: a crash lies between */
         return rc < 0 ? rc : note_folder(s, name, err);
     (void)err_set(err, RF_ETAMPER, "\"%.200s/%s\" is not what the journal makes of it",
@@ -199,6 +221,21 @@ static int ensure_file(struct store *s, const struct tlog_path *path, const void
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
+
+/* The folder's own name. */
+static int sync_parent(const struct store *s, struct err *err)
+{
+    char parent[PATH_MAX];
+    (void)snprintf(parent, sizeof(parent), "%s", s->directory);
+    char *end = parent + strlen(parent);
+    while (end > parent + 1 && end[-1] == '/')
+        *--end = '\0';
+    end = strrchr(parent, '/');
+    if (end == NULL)
+        return folder_sync(".", err);
+    end[end == parent ? 1 : 0] = '\0';
+    return folder_sync(parent, err);
+}
 
 int store_open(const char *directory, struct store **ret, struct err *err)
 {
@@ -213,6 +250,8 @@ int store_open(const char *directory, struct store **ret, struct err *err)
         rc = err_set(err, RF_ETOOBIG, "path \"%.100s…\" is too long", directory);
     else if (mkdir(directory, FOLDER_MODE) < 0 && errno != EEXIST)
         rc = err_sys(err, "could not make folder \"%.200s\"", directory);
+    else if ((rc = sync_parent(s, err)) < 0)
+        ;
     else if ((s->fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         rc = err_sys(err, "could not open folder \"%.200s\"", directory);
     else if (fchmod(s->fd, FOLDER_MODE) < 0)
@@ -459,6 +498,8 @@ void store_collect(struct store *s, int64_t now_ms, int64_t keep_ms)
         (void)snprintf(folder, sizeof(folder), "%s.p", whole);
         for (unsigned width = 1; width < TLOG_TILE_WIDTH; width++) {
             (void)snprintf(name, sizeof(name), "%s/%u", folder, width);
+            (void)unlinkat(s->fd, name, 0);
+            (void)snprintf(name, sizeof(name), "%s/%u.new", folder, width); /* of a crash */
             (void)unlinkat(s->fd, name, 0);
         }
         (void)unlinkat(s->fd, folder, AT_REMOVEDIR);

@@ -210,6 +210,26 @@ static void read_origin(struct field_reader *r, const struct field_at *at,
         r->no_memory = true;
 }
 
+static void read_predecessor(struct field_reader *r, const struct field_at *at,
+                             const struct yaml_node *node, void *record)
+{
+    struct config *c = record;
+    const char *text = node->kind == YAML_TEXT ? node->text : "";
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 15 || (digits > 1 && text[0] == '0') || text[digits] != ' ' ||
+        !key_is_name(text + digits + 1, strlen(text + digits + 1))) {
+        char found[FIELD_FOUND_MAX];
+        field_wrong(r, at, node->line,
+                    "expected number and log of a successor leaf, as \"ringfence key rotate\" "
+                    "prints them: \"1234 log.example/us-virginia\"; found %s",
+                    field_found(node, found));
+        return;
+    }
+    c->ledger.predecessor = arena_strndup(r->arena, text, strlen(text));
+    if (c->ledger.predecessor == NULL)
+        r->no_memory = true;
+}
+
 static void read_epoch(struct field_reader *r, const struct field_at *at,
                        const struct yaml_node *node, void *record)
 {
@@ -232,6 +252,7 @@ static void read_epoch(struct field_reader *r, const struct field_at *at,
 static const struct field ledger_fields[] = {
     { "origin", FIELD_OTHER, .required = true, .read = read_origin },
     { "directory", FIELD_PATH, .required = true, LEDGER_PATH(directory) },
+    { "predecessor", FIELD_OTHER, .read = read_predecessor },
     { "key", FIELD_PATH, .required = true, LEDGER_PATH(key_path) },
     { "vrf_key", FIELD_PATH, .required = true, LEDGER_PATH(vrf_path) },
     { "witnesses", FIELD_PATH, LEDGER_PATH(witnesses_path) },
@@ -321,7 +342,7 @@ static const struct config config_initial = {
 #define LIMIT(key, member, type, least, most, default, reloadable, sentence) .member = default,
 #include "policy/tbl/config.def"
 #undef LIMIT
-    .ledger = { .rollup_ms = 6 * 60 * 60 * 1000, .seal_ms = 60 * 1000, .checkpoint_ms = 500 },
+    .ledger = { .rollup_ms = 24 * 60 * 60 * 1000, .seal_ms = 60 * 1000, .checkpoint_ms = 500 },
     .hub = { .clients = 1000, .per_address = 100, .stale_ms = 10 * 60 * 1000 },
     .sandbox_floor = SANDBOX_FULL,
     .log_level = LOG_LEVEL_INFO,
@@ -389,9 +410,13 @@ static void check_database(struct field_reader *r, const struct config_database 
         field_wrong(r, NULL, d->line, "databases.%s: a client certificate needs TLS", d->alias);
 }
 
-/* One log is one region's. */
+/* One log is one region's, and continues another one. */
 static void check_ledger(struct field_reader *r, const struct config *c)
 {
+    const char *before = c->ledger.predecessor;
+    if (before != NULL && c->ledger.origin != NULL &&
+        strcmp(strchr(before, ' ') + 1, c->ledger.origin) == 0)
+        field_wrong(r, NULL, c->ledger.line, "ledger.predecessor: a log does not continue itself");
     for (size_t i = 1; c->ledger.origin != NULL && i < c->database_count; i++)
         if (strcmp(c->databases[i].region, c->databases[0].region) != 0)
             field_wrong(r, NULL, c->databases[i].line,

@@ -51,6 +51,7 @@ struct config_database {
 struct config_ledger {
     char *origin;         /* the log's name for ever; of its key, too */
     char *directory;      /* the public files */
+    char *predecessor;    /* "INDEX ORIGIN" of the leaf that this log continues; may be NULL */
     char *key_path;       /* secret Ed25519 key of the log */
     char *vrf_path;       /* secret VRF key, the same for all gateways of the region */
     char *witnesses_path; /* C2SP tlog-policy file; NULL: no witness is asked */

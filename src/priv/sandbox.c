@@ -275,8 +275,8 @@ static int allow_paths(int ruleset, const char *const *paths, uint64_t rights, s
 }
 
 /* *RET_ABI is 0 on a kernel without landlock, which is no error here. */
-static int landlock_enter(enum imsg_role role, const struct sandbox_paths *paths, int *ret_abi,
-                          struct err *err)
+RF_UNUSED static int landlock_enter(enum imsg_role role, const struct sandbox_paths *paths,
+                                    int *ret_abi, struct err *err)
 {
     int abi = landlock_abi();
     *ret_abi = 0;
@@ -366,7 +366,8 @@ static int fill_filter(scmp_filter_ctx filter, unsigned role_bit, bool has_landl
 }
 
 /* *RET_ENTERED is false on a kernel without seccomp filters, which is no error here. */
-static int seccomp_enter(enum imsg_role role, bool has_landlock, bool *ret_entered, struct err *err)
+RF_UNUSED static int seccomp_enter(enum imsg_role role, bool has_landlock, bool *ret_entered,
+                                   struct err *err)
 {
     *ret_entered = false;
     if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0)

@@ -207,9 +207,10 @@ static bool same(const char *a, const char *b)
 static bool same_ledger(const struct config_ledger *a, const struct config_ledger *b)
 {
     return same(a->origin, b->origin) && same(a->directory, b->directory) &&
-           same(a->key_path, b->key_path) && same(a->vrf_path, b->vrf_path) &&
-           same(a->witnesses_path, b->witnesses_path) && same(a->copy_path, b->copy_path) &&
-           same(a->epoch, b->epoch) && a->rollup_ms == b->rollup_ms && a->seal_ms == b->seal_ms;
+           same(a->predecessor, b->predecessor) && same(a->key_path, b->key_path) &&
+           same(a->vrf_path, b->vrf_path) && same(a->witnesses_path, b->witnesses_path) &&
+           same(a->copy_path, b->copy_path) && same(a->epoch, b->epoch) &&
+           a->rollup_ms == b->rollup_ms && a->seal_ms == b->seal_ms;
 }
 
 void bundle_compare(const struct bundle *old, const struct bundle *next, struct mistakes *mistakes)

@@ -190,7 +190,7 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     log_info("child-started", "child=%s pid=%ld", m->name, (long)m->pid);
     tell_config(m, c->bundle);
     tell(m, IMSG_METER, c->workers, NULL, 0, &c->meter_fd, 1);
-    if (m->role == ROLE_LEDGER)
+    if (m->role == ROLE_LEDGER && c->bundle->config->ledger.origin != NULL)
         tell(m, IMSG_GRANTS, 0, NULL, 0, &c->grants_read_fd, 1);
     if (m->role == ROLE_WORKER || m->role == ROLE_CONTROL) {
         bool writes = m->role == ROLE_CONTROL;

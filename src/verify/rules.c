@@ -2,11 +2,13 @@
  *
  *   seals     of: interval  leaves and disclosures behind the last seal of that kind, this one not
  *                           counted
- *             of: epoch     the first leaf whose minute is in a later epoch than the leaves before
- *                           it; so the epoch that is open is always that of the last leaves
+ *             of: epoch     one for each epoch, in turn, also for those in which nothing happened:
+ *                           the first leaf whose minute is in a later epoch
  *   grants    in the map from their leaf to their revoke; a reference to anything else is wrong
  *   roll-ups  all of one interval together; no group twice; the next interval begins where the last
  *             one ended, or later: an interval in which nothing happened has no leaves
+ *   the end   cuts an interval and an epoch short: roll-ups of what was going on stand before the
+ *             `successor` with nothing but others between, the epoch's seal behind it
  *
  * After a finding the state is brought to where it would be without it, so that one lie is told
  * once. */
@@ -16,11 +18,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/base64.h"
-#include "base/clock.h"
 #include "base/mem.h"
+#include "ledger/succession.h"
+#include "ledger/tag.h"
+#include "ledger/tag_set.h"
 #include "verify/indexmap.h"
-#include "verify/tagset.h"
 
 enum { WORDS_MAX = 65536, POLICIES_FIRST = 16 };
 
@@ -43,13 +45,13 @@ struct rules {
     struct key key;
     char vkey[KEY_VKEY_SIZE];
     struct rules_facts facts;
-    char period[RULES_WORD_SIZE];
+    struct tag_period period;
     uint64_t rollup;
-    char epoch[RULES_EPOCH_SIZE]; /* of the leaves that no seal has closed; "": none */
-    char sealed[RULES_EPOCH_SIZE];
-    uint32_t epoch_minute, sealed_minute; /* a minute in each */
+    uint64_t epoch;                    /* number of the one that no seal has closed */
+    char epoch_name[RULES_EPOCH_SIZE]; /* of the leaf at hand */
+    uint32_t epoch_minute;             /* that EPOCH_NAME was made of */
     struct count in_interval, in_epoch;
-    struct tagset tags, groups;
+    struct tag_set tags, groups;
     uint32_t from, until; /* of the roll-ups last seen */
     struct indexmap grants, holds;
     uint64_t *policies; /* indexes of `start` and `policy` leaves, ascending */
@@ -57,6 +59,8 @@ struct rules {
     char (*words)[RULES_WORD_SIZE]; /* from 1 */
     uint32_t word_count, word_room;
     bool is_ended; /* a `successor` was seen */
+    bool is_early; /* a roll-up was seen whose interval had not ended, at: */
+    uint64_t early_at;
     /* of the leaf at hand */
     uint64_t index;
     struct findings *to;
@@ -69,8 +73,8 @@ int rules_new(const struct key *key, struct rules **ret, struct err *err)
         return err_set(err, RF_ENOMEM, "out of memory");
     r->key = *key;
     key_write(key, r->vkey);
-    tagset_init(&r->tags);
-    tagset_init(&r->groups);
+    tag_set_init(&r->tags);
+    tag_set_init(&r->groups);
     indexmap_init(&r->grants, sizeof(struct grant));
     indexmap_init(&r->holds, sizeof(struct held));
     *ret = r;
@@ -81,8 +85,8 @@ void rules_free(struct rules *r)
 {
     if (r == NULL)
         return;
-    tagset_done(&r->tags);
-    tagset_done(&r->groups);
+    tag_set_done(&r->tags);
+    tag_set_done(&r->groups);
     indexmap_done(&r->grants);
     indexmap_done(&r->holds);
     mem_free(r->policies);
@@ -164,6 +168,24 @@ static bool is_within(const char *list, const char *all)
 
 enum reference { REF_BROKEN, REF_HERE, REF_ELSEWHERE };
 
+/* For whoever reads the other log, too. */
+static void keep_foreign(struct rules *r, const struct logleaf *l, enum logleaf_key key,
+                         uint64_t index, const char *origin, size_t len)
+{
+    struct rules_foreign f = { .index = index, .key = key, .leaf = r->index };
+    f.grant = key == LEAF_KEY_GRANT_REF ? number_of(l, LEAF_KEY_GRANT) : 0;
+    memcpy(f.origin, origin, len);
+    r->facts.elsewhere++;
+    for (unsigned i = 0; i < r->facts.foreign_count; i++) {
+        const struct rules_foreign *known = &r->facts.foreign[i];
+        if (known->index == index && known->key == key && known->grant == f.grant &&
+            strcmp(known->origin, f.origin) == 0)
+            return;
+    }
+    if (r->facts.foreign_count < RULES_FOREIGN_MAX)
+        r->facts.foreign[r->facts.foreign_count++] = f;
+}
+
 /* A reference of this log goes back. What other logs have is for whoever reads them all. */
 static enum reference reference_of(struct rules *r, const struct logleaf *l, enum logleaf_key key,
                                    uint64_t *ret_index)
@@ -176,7 +198,7 @@ static enum reference reference_of(struct rules *r, const struct logleaf *l, enu
         return REF_BROKEN;
     }
     if (len != strlen(r->key.name) || memcmp(origin, r->key.name, len) != 0) {
-        r->facts.elsewhere++;
+        keep_foreign(r, l, key, *ret_index, origin, len);
         return REF_ELSEWHERE;
     }
     if (*ret_index >= r->index) {
@@ -202,60 +224,13 @@ static bool is_policy(const struct rules *r, uint64_t index)
 
 /* ---- epochs --------------------------------------------------------------------------------- */
 
-/* N of `Nm`; 0: it is none. */
-static uint32_t epoch_minutes(const char *period, size_t len)
-{
-    uint32_t n = 0;
-    if (len < 2 || len > 5 || period[len - 1] != 'm' || period[0] == '0')
-        return 0;
-    for (size_t i = 0; i + 1 < len; i++) {
-        if (period[i] < '0' || period[i] > '9')
-            return 0;
-        n = n * 10 + (uint32_t)(period[i] - '0');
-    }
-    return n <= 1440 ? n : 0;
-}
-
 bool rules_epoch(const char *period, size_t len, uint32_t minute, char ret[RULES_EPOCH_SIZE])
 {
-    char time[25];
-    uint32_t n = epoch_minutes(period, len);
-    if (n > 0) {
-        (void)snprintf(ret, RULES_EPOCH_SIZE, "%um-%u", n, minute / n);
-        return true;
-    }
-    clock_format((int64_t)minute * 60000, time);
-    (void)snprintf(ret, RULES_EPOCH_SIZE, "%.7s", time);
-    return len == 5 && memcmp(period, "month", 5) == 0;
-}
-
-static void epoch_of(const struct rules *r, uint32_t minute, char ret[RULES_EPOCH_SIZE])
-{
-    (void)rules_epoch(r->period, strlen(r->period), minute, ret);
-}
-
-/* The first minute of EPOCH: their names do not sort. */
-static bool epoch_read(const struct rules *r, const char *epoch, uint32_t *ret_minute)
-{
-    char again[RULES_EPOCH_SIZE];
-    unsigned n = epoch_minutes(r->period, strlen(r->period)), a = 0, b = 0;
-    uint64_t minute;
-    if (n > 0) {
-        if (sscanf(epoch, "%um-%u", &a, &b) != 2)
-            return false;
-        minute = (uint64_t)b * n;
-    } else {
-        if (sscanf(epoch, "%4u-%2u", &a, &b) != 2 || a < 1970 || a > 9999 || b < 1 || b > 12)
-            return false;
-        unsigned y = b <= 2 ? a - 1 : a, m = b > 2 ? b - 3 : b + 9; /* years that begin in March */
-        uint64_t days = (uint64_t)365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5;
-        minute = (days - 719468) * 1440;
-    }
-    if (minute > UINT32_MAX)
+    struct tag_period p;
+    if (tag_period_read(period, len, &p) < 0)
         return false;
-    *ret_minute = (uint32_t)minute;
-    epoch_of(r, *ret_minute, again);
-    return strcmp(again, epoch) == 0;
+    tag_epoch_of(p, minute, ret);
+    return true;
 }
 
 /* ---- logs that name each other -------------------------------------------------------------- */
@@ -266,36 +241,6 @@ static bool vkey_of(const struct logleaf *l, struct key *ret, char text[KEY_VKEY
     text_of(l, LEAF_KEY_KEY, text, KEY_VKEY_SIZE);
     return key_read(text, strlen(text), ret, &ignored) == 0 && ret->type == KEY_ED25519 &&
            logleaf_is(l, LEAF_KEY_ORIGIN, ret->name);
-}
-
-/* docs/formats/log.md, section 8: SIZE is the index of the `successor` leaf. */
-static bool succession_holds(const struct logleaf *l, const struct key *by, const char *old_origin,
-                             const struct key *next, uint64_t size)
-{
-    static const char domain[] = "ringfence-successor@1\n";
-    uint8_t message[sizeof(domain) + 2 * (KEY_NAME_MAX + 2) + KEY_VKEY_SIZE + 16];
-    uint8_t signature[KEY_SIGNATURE_LEN];
-    char vkey[KEY_VKEY_SIZE];
-    const char *names[2] = { old_origin, next->name };
-    const struct logleaf_value *v = &l->value[LEAF_KEY_SIGNATURE];
-    size_t n = sizeof(domain) - 1, signature_len = 0;
-    memcpy(message, domain, n);
-    for (int i = 0; i < 2; i++) {
-        size_t len = strlen(names[i]);
-        message[n++] = (uint8_t)(len >> 8);
-        message[n++] = (uint8_t)len;
-        memcpy(message + n, names[i], len);
-        n += len;
-    }
-    key_write(next, vkey);
-    memcpy(message + n, vkey, strlen(vkey));
-    n += strlen(vkey);
-    message[n++] = '\n';
-    for (int shift = 56; shift >= 0; shift -= 8)
-        message[n++] = (uint8_t)(size >> shift);
-    return v->text != NULL &&
-           base64_decode(v->text, v->len, signature, sizeof(signature), &signature_len) == 0 &&
-           signature_len == sizeof(signature) && key_verify(by, message, n, signature);
 }
 
 /* ---- one function a type -------------------------------------------------------------------- */
@@ -310,10 +255,10 @@ static int on_genesis(struct rules *r, const struct logleaf *l)
         wrong(r, "genesis names another origin than the log's");
     if (!logleaf_is(l, LEAF_KEY_KEY, r->vkey))
         wrong(r, "genesis names another key than the log's");
-    text_of(l, LEAF_KEY_EPOCH, r->period, sizeof(r->period));
-    char ignored[RULES_EPOCH_SIZE];
-    if (!rules_epoch(r->period, strlen(r->period), l->minute, ignored))
+    if (tag_period_read(l->value[LEAF_KEY_EPOCH].text, l->value[LEAF_KEY_EPOCH].len, &r->period) <
+        0)
         wrong(r, "epoch is neither \"month\" nor minutes");
+    r->epoch = tag_epoch_number(r->period, l->minute);
     r->rollup = number_of(l, LEAF_KEY_ROLLUP);
     logleaf_hash(l, LEAF_KEY_VRF, r->facts.vrf);
     if (logleaf_has(l, LEAF_KEY_PREDECESSOR) != logleaf_has(l, LEAF_KEY_SIGNATURE)) {
@@ -332,7 +277,8 @@ static int on_genesis(struct rules *r, const struct logleaf *l)
     }
     memcpy(before->origin, origin, len);
     before->origin[len] = '\0';
-    if (!succession_holds(l, &r->key, before->origin, &r->key, before->leaf))
+    const struct succession s = { before->origin, &r->key, before->leaf };
+    if (!succession_holds(&s, &r->key, l))
         wrong(r, "the signature that continues \"%s\" does not hold", before->origin);
     return 0;
 }
@@ -364,8 +310,10 @@ static int on_successor(struct rules *r, const struct logleaf *l)
     next->leaf = r->index;
     if (!vkey_of(l, &key, next->vkey))
         wrong(r, "successor \"%s\" has no key of that name", next->origin);
-    else if (!succession_holds(l, &r->key, r->key.name, &key, r->index))
+    else if (!succession_holds(&(struct succession){ r->key.name, &key, r->index }, &r->key, l))
         wrong(r, "the signature of the succession does not hold");
+    else if (strcmp(next->origin, r->key.name) == 0)
+        wrong(r, "the log continues itself");
     r->is_ended = true;
     return 0;
 }
@@ -469,16 +417,18 @@ static void judge_under_grant(struct rules *r, const struct logleaf *l)
 static int on_disclosure(struct rules *r, const struct logleaf *l)
 {
     uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN];
-    if (!logleaf_is(l, LEAF_KEY_EPOCH, r->epoch)) /* judge_epoch() was here */
-        wrong(r, "its epoch is not \"%s\", in which its minute lies", r->epoch);
+    if (!logleaf_is(l, LEAF_KEY_EPOCH, r->epoch_name))
+        wrong(r, "its epoch is not \"%s\", in which its minute lies", r->epoch_name);
     judge_under_grant(r, l);
     unsigned count = logleaf_items(l, items);
     for (unsigned i = 0; i < count; i++) {
-        int rc = tagset_add(&r->tags, items[i]);
-        if (rc < 0)
+        int rc = tag_set_add(&r->tags, items[i]);
+        if (rc == -RF_EINVAL)
+            wrong(r, "tag %u of it is no tag", i);
+        else if (rc < 0)
             return rc;
         if (rc == 0)
-            wrong(r, "tag %u of it is in epoch \"%s\" already", i, r->epoch);
+            wrong(r, "tag %u of it is in epoch \"%s\" already", i, r->epoch_name);
     }
     return hold(r, l);
 }
@@ -522,7 +472,7 @@ static int group_add(struct rules *r, const struct logleaf *l)
         pieces[n++] = digest_piece("\n", 1);
     }
     digest_pieces(pieces, n, digest);
-    int rc = tagset_add(&r->groups, digest);
+    int rc = tag_set_add(&r->groups, digest);
     if (rc == 0)
         wrong(r, "a second roll-up of one group and interval");
     return rc < 0 ? rc : 0;
@@ -535,12 +485,16 @@ static int on_rollup(struct rules *r, const struct logleaf *l)
         wrong(r, "its interval ends before it begins");
     else if (r->rollup > 0 && (from % r->rollup != 0 || until % r->rollup != 0))
         wrong(r, "its interval is not of whole %llu minutes", (unsigned long long)r->rollup);
-    else if (until > l->minute)
-        wrong(r, "its interval has not ended");
+    else if (from > l->minute)
+        wrong(r, "its interval has not begun");
+    else if (until > l->minute && !r->is_early) {
+        r->is_early = true; /* judge_early() */
+        r->early_at = r->index;
+    }
     if (from != r->from || until != r->until) {
         if (from < r->until)
             wrong(r, "its interval overlaps the one before");
-        tagset_clear(&r->groups);
+        tag_set_done(&r->groups);
     }
     r->from = (uint32_t)from;
     r->until = (uint32_t)until;
@@ -568,36 +522,40 @@ static void seal_interval(struct rules *r, const struct logleaf *l)
     judge_counts(r, l, &r->in_interval);
 }
 
-static void seal_epoch(struct rules *r, const struct logleaf *l)
+static int seal_epoch(struct rules *r, const struct logleaf *l)
 {
-    char epoch[RULES_EPOCH_SIZE], now[RULES_EPOCH_SIZE];
+    char epoch[RULES_WORD_SIZE];
     uint8_t root[DIGEST_LEN], said[DIGEST_LEN];
-    uint32_t minute = 0;
+    uint64_t number = 0;
     if (logleaf_has(l, LEAF_KEY_CHAIN) || !logleaf_has(l, LEAF_KEY_EPOCH) ||
         !logleaf_has(l, LEAF_KEY_TAGS_ROOT))
         wrong(r, "a seal of an epoch has epoch and tags_root, and no chain");
     text_of(l, LEAF_KEY_EPOCH, epoch, sizeof(epoch));
-    epoch_of(r, l->minute, now);
-    if (!epoch_read(r, epoch, &minute))
+    /* of a log that has ended nothing more can come into its last epoch */
+    uint64_t now = tag_epoch_number(r->period, l->minute);
+    if (tag_epoch_read(r->period, epoch, strlen(epoch), &number) < 0)
         wrong(r, "\"%s\" is no epoch of this log", epoch);
-    else if (minute >= l->minute || strcmp(epoch, now) == 0)
+    else if (number > now || (number == now && !r->is_ended))
         wrong(r, "epoch \"%s\" has not ended", epoch);
-    else if (r->epoch[0] != '\0' && strcmp(epoch, r->epoch) != 0)
-        wrong(r, "seals epoch \"%s\" before \"%s\"", epoch, r->epoch);
-    else if (r->sealed[0] != '\0' && minute <= r->sealed_minute)
-        wrong(r, "seals epoch \"%s\" after \"%s\"", epoch, r->sealed);
-    uint64_t tags = tagset_count(&r->tags);
-    tagset_root(&r->tags, root);
+    else if (number != r->epoch)
+        wrong(r, "epoch \"%s\" is %s", epoch,
+              number < r->epoch ? "sealed already" : "sealed before an earlier one");
+    r->epoch = (number > r->epoch ? number : r->epoch) + 1;
+    uint64_t tags = r->tags.count;
+    uint8_t(*sorted)[TAG_LEN] = tag_set_sorted(&r->tags);
+    if (sorted == NULL && tags > 0)
+        return -RF_ENOMEM;
+    tag_set_root_of(sorted, tags, root);
+    mem_free(sorted);
+    tag_set_done(&r->tags);
     logleaf_hash(l, LEAF_KEY_TAGS_ROOT, said);
     if (number_of(l, LEAF_KEY_TAGS) != tags)
         wrong(r, "counts %llu tags of epoch \"%s\", and there are %llu",
               (unsigned long long)number_of(l, LEAF_KEY_TAGS), epoch, (unsigned long long)tags);
     else if (memcmp(root, said, sizeof(root)) != 0)
         wrong(r, "tags_root is not the root over the tags of epoch \"%s\"", epoch);
-    (void)snprintf(r->sealed, sizeof(r->sealed), "%s", epoch);
-    r->sealed_minute = minute;
-    r->epoch[0] = '\0';
     judge_counts(r, l, &r->in_epoch);
+    return 0;
 }
 
 static bool is_epoch_seal(const struct logleaf *l)
@@ -608,8 +566,8 @@ static bool is_epoch_seal(const struct logleaf *l)
 static int on_seal(struct rules *r, const struct logleaf *l)
 {
     if (is_epoch_seal(l))
-        seal_epoch(r, l);
-    else if (logleaf_is(l, LEAF_KEY_OF, "interval"))
+        return seal_epoch(r, l);
+    if (logleaf_is(l, LEAF_KEY_OF, "interval"))
         seal_interval(r, l);
     else
         wrong(r, "a seal of neither an interval nor an epoch");
@@ -645,22 +603,30 @@ static void judge_place(struct rules *r, const struct logleaf *l)
         wrong(r, "a leaf behind the successor that is no seal");
 }
 
+/* Sums of an interval that goes on are told only by a log that ends. */
+static void judge_early(struct rules *r, const struct logleaf *l)
+{
+    if (!r->is_early || judges[l->type] == on_rollup)
+        return;
+    if (l->type != LEAF_SUCCESSOR)
+        findings_add_leaf(r->to, FINDING_TAMPERED, r->early_at,
+                          "its interval has not ended, and neither does the log behind it");
+    r->is_early = false;
+}
+
 /* Leaves of an epoch are followed by its seal before anything else of a later one. */
 static void judge_epoch(struct rules *r, const struct logleaf *l)
 {
-    char now[RULES_EPOCH_SIZE];
-    if (is_epoch_seal(l))
-        return;
-    if (r->epoch[0] != '\0' && l->minute == r->epoch_minute)
-        return;
-    epoch_of(r, l->minute, now);
-    if (r->epoch[0] != '\0' && strcmp(r->epoch, now) != 0) {
-        wrong(r, "epoch \"%s\" was not sealed before it", r->epoch);
-        tagset_clear(&r->tags);
-        r->in_epoch = (struct count){ 0 };
-    }
-    (void)snprintf(r->epoch, sizeof(r->epoch), "%s", now);
+    if (l->minute != r->epoch_minute || r->epoch_name[0] == '\0')
+        tag_epoch_of(r->period, l->minute, r->epoch_name);
     r->epoch_minute = l->minute;
+    uint64_t number = tag_epoch_number(r->period, l->minute);
+    if (is_epoch_seal(l) || number <= r->epoch)
+        return;
+    wrong(r, "an epoch before \"%s\" was not sealed", r->epoch_name);
+    tag_set_done(&r->tags);
+    r->in_epoch = (struct count){ 0 };
+    r->epoch = number;
 }
 
 int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf, struct findings *to,
@@ -670,12 +636,11 @@ int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf, stru
     r->index = index;
     r->to = to;
     judge_place(r, leaf);
+    judge_early(r, leaf);
     if (index > 0)
         judge_epoch(r, leaf);
     if (judges[leaf->type] != NULL)
         rc = judges[leaf->type](r, leaf);
-    if (index == 0)
-        judge_epoch(r, leaf); /* how epochs are called stands in the genesis */
     /* A seal counts for the other kind, and for its own the next time it does not. */
     bool is_interval = leaf->type == LEAF_SEAL && !is_epoch_seal(leaf);
     r->in_interval.leaves += is_interval ? 0 : 1;
@@ -684,7 +649,7 @@ int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf, stru
     r->in_epoch.disclosures += leaf->type == LEAF_DISCLOSURE;
     r->facts.of_type[leaf->type]++;
     r->facts.open_grants = r->grants.count;
-    r->facts.tags = tagset_count(&r->tags);
+    r->facts.tags = r->tags.count;
     return rc < 0 ? err_set(err, RF_ENOMEM, "out of memory at leaf %llu", (unsigned long long)index)
                   : 0;
 }

@@ -1,6 +1,6 @@
 /* rules.h - how the leaves of one log must fit together (docs/formats/log.md, section 4).
  *
- * Pure, leaf after leaf. What is remembered: the tags of the present epoch (tagset.h), the groups
+ * Pure, leaf after leaf. What is remembered: the tags of the present epoch (tag_set.h), the groups
  * of the present interval, 48 bytes a grant that is open, 56 a leaf whose hold is, 8 a `start` or
  * `policy`, and each different list of classes and each purpose once. */
 #ifndef RF_VERIFY_RULES_H
@@ -10,7 +10,12 @@
 #include "tlog/key.h"
 #include "verify/finding.h"
 
-enum { RULES_MEMBERS_MAX = 64, RULES_WORD_SIZE = 64, RULES_EPOCH_SIZE = 24 };
+enum {
+    RULES_MEMBERS_MAX = 64,
+    RULES_FOREIGN_MAX = 256,
+    RULES_WORD_SIZE = 64,
+    RULES_EPOCH_SIZE = 24
+};
 
 struct rules;
 
@@ -21,6 +26,15 @@ struct rules_log {
     uint64_t leaf;            /* that names it; for the one before: its `successor` leaf */
 };
 
+/* A leaf of another log that this one refers to. */
+struct rules_foreign {
+    char origin[KEY_NAME_MAX + 1];
+    uint64_t index;
+    enum logleaf_key key; /* GRANT_REF, POLICY_REF or REF */
+    uint64_t grant;       /* its number, for a GRANT_REF */
+    uint64_t leaf;        /* of this log: the first that refers to it so */
+};
+
 struct rules_facts {
     char region[RULES_WORD_SIZE];
     uint8_t vrf[DIGEST_LEN];
@@ -28,8 +42,10 @@ struct rules_facts {
     unsigned member_count;
     struct rules_log successor, predecessor; /* origin "": none */
     uint64_t of_type[LEAF_TYPE_COUNT];
-    uint64_t orphans;   /* disclosures without a grant */
-    uint64_t elsewhere; /* references to other logs */
+    uint64_t orphans;                                /* disclosures without a grant */
+    uint64_t elsewhere;                              /* references to other logs */
+    struct rules_foreign foreign[RULES_FOREIGN_MAX]; /* the first different ones of them */
+    unsigned foreign_count;
     uint64_t open_grants, tags;
     uint32_t minute; /* of the last leaf */
 };

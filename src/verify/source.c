@@ -72,6 +72,8 @@ int source_read_exact(struct source *s, const struct tlog_path *path, struct sou
     struct buf *to = &s->kept[path->file];
     tlog_path_write(path, ret->path);
     buf_clear(to);
+    if (buf_reserve(to, 1) == NULL) /* so that an empty file has an address, too */
+        return err_set(err, RF_ENOMEM, "out of memory");
     int rc = source_fetch(s, ret->path, most(path->file), to, err);
     ret->bytes = buf_at(to);
     ret->len = buf_len(to);

@@ -150,7 +150,7 @@ static int transfer_judge(const struct http *h, struct transfer *t, struct buf *
     if (t->result == CURLE_OK && (status == 404 || status == 410))
         return 0;
     if ((t->result == CURLE_OK || t->is_too_long) && status == 200)
-        return buf_append(to, buf_at(&t->body), buf_len(&t->body)) == 0
+        return buf_len(&t->body) == 0 || buf_append(to, buf_at(&t->body), buf_len(&t->body)) == 0
                    ? 1
                    : err_set(err, RF_ENOMEM, "out of memory");
     if (t->result == CURLE_OK) {

@@ -23,7 +23,7 @@ static bool begins(struct walk *w, const struct tlog_path *path, const struct so
 {
     static struct bundle_entry entries[TLOG_TILE_WIDTH];
     size_t n = buf_len(&w->older);
-    if (n > now->len || memcmp(buf_at(&w->older), now->bytes, n) != 0)
+    if (n == 0 || n > now->len || memcmp(buf_at(&w->older), now->bytes, n) != 0)
         return false;
     return path->file == TLOG_FILE_TILE
                ? n == (size_t)path->width * DIGEST_LEN

@@ -96,7 +96,7 @@ static int checkpoint_fetch(struct source *from, const struct key *key, struct n
     if (rc <= 0)
         return rc;
     buf_clear(bytes);
-    if (buf_append(bytes, file.bytes, file.len) < 0)
+    if (buf_reserve(bytes, 1) == NULL || buf_append(bytes, file.bytes, file.len) < 0)
         return err_set(err, RF_ENOMEM, "out of memory");
     return checkpoint_judge(bytes, key, note, ret, to) ? 1 : 0;
 }
@@ -418,7 +418,9 @@ static int read_entry(struct source *from, uint64_t size, uint64_t index, struct
     }
     const struct bundle_entry *e = &entries[index % TLOG_TILE_WIDTH];
     buf_clear(to);
-    return buf_append(to, e->bytes, e->len) == 0 ? 1 : err_set(err, RF_ENOMEM, "out of memory");
+    return buf_reserve(to, 1) != NULL && buf_append(to, e->bytes, e->len) == 0
+               ? 1
+               : err_set(err, RF_ENOMEM, "out of memory");
 }
 
 int verify_inclusion(struct source *from, const struct checkpoint *checkpoint, uint64_t index,

@@ -125,7 +125,11 @@ class Town:
         definition = self.pair.primary.value("SELECT pg_get_viewdef('masked.users'::regclass)")
         expression = re.match(r"\s*(?:WITH .*?\)\s*)?SELECT (.*?) AS id,\s", definition,
                               re.S).group(1)
-        real = dict(self.pair.primary.rows(f"SELECT t.id, {expression} FROM app.users t"))
+        # of a view: extension ringfence answers nobody who calls its functions by hand
+        self.pair.primary.rows(f"CREATE VIEW public.worked_out AS SELECT t.id, {expression} AS shown"
+                               " FROM app.users t")
+        real = dict(self.pair.primary.rows("SELECT id, shown FROM public.worked_out"))
+        self.pair.primary.rows("DROP VIEW public.worked_out")
         shown = {value for (value,) in self.look("SELECT id FROM users")}
         assert shown <= set(real.values()), "the pseudonyms could not be worked out"
         return {key: value for key, value in real.items() if value in shown}

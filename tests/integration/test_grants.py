@@ -152,6 +152,20 @@ def test_prepared_statements_of_the_old_room_are_gone(gateway, grants):
         assert error["C"] == "26000"
 
 
+def test_a_grant_opened_a_moment_ago_is_waited_for_and_what_was_sent_behind_it_too(gateway, grants):
+    with gateway.login(PERSON) as wire:
+        for _ in range(5):
+            number = grants.open()
+            wire.send("Q", cstr(f"set ringfence.grant = {number}"))
+            wire.send("Q", cstr("select email from users"))
+            wire.send("Q", cstr("reset ringfence.grant"))
+            for command in (b"SET\0", b"SELECT 1\0", b"RESET\0"):
+                got = wire.until_ready()
+                assert got[-2] == ("C", command), got
+                rows = [body for kind, body in got if kind == "D"]
+                assert len(rows) == (command[:6] == b"SELECT") and all(b"@" in row for row in rows)
+
+
 def test_a_grant_that_is_not_mine_does_not_exist(gateway, grants):
     theirs = grants.open(actor=OTHER)
     told = [refusal(gateway, number) for number in (theirs, 999999999)]

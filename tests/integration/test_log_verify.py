@@ -3,14 +3,17 @@
 import filecmp
 import gzip
 import hashlib
+import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
 
 import pytest
 
+from conftest import ROOT
 from madelog import GRANT, LINES, MINUTE, ORIGIN, SHOWN, Key, World, served
 
 LONG = LINES[:3] + [SHOWN + " classes=identity tags=1"] * 700 + ["seal of=interval"]
@@ -69,10 +72,12 @@ def test_months_are_epochs(world):
                                       "policy"]))
 
 
-def test_epochs_in_which_nothing_happened_may_be_sealed(world):
-    world.facts(world.make("quiet", [*LINES[:4], "seal of=epoch minute=+240",
-                                     f"seal of=epoch epoch=60m-{MINUTE // 60 + 1}",
-                                     f"seal of=epoch epoch=60m-{MINUTE // 60 + 3}"]))
+def test_epochs_in_which_nothing_happened_are_sealed_too(world):
+    lines = [*LINES[:4], "seal of=epoch minute=+240",
+             *(f"seal of=epoch epoch=60m-{MINUTE // 60 + n}" for n in (1, 2, 3))]
+    world.facts(world.make("quiet", lines + ["policy"]))
+    assert findings(world.facts(world.make("gap", lines[:5] + lines[6:]), status=4))[0]["leaf"] == 5
+    assert findings(world.facts(world.make("early", lines[:6] + ["policy"]), status=4))[0]["leaf"] == 6
 
 
 @pytest.mark.parametrize("witnesses, options, verdict, status", [
@@ -179,6 +184,19 @@ def test_logs_of_two_regions_are_no_region(world, region):
     assert world.facts(first, other, status=4)["roster"]["findings"]
     other = world.make("vrf", ["genesis vrf=another epoch=60m"], key=key)
     assert world.facts(first, other, status=4)["roster"]["findings"]
+
+
+@pytest.mark.parametrize("grant, index, status", [(7, 3, 0), (7, 2, 4), (8, 3, 4), (7, 99, 4)])
+def test_references_between_logs_are_followed(world, region, grant, index, status):
+    _, _, key = region
+    member = f"member origin={key.name} key={key.vkey}"
+    first = world.make("with-grant", [LINES[0], member, "start", GRANT.replace("policy_ref=1", "policy_ref=2")])
+    shown = SHOWN.replace("grant=7 ", f"grant={grant} ").replace("grant_ref=2", f"grant_ref={index}%20{ORIGIN}")
+    second = world.make("refers", ["genesis epoch=60m", "start minute=+1", shown + " classes=identity tags=1"],
+                        key=key)
+    facts = world.facts(first, second, status=status)
+    assert facts["logs"][1]["references_elsewhere"] == 1
+    assert [f["leaf"] for f in facts["roster"]["findings"]] == ([] if status == 0 else [2])
 
 
 def test_a_log_goes_on_in_its_successor(world, tmp_path):
@@ -387,7 +405,98 @@ def test_mistakes_in_claims_are_told_with_their_lines(world, log):
 
 
 def test_the_seed_file_of_claims_is_decided(world, log):
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    facts = world.facts(log, "--claims", os.path.join(root, "demo", "claims.yaml"), status=1)
+    facts = world.facts(log, "--claims", os.path.join(ROOT, "demo", "claims.yaml"), status=1)
     assert len(facts["claims"]) >= 4
     assert {c["name"] for c in facts["claims"] if c["verdict"] == "FALSE"} == {"no-rows-to-cn"}
+
+
+# --- audit ----------------------------------------------------------------------------------------
+
+spec = importlib.util.spec_from_file_location(
+    "journal_reader", os.path.join(ROOT, "tests", "vectors", "journal-reader.py"))
+reader = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(reader)
+
+
+class Audited:
+    """A log and the journal that it was made of, by the second implementation of the journal."""
+
+    name, key, journal_id = b"us-virginia", bytes(range(32)), bytes(range(16))
+
+    def __init__(self, world, tmp_path):
+        self.world, self.state = world, str(tmp_path / "gateway-state")
+        for name in ("journal", "keys/day"):
+            os.makedirs(os.path.join(self.state, name))
+        self.day = os.path.join(self.state, "keys/day/2026-11-22.key")
+        with open(os.open(self.day, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(self.key)
+        shown = world.run("show", world.make("draft"), key=False).stdout.splitlines()
+        self.leaves = [line.split("\t", 1)[1] for line in shown]
+        self.log = world.make("audited", self.journal(self.leaves))
+
+    def journal(self, leaves, spoil=None):
+        """Writes the journal, with a record of no leaf between all of them; the leaves as they came out."""
+        chain = reader.first_chain(self.journal_id, self.name)
+        data, written, index = reader.header(0, self.journal_id, chain, self.name), [], 0
+        for i, leaf in enumerate(leaves):
+            salt, fields = bytes([i]) * 32, json.loads(leaf)
+            private = reader.canonical([("time", "2026-11-22T10:05:00.%03dZ" % i)])
+            if fields["type"] == "seal" and "chain" in fields:
+                leaf = leaf.replace(fields["chain"], chain.hex())
+            leaf = leaf.replace(fields["d"], reader.commitment(salt, private).hex())
+            written.append(leaf)
+            day, clock = fields["minute"].rstrip("Z").split("T")
+            minute = MINUTE - 600 + int(clock[:2]) * 60 + int(clock[3:])
+            assert day == "2026-11-22"
+            public = (spoil(i, leaf) if spoil else leaf).encode()
+            framed, chain = reader.entry(index, minute, 7, index + 1, self.name, public, private, salt,
+                                         bytes([i]) * 24, self.key, chain)
+            data, index = data + framed, index + 1
+        with open(os.path.join(self.state, "journal/%020d.journal" % 0), "wb") as segment:
+            segment.write(data)
+        return written
+
+    def audit(self, *options):
+        return self.world.run("audit", self.log, "--state", self.state, "--json", *options)
+
+
+def picks(size, root, seed, count):
+    """As src/verify/sample.h has it."""
+    found, i = set(), 0
+    while len(found) < count:
+        x = int.from_bytes(hashlib.sha256(
+            b"ringfence-audit@1\n" + len(ORIGIN).to_bytes(2, "big") + ORIGIN.encode()
+            + size.to_bytes(8, "big") + bytes.fromhex(root) + len(seed).to_bytes(2, "big") + seed
+            + i.to_bytes(8, "big")).digest()[:8], "big")
+        if x < 2**64 - 2**64 % size:
+            found.add(x % size)
+        i += 1
+    return sorted(found)
+
+
+def test_an_audit_opens_what_chance_picks(world, tmp_path):
+    audited = Audited(world, tmp_path)
+    world.facts(audited.log)
+    for seed in ("beacon 1", "beacon 2"):
+        done = audited.audit("--seed", seed, "--count", "4")
+        assert done.returncode == 0, done.stderr
+        facts = json.loads(done.stdout)
+        assert facts["picked"] == picks(len(LINES), facts["root"], seed.encode(), 4)
+        assert (facts["opened"], facts["sealed"], facts["seals"]) == (4, 0, 2)
+    os.unlink(audited.day)
+    facts = json.loads(audited.audit("--seed", "x", "--count", "50").stdout)
+    assert (facts["opened"], facts["sealed"]) == (0, len(LINES))
+
+
+def test_an_audit_finds_a_journal_that_is_not_the_logs(world, tmp_path):
+    audited = Audited(world, tmp_path)
+    audited.journal(audited.leaves[:-1])
+    done = audited.audit("--seed", "x")
+    assert done.returncode == 4 and "journal ends" in done.stderr
+    audited.journal(audited.leaves, lambda i, leaf: leaf.replace("clipstream-cn", "clipstream-us"))
+    done = audited.audit("--seed", "x", "--count", "50")
+    assert done.returncode == 4 and "another one in the journal" in done.stderr
+    audited.journal(audited.leaves, lambda i, leaf: re.sub('"chain":"[0-9a-f]+"', f'"chain":"{"0" * 64}"', leaf))
+    done = audited.audit("--seed", "x")
+    assert done.returncode == 4 and "another chain value" in done.stderr
+    assert audited.audit().returncode == 2

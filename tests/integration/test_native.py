@@ -146,7 +146,9 @@ def test_a_condition_cannot_print_a_childs_row(native, sql):
     "SELECT ringfence_native.pseudonym(8::bigint, 'subject')",
     "SELECT ringfence_native.value_of(8::bigint, 'subject')",
     "SELECT ringfence_native.seek(8)",
-    "SELECT ringfence_native.key_set(id) FROM users",
+    "SELECT ringfence_native.is_child(8)",
+    "SELECT ringfence_native.mark(8, 4, 'identity')",
+    "SELECT * FROM ringfence_native.subjects()",
     "SELECT key FROM ringfence.pseudonym_key",
 ])
 def test_a_person_cannot_name_the_functions(native, sql):
@@ -155,7 +157,9 @@ def test_a_person_cannot_name_the_functions(native, sql):
 
 
 @pytest.mark.parametrize("call", ["pseudonym(8::bigint, 'subject')", "value_of(8::bigint, 'subject')",
-                                  "pseudonym('x', 'subject', 20)"])
+                                  "pseudonym('x', 'subject', 20)", "is_child(8)", "subject_keys()",
+                                  "mark(8, 4, 'identity')", "mark_all(4, 'identity')",
+                                  "has_class(8, 4)", "pseudonym_under(8::bigint, 'subject')"])
 def test_not_even_a_superuser_runs_them_outside_of_views(native, call):
     """The second wall, for the day on which the first one has a hole."""
     with connect(native, "postgres") as owner:
@@ -163,12 +167,140 @@ def test_not_even_a_superuser_runs_them_outside_of_views(native, call):
             owner.execute(f"SELECT ringfence_native.{call}")
 
 
-def test_the_extension_knows_nothing_of_a_grants_own_pseudonyms(native):
-    """They are keyed with the grant's secret: the region's key would let two grants be compared."""
+def test_a_grants_own_pseudonyms_are_not_keyed_with_the_regions_key(native):
+    """It would let two grants be compared."""
     masked, granted = (native.value(f"SELECT pg_get_viewdef('{room}.watch_events'::regclass)")
                        for room in ("masked", "granted"))
-    assert "ringfence_native.pseudonym" in masked
-    assert "ringfence_native.pseudonym" not in granted and ".secret" in granted
+    assert "ringfence_native.pseudonym(" in masked
+    assert "ringfence_native.pseudonym(" not in granted
+    assert "ringfence_native.pseudonym_under(" in granted
+
+
+# --- room granted: the same as in SQL ---------------------------------------------------------------
+
+GRANTED = [
+    "SELECT * FROM users ORDER BY id", "SELECT id, handle FROM users ORDER BY id",
+    "SELECT * FROM watch_events ORDER BY at, id", "SELECT count(*) FROM watch_events",
+    "SELECT * FROM messages ORDER BY at, id", "SELECT body FROM messages ORDER BY at, body",
+    "SELECT sender_id, recipient_id FROM messages ORDER BY at", "SELECT * FROM searches ORDER BY id",
+    "SELECT u.handle, w.at FROM users u JOIN watch_events w ON w.user_id = u.id ORDER BY 2, 1",
+    "SELECT * FROM locations ORDER BY at", "SELECT * FROM videos ORDER BY id",
+    "SELECT email FROM users WHERE handle LIKE '%1%' ORDER BY 1",
+    "SELECT 1 FROM users WHERE (email || 'x')::int = 1",
+]
+
+
+def answers(region, role, token):
+    """What each statement shows, and which subjects and classes were said to be shown by it."""
+    found = []
+    with connect(region, role) as connection:
+        said = []
+        connection.add_notice_handler(lambda d: said.append((d.sqlstate, d.severity, d.message_primary)))
+        for sql in GRANTED:
+            said.clear()
+            try:
+                rows = sorted(connection.execute(sql).fetchall(), key=repr)
+            except psycopg.Error as error:
+                rows = str(error)
+            assert all(state == "RF001" and severity == "INFO" and text.startswith(f"{token} ")
+                       for state, severity, text in said), said
+            found.append((sql, rows, {text.split(" ", 1)[1] for _, _, text in said}))
+    return found
+
+
+def grant(region, number, subjects, classes):
+    with connect(region, "rf_control") as control:
+        return control.execute(
+            "SELECT ringfence.grant_open(%s, 'us_analyst', 'support_ticket', now() + interval '1 hour',"
+            " %s, %s)", [number, [str(s) for s in subjects], classes]).fetchone()[0]
+
+
+@pytest.fixture(scope="module")
+def both(native, scratch, authority, build):
+    """The same data with the extension and without; and people to name: adults and a child."""
+    server = Server(os.path.join(scratch, "without"), authority, build)
+    plain = server.new_database()
+    plain.apply()
+    busy = [key for (key,) in native.rows(
+        "SELECT u.id FROM app.users u JOIN app.messages m ON u.id IN (m.sender_id, m.recipient_id)"
+        " WHERE u.birthdate < '2000-01-01' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 3")]
+    child = native.value("SELECT subject FROM ringfence.child c JOIN app.watch_events w"
+                         " ON w.user_id = c.subject WHERE adult_on > now() LIMIT 1")
+    yield native, plain, busy, child
+    server.cluster.stop()
+
+
+@pytest.mark.parametrize("classes", [
+    ["identity"], ["identity", "contact"], ["activity", "graph"],
+    ["identity", "contact", "location", "activity", "graph", "content", "payment"],
+    ["identity", "contact", "activity", "graph", "content", "child"]])
+@pytest.mark.parametrize("who", ["one", "three", "child"])
+def test_a_grant_shows_and_says_the_same_as_without_the_extension(both, classes, who):
+    native, plain, busy, child = both
+    subjects = {"one": busy[:1], "three": busy, "child": [busy[0], child]}[who]
+    number = abs(hash((tuple(classes), who))) % 10**9
+    said = []
+    for region in (native, plain):
+        role = grant(region, number, subjects, classes)
+        region.rows(f"UPDATE ringfence.grant_subject SET secret = sha256('1') WHERE role = '{role}'")
+        said.append(answers(region, role, region.value("SELECT ringfence.reveal_token_read()")))
+    for (sql, rows, marks), (_, wanted_rows, wanted_marks) in zip(*said):
+        assert rows == wanted_rows, sql
+        assert marks == wanted_marks, sql
+    assert any(marks for _, _, marks in said[0])
+
+
+def test_a_grants_end_ends_its_marks_in_an_open_cursor(native, both):
+    _, _, busy, _ = both
+    role = grant(native, 77, busy, ["identity", "contact"])
+    with connect(native, role) as connection, connection.transaction():
+        connection.execute("DECLARE c CURSOR FOR SELECT handle, email FROM users")
+        assert "@" in connection.execute("FETCH 1 FROM c").fetchone()[1]
+        native.rows(f"UPDATE ringfence.grant_subject SET ends = now() WHERE role = '{role}'")
+        # as without the extension, what the open cursor saw is its own; a new statement sees nothing
+        assert connection.execute("SELECT count(*) FROM users").fetchone()[0] == 0
+
+
+def test_masks_are_those_made_in_sql(native, both):
+    _, plain, busy, _ = both
+    values = {
+        "timestamptz": ["2024-03-05 23:59:59.999999+00", "1969-12-31 23:00:00-05", "infinity", "-infinity",
+                        "4713-01-01 00:00+00 BC", "4700-01-01 00:00+00 BC", "4701-12-31 23:59+00 BC",
+                        "0001-02-03 04:05+00 BC", "0001-01-01 00:00+00", "294000-05-05 00:00+00",
+                        "289999-12-31 23:59:59+00", "1900-02-28 12:00+00", "2000-02-29 00:00+00"],
+        "integer": ["0", "-1", "-10", "-11", "9", "10", "2147483647", "-2147483648", "-2147483639",
+                    "-2147483638", "-2147483637"],
+    }
+    shown = []
+    for region in (native, plain):
+        region.rows("CREATE TABLE app.masks (id serial, birth date, at timestamptz, local timestamp,"
+                    " small smallint, plain integer, big bigint, residency text DEFAULT 'US',"
+                    f" user_id bigint DEFAULT {busy[0]} REFERENCES app.users)")
+        for text in values["timestamptz"]:
+            region.rows(f"INSERT INTO app.masks (at, local, birth) VALUES ('{text}',"
+                        f" '{text}'::timestamptz AT TIME ZONE 'UTC', '{text.replace('+00', '')}'::timestamp::date)")
+        for text in values["integer"]:
+            region.rows(f"INSERT INTO app.masks (plain, big, small) VALUES ({text}, {text}::bigint * 4294967296,"
+                        f" ({text}::bigint / 65536)::smallint), (NULL, -9223372036854775808, -32768)")
+        found = []
+        for unit in ("day", "month", "year"):
+            cut = {"class": "activity", "mask": unit}
+            coarse = {"class": "activity", "mask": "coarse", "step": 10}
+            region.policy["tables"]["app.masks"] = {
+                "subject": "user_id", "residency": "residency", "columns": {
+                    **{name: dict(cut) for name in ("birth", "at", "local")},
+                    **{name: dict(coarse) for name in ("small", "plain", "big")},
+                    "user_id": {"class": "identity", "mask": "absent"}, "residency": "none"}}
+            region.apply()
+            found.append(region.rows("SELECT array_agg(x.v ORDER BY x.v)"
+                                     " FROM (SELECT v::text FROM masked.masks v) x"))
+        assert ("ringfence_native.year_of" in region.value("SELECT pg_get_viewdef('masked.masks'::regclass)")
+                ) == (region is native)
+        shown.append(found)
+        del region.policy["tables"]["app.masks"]
+        region.rows("DROP VIEW masked.masks, granted.masks; DROP TABLE app.masks")
+        region.apply()
+    assert shown[0] == shown[1]
 
 
 def test_a_new_key_makes_new_pseudonyms(native):

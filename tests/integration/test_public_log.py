@@ -6,6 +6,7 @@ import time
 import psycopg
 import pytest
 
+from conftest import Gateways
 from public_log import PublicLog, tags_of
 from test_grants import Grants, enter
 from waiting import wait_until
@@ -150,64 +151,90 @@ def test_a_killed_gateway_goes_on_with_the_same_log(world):
     log.assert_holds()
 
 
-def test_planted_words_are_in_nothing_that_is_public_or_unsealed(world, pair):
-    gateway, log, grants = world()
-    number = grants.open(subjects=(8, 9))
-    secret = "planted-9f2c"
+# --- what takes minutes: one gateway for all of it, and one that publishes late ---------------------
+
+PLANTED = "planted-9f2c"
+
+
+@pytest.fixture(scope="module")
+def slow_world(scratch, authority, pair, request):
+    """Everything is done at once at the beginning; each test waits for what it is about."""
+    gateways, grants = Gateways(scratch, authority, request), Grants(pair)
+
+    def hold(policy):
+        policy["publication"] = {"held": {"debugging": "1min"}}
+
+    def late(policy):
+        policy["publication"] = {"delay": "1min"}
+
+    made = {}
+    for name, change in (("usual", hold), ("late", late)):
+        gateway = gateways(pair, start=False, policy=change)
+        made[name] = PublicLog(gateway)
+        gateway.start()
+    usual = made["usual"].gateway
+    made["held"] = grants.open(purpose="debugging")
+    made["grant"] = grants.open(subjects=(8, 9))
+    for number in (made["held"], made["grant"]):
+        disclose(usual, number)
+    disclose(made["late"].gateway, made["grant"])
+    leave_traces(usual, made["grant"])
+    yield made
+    for name in ("usual", "late"):
+        made[name].witness.stop()
+    for number in grants.opened:
+        grants.close(number)
+    gateways.finish()
+
+
+def leave_traces(gateway, number):
+    """A person says and asks for what must not be found anywhere."""
+    with enter(gateway, number) as connection:
+        connection.execute(f"select email, handle, '{PLANTED}' from users").fetchall()
+        with pytest.raises(psycopg.Error):
+            connection.execute(f"select '{PLANTED}'::int from users")
+    with pytest.raises(psycopg.Error):
+        gateway.connect(PLANTED)
+    with gateway.connect(PERSON) as connection:
+        connection.execute(f"select count(*) from users where handle = '{PLANTED}'").fetchall()
+        with pytest.raises(psycopg.Error):
+            connection.execute(f"delete from users where handle = '{PLANTED}'")
+    with gateway.connect(ABROAD) as connection:
+        assert connection.execute("select * from users_by_month").fetchall()
+
+
+def test_a_log_that_is_published_late_holds_its_newest_leaves_back(slow_world):
+    log = slow_world["late"]
+    assert log.checkpoint()[0] == 0
+    log.wait_for("the disclosure", timeout=150, type="disclosure", grant=slow_world["grant"])
+    log.assert_holds()
+
+
+def test_planted_words_are_in_nothing_that_is_public_or_unsealed(slow_world, pair):
+    log = slow_world["usual"]
+    log.wait_for("a roll-up", timeout=90, type="session", room="masked")
+    log.wait_for("a roll-up", timeout=90, type="denial")
     email = pair.primary.value("SELECT email FROM app.users WHERE id = 8")
     handle = pair.primary.value("SELECT handle FROM app.users WHERE id = 8")
-    with enter(gateway, number) as connection:
-        connection.execute(f"select email, handle, '{secret}' from users").fetchall()
-        with pytest.raises(psycopg.Error):
-            connection.execute(f"select '{secret}'::int from users")
-    with pytest.raises(psycopg.Error):
-        gateway.connect(secret)
-    with gateway.connect(PERSON) as connection:
-        connection.execute(f"select count(*) from users where handle = '{secret}'").fetchall()
-        with pytest.raises(psycopg.Error):
-            connection.execute(f"delete from users where handle = '{secret}'")
-    log.wait_for("the disclosure", type="disclosure", grant=number)
-    log.wait_for("a roll-up", timeout=90, type="session", room="masked")
-    for where, held in (("log", log.bytes()), ("journal", gateway.journal_bytes())):
-        for planted in (secret, email, handle, PERSON, "127.0.0.1", "select", "rf_g_"):
+    for where, held in (("log", log.bytes()), ("journal", log.gateway.journal_bytes())):
+        for planted in (PLANTED, email, handle, PERSON, "127.0.0.1", "select", "rf_g_"):
             assert planted.encode() not in held, (where, planted)
     log.assert_holds()
 
 
-def test_who_looks_from_abroad_is_a_transfer(world):
-    gateway, log, _ = world()
-    with gateway.connect(ABROAD) as connection:
-        assert connection.execute("select * from users_by_month").fetchall()
-    seen = log.wait_for("the transfer", timeout=90, type="transfer", place="CN")
+def test_who_looks_from_abroad_is_a_transfer(slow_world):
+    seen = slow_world["usual"].wait_for("the transfer", timeout=90, type="transfer", place="CN")
     assert seen[0]["room"] == "stats" and seen[0]["rows"] >= 1
-    log.assert_holds()
 
 
-def test_a_purpose_that_is_held_is_opened_later(world):
-    def hold(policy):
-        policy["publication"] = {"held": {"support_ticket": "1min"}}
-
-    gateway, log, grants = world(policy=hold)
-    number = grants.open()
-    disclose(gateway, number)
+def test_a_purpose_that_is_held_is_opened_later(slow_world):
+    log, number = slow_world["usual"], slow_world["held"]
     grant = log.wait_for("the grant", type="grant", grant=number)[0]
     seen = log.wait_for("the disclosure", type="disclosure", grant=number)[0]
     assert "purpose" not in grant and "purpose" not in seen and len(seen["held"]) == 64
     ref = f"{log.leaves().index(seen)} {log.origin}"
     opened = log.wait_for("the opening", timeout=150, type="opened", ref=ref)[0]
-    assert opened["purpose"] == "support_ticket"
-    log.assert_holds()
-
-
-def test_a_log_that_is_published_late_holds_its_newest_leaves_back(world):
-    def late(policy):
-        policy["publication"] = {"delay": "1min"}
-
-    gateway, log, grants = world(policy=late)
-    number = grants.open()
-    disclose(gateway, number)
-    assert log.checkpoint()[0] == 0
-    log.wait_for("the disclosure", timeout=150, type="disclosure", grant=number)
+    assert opened["purpose"] == "debugging"
     log.assert_holds()
 
 

@@ -4,6 +4,7 @@
 import os
 import subprocess
 
+from applied import install_extension
 from gateway import EXTRA_ACTORS, ROOT, Gateway, password_of
 from postgres import Pair
 
@@ -30,6 +31,10 @@ def make_region(folder, authority, build, sandbox, slow=1):
 def apply_policy(gateway):
     """The real `ringfence apply`, and the entries that let the gateway in as the new roles."""
     pair = gateway.pair
+    if os.environ.get("RF_EXTENSION") == "1":  # every region with extension ringfence, on its standby too
+        if not install_extension(gateway.build):
+            raise AssertionError("RF_EXTENSION=1: the extension is not built, or cannot be installed")
+        pair.primary.rows("CREATE EXTENSION IF NOT EXISTS ringfence")
     done = gateway.command("apply", "--dsn", pair.primary.dsn())
     if done.returncode != 0:
         raise AssertionError(f"apply: {done.returncode}: {done.stdout}{done.stderr}")

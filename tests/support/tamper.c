@@ -469,7 +469,7 @@ static const char *const honest[] = {
     "actor_kind=person rows=512 sessions=3",
     /* 8 */
     "transfer from=29922360 until=29922365 room=masked entity=clipstream-cn place=CN rows=64",
-    /* 9 */ "denial from=29922360 until=29922365 rule=network denials=2",
+    /* 9 */ "denial from=29922360 until=29922365 denials=2",
     /* 10 */ "seal of=interval",
     /* 11 */
     "grant minute=+1 grant=8 entity=clipstream-us place=US held=h classes=identity subjects=1 "
@@ -566,13 +566,13 @@ static const struct lie {
     { "a seal that counts more leaves", 10, 0, "seal of=interval leaves=11", 10 },
     { "a seal that counts fewer disclosures", 10, 0, "seal of=interval disclosures=1", 10 },
     { "a seal that counts more disclosures", 10, 0, "seal of=interval disclosures=3", 10 },
-    { "a seal of fewer entries than before", 16, 0, "seal of=interval entries=4", 16 },
+    { "an epoch that nobody seals", 17, 0, "seal of=epoch minute=+60 epoch=60m-498708", 17 },
     { "an epoch's seal that counts fewer leaves", 14, 0, "seal of=epoch minute=+60 leaves=13", 14 },
     { "an epoch's seal that counts fewer disclosures", 14, 0,
       "seal of=epoch minute=+60 disclosures=1", 14 },
     { "an epoch's seal that counts fewer tags", 14, 0, "seal of=epoch minute=+60 tags=3", 14 },
     { "an epoch's seal with another root", 14, 0, "seal of=epoch minute=+60 tags_root=x", 14 },
-    { "an epoch's seal with a chain", 14, 0, "seal of=epoch minute=+60 chain=x entries=14", 14 },
+    { "an epoch's seal with a chain", 14, 0, "seal of=epoch minute=+60 chain=x", 14 },
     { "an interval's seal with tags", 10, 0, "seal of=interval tags=4 tags_root=x epoch=60m-498706",
       10 },
     { "a second seal of an epoch", 15, INSERT, "seal of=epoch epoch=60m-498706", 15 },

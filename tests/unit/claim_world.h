@@ -64,6 +64,7 @@ struct world_log {
     uint64_t named[WORLD_LOGS + 1];
     unsigned named_count;
     int begins, ends; /* epochs, of WORLD_EPOCHS */
+    unsigned vrf;     /* which of the world's VRF keys it has */
     uint64_t seal[WORLD_EPOCHS];
     struct tag_set tags[WORLD_EPOCHS]; /* what the seal's root is over */
 };
@@ -81,7 +82,8 @@ struct world {
     enum world_lie lie;
     bool told;
     unsigned victim; /* whose claims show it */
-    uint8_t secret[VRF_SECRET_LEN], public[VRF_PUBLIC_LEN];
+    uint8_t secrets[2][VRF_SECRET_LEN], publics[2][VRF_PUBLIC_LEN];
+    bool rotates;                      /* whoever is continued gets the second VRF key */
     struct world_log logs[WORLD_LOGS]; /* in the roster's order */
     unsigned log_count;
     struct world_access accesses[WORLD_ACCESSES];
@@ -195,7 +197,8 @@ static void world_log_begin(struct world *w, struct world_log *old, bool succeed
     }
     logleaf_text(&genesis, LEAF_KEY_ORIGIN, name);
     logleaf_text(&genesis, LEAF_KEY_KEY, log->vkey);
-    logleaf_bytes(&genesis, LEAF_KEY_VRF, w->public, sizeof(w->public));
+    log->vrf = old == NULL ? 0 : succeeds && w->rotates ? 1 : old->vrf;
+    logleaf_bytes(&genesis, LEAF_KEY_VRF, w->publics[log->vrf], VRF_PUBLIC_LEN);
     logleaf_text(&genesis, LEAF_KEY_EPOCH, "5m");
     logleaf_number(&genesis, LEAF_KEY_ROLLUP, 5);
     logleaf_number(&genesis, LEAF_KEY_SEAL, 5);
@@ -206,7 +209,7 @@ static void world_log_begin(struct world *w, struct world_log *old, bool succeed
     if (world_lies(w, LIE_GENESIS_KEY))
         logleaf_text(&genesis, LEAF_KEY_KEY, "log.example.com/k-0+00000000+AA");
     if (world_lies(w, LIE_VRF))
-        logleaf_bytes(&genesis, LEAF_KEY_VRF, w->secret, sizeof(w->secret));
+        logleaf_bytes(&genesis, LEAF_KEY_VRF, w->secrets[0], VRF_SECRET_LEN);
     if (old == NULL ? false : world_lies(w, LIE_PERIOD))
         logleaf_text(&genesis, LEAF_KEY_EPOCH, "6m");
     if (world_lies(w, LIE_GENESIS_TYPE)) {
@@ -216,7 +219,7 @@ static void world_log_begin(struct world *w, struct world_log *old, bool succeed
     }
     (void)world_leaf(log, &genesis, epoch);
     o.origin = name;
-    memcpy(o.secret, w->secret, sizeof(o.secret));
+    memcpy(o.secret, w->secrets[log->vrf], sizeof(o.secret));
     RF_ASSERT(tag_book_new(&o, &log->book, NULL) == 0);
     tag_book_enter(log->book, WORLD_MINUTE + (uint32_t)epoch * WORLD_PERIOD);
 }
@@ -268,7 +271,7 @@ static void world_misattribute(struct world *w, struct world_access *a, uint8_t 
     world_epoch(a->epoch, epoch);
     struct tag_subject s = { .region = WORLD_REGION, .epoch = epoch, .key = key };
     s.key_len = world_subject(a->subject, key);
-    RF_ASSERT(tag_key_make(&s, w->secret, NULL, k) == 0);
+    RF_ASSERT(tag_key_make(&s, w->secrets[w->logs[a->log].vrf], NULL, k) == 0);
     tag_salt_of(k, w->logs[a->log].key.key.name, a->n, salt);
     buf_init(&access, TAG_ACCESS_MAX);
     size_t len = world_subject(WORLD_SUBJECTS - 1, key);
@@ -341,13 +344,16 @@ static void world_fill(struct world_log *log, int epoch)
 
 /* The roster's order is that in which logs are shown: with at most one new log a log, and those in
    the order of their parents, it is the order of their making. */
-static struct world *world_new(enum world_lie lie)
+static struct world *world_make(enum world_lie lie, bool rotates)
 {
     struct world *w = mem_zalloc(1, sizeof(*w));
     RF_ASSERT(w != NULL);
     w->lie = lie;
-    RF_ASSERT(vrf_secret_make(w->secret) == 0);
-    RF_ASSERT(vrf_public_of(w->secret, w->public) == 0);
+    w->rotates = rotates;
+    for (int i = 0; i < 2; i++) {
+        RF_ASSERT(vrf_secret_make(w->secrets[i]) == 0);
+        RF_ASSERT(vrf_public_of(w->secrets[i], w->publics[i]) == 0);
+    }
     for (int i = 0; i < WORLD_LOGS; i++)
         for (int e = 0; e < WORLD_EPOCHS; e++)
             tag_set_init(&w->logs[i].tags[e]);
@@ -383,6 +389,11 @@ static struct world *world_new(enum world_lie lie)
                 world_seal(w, i, e);
     }
     return w;
+}
+
+static struct world *world_new(enum world_lie lie)
+{
+    return world_make(lie, false);
 }
 
 static void world_free(struct world *w)
@@ -504,9 +515,18 @@ static void claim_epoch_log(struct world_claim *c, unsigned at, unsigned subject
     claim_put(c, c->line->word);
 }
 
-/* All epochs in EPOCHS (bits) for SUBJECT. */
-static void world_claim(struct world *w, unsigned subject, unsigned epochs,
-                        const struct secret_key *witness, struct buf *to)
+/* Logs of VRF key number VRF that lived in epoch E. */
+static unsigned world_living(const struct world *w, int e, unsigned vrf)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < w->log_count; i++)
+        n += w->logs[i].begins <= e && e <= w->logs[i].ends && w->logs[i].vrf == vrf;
+    return n;
+}
+
+/* All epochs in EPOCHS (bits) for SUBJECT, in the logs of VRF key number VRF. */
+static void world_claim_of(struct world *w, unsigned vrf, unsigned subject, unsigned epochs,
+                           const struct secret_key *witness, struct buf *to)
 {
     struct world_claim c = { .world = w,
                              .out = claim_write_begin(to),
@@ -516,27 +536,33 @@ static void world_claim(struct world *w, unsigned subject, unsigned epochs,
     claim_text(&c, CLAIM_REGION, WORLD_REGION);
     c.line->subject_len = world_subject(subject, c.line->subject);
     claim_put(&c, CLAIM_SUBJECT);
-    memcpy(c.line->key, w->public, sizeof(c.line->key));
+    memcpy(c.line->key, w->publics[vrf], sizeof(c.line->key));
     claim_put(&c, CLAIM_VRF);
     claim_logs(&c, witness);
     for (int e = 0; e < WORLD_EPOCHS; e++) {
         char text[TAG_EPOCH_SIZE];
         uint8_t key[32], k[TAG_KEY_LEN];
-        if ((epochs >> e & 1) == 0)
+        if ((epochs >> e & 1) == 0 || world_living(w, e, vrf) == 0)
             continue;
         world_epoch(e, text);
         claim_text(&c, CLAIM_EPOCH, text);
         struct tag_subject s = { .region = WORLD_REGION, .epoch = text, .key = key };
         s.key_len = world_subject(subject, key);
-        RF_ASSERT(tag_key_make(&s, w->secret, c.line->vrf_proof, k) == 0);
+        RF_ASSERT(tag_key_make(&s, w->secrets[vrf], c.line->vrf_proof, k) == 0);
         memcpy(c.line->key, k, sizeof(k));
         claim_put(&c, CLAIM_K);
         for (unsigned i = 0; i < w->log_count; i++)
-            if (w->logs[i].begins <= e && e <= w->logs[i].ends)
+            if (w->logs[i].begins <= e && e <= w->logs[i].ends && w->logs[i].vrf == vrf)
                 claim_epoch_log(&c, i, subject, e, k);
     }
     claim_put(&c, CLAIM_END);
     mem_free(c.line);
+}
+
+static void world_claim(struct world *w, unsigned subject, unsigned epochs,
+                        const struct secret_key *witness, struct buf *to)
+{
+    world_claim_of(w, 0, subject, epochs, witness, to);
 }
 
 #endif

@@ -675,6 +675,48 @@ static void what_a_region_does_wrong_in_its_leaves_is_refused(void **state)
     }
 }
 
+/* ---- another VRF key ----------------------------------------------------------------------- */
+
+static unsigned world_accesses(const struct world *w, unsigned subject, unsigned vrf)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < w->access_count; i++)
+        n += w->accesses[i].subject == subject && w->logs[w->accesses[i].log].vrf == vrf;
+    return n;
+}
+
+/* Each file is true, covers the logs of its key, and says in how many others he may have been seen.
+ */
+static void a_change_of_the_vrf_key_makes_two_files_that_together_are_complete(void **state)
+{
+    unsigned rotated = 0;
+    (void)state;
+    for (int attempt = 0; rotated < 20 && attempt < 1000; attempt++) {
+        struct world *w = world_make(LIE_NONE, true);
+        bool has_two = w->logs[w->log_count - 1].vrf == 1;
+        for (unsigned vrf = 0; has_two && vrf < 2; vrf++) {
+            struct claim_trust trust = { .keys = &w->logs[0].key.key, .key_count = 1 };
+            struct claim_result result;
+            struct err err = { 0 };
+            struct buf b;
+            unsigned elsewhere = 0;
+            for (int e = 0; e < WORLD_EPOCHS; e++)
+                elsewhere += world_living(w, e, vrf) > 0 ? world_living(w, e, 1 - vrf) : 0;
+            buf_init(&b, CLAIM_MAX);
+            world_claim_of(w, vrf, 0, (1 << WORLD_EPOCHS) - 1, NULL, &b);
+            if (claim_verify(buf_at(&b), buf_len(&b), &trust, &result, &err) != 0)
+                fail_msg("key %u: %s", vrf, err.line);
+            assert_int_equal(result.elsewhere, elsewhere);
+            assert_int_equal(result.access_count, world_accesses(w, 0, vrf));
+            keep("good", buf_at(&b), buf_len(&b), w);
+            buf_done(&b);
+        }
+        rotated += has_two;
+        world_free(w);
+    }
+    assert_int_equal(rotated, 20);
+}
+
 /* ---- lies that need the region's secrets ---------------------------------------------------- */
 
 /* Somebody who was accessed, where the epoch has a few more tags. */
@@ -727,7 +769,7 @@ static void an_access_is_not_hidden_by_neighbours_that_are_none(void **state)
     world_epoch(a->epoch, epoch);
     struct tag_subject s = { .region = WORLD_REGION, .epoch = epoch, .key = key };
     s.key_len = world_subject(a->subject, key);
-    assert_int_equal(tag_key_make(&s, w->secret, NULL, k), 0);
+    assert_int_equal(tag_key_make(&s, w->secrets[0], NULL, k), 0);
     tag_of(k, log->key.key.name, a->n, tag);
     /* The true neighbours of that tag in a set that has it: those of the set without it, with the
        proofs of the set with it. */
@@ -893,6 +935,7 @@ static void a_quorum_is_asked_of_every_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_change_of_the_vrf_key_makes_two_files_that_together_are_complete),
         cmocka_unit_test(the_file_of_the_second_implementation_holds),
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
         cmocka_unit_test(each_flipped_bit_is_refused),

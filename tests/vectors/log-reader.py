@@ -367,6 +367,8 @@ class Log:
     def __init__(self, vkey, region):
         self.vkey, self.origin, self.region = vkey, vkey.split("+")[0], region
         self.named_by = None  # (origin, index) of the leaf, when it is a successor
+        self.named_in = None  # the log that names it
+        self.covered = False  # its VRF key is the file's
         self.old_signature = None
         self.first_line = False  # the first log, or one that continues it
         self.ends = None
@@ -423,6 +425,7 @@ def read_named(claim, log, roster, period, before):
     leaf = log.leaf(index, read_path(path), data)
     check(leaf["type"] in ("member", "successor"), "names no log")
     new = Log(leaf["key"], log.region)
+    new.named_in = log
     read_vkey(leaf["key"])
     check(new.origin == leaf["origin"] and new.origin not in [o.origin for o in roster], "named twice")
     if leaf["type"] == "successor":
@@ -442,8 +445,10 @@ def read_log(claim, log, roster, vrf, period):
     log.size, log.root = read_checkpoint(unbase64(claim.take("checkpoint", 1)), log.vkey)
     path, data = claim.take("genesis", 2)
     leaf = log.leaf(0, read_path(path), unbase64(data))
-    check((leaf["type"], leaf["origin"], leaf["key"], leaf["vrf"])
-          == ("genesis", log.origin, log.vkey, vrf.hex()), "not this log's genesis")
+    check((leaf["type"], leaf["origin"], leaf["key"]) == ("genesis", log.origin, log.vkey), "not this log's genesis")
+    log.vrf, log.covered = leaf["vrf"], leaf["vrf"] == vrf.hex()
+    if log.named_in and not log.named_by:
+        check(log.vrf == log.named_in.vrf, "a member with another VRF key")
     period = period or leaf["epoch"]
     check(leaf["epoch"] == period, "another kind of epochs")
     log.begins = epoch_number(period, epoch_of(period, minute_of(leaf["minute"])))
@@ -517,6 +522,7 @@ def verify_claim(data, vkeys):
         period = read_log(claim, roster[at], roster, vrf, period)
         at += 1
     check(set(vkeys) <= {log.vkey for log in roster}, "a trusted log is not in the roster")
+    check(any(log.covered for log in roster), "no log has this VRF key")
     while claim.peek() == "epoch":
         epoch = claim.take("epoch", 1)
         number = epoch_number(period, epoch)
@@ -526,7 +532,7 @@ def verify_claim(data, vkeys):
         output = vrf_verify(vrf, alpha_of(region, epoch, subject), unhex(proof, 80))
         check(output[:32] == unhex(k, 32), "K is not the VRF's output")
         for log in roster:
-            if log.begins <= number and (log.ends is None or number <= log.ends):
+            if log.covered and log.begins <= number and (log.ends is None or number <= log.ends):
                 found += read_epoch_log(claim, log, epoch, output[:32], subject)
     check(last >= 0, "no epoch")
     claim.take("end", 0)

@@ -1,0 +1,1312 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <inttypes.h>
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "log_house.h"
+
+/* ---- what a clerk knows, as text ------------------------------------------------------------ */
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct lines {
+    char *list[2000];
+    size_t count;
+};
+
+RF_PRINTF(2, 3) static void line_add(struct lines *l, const char *fmt, ...)
+{
+    char text[800];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    assert_true(l->count < RF_COUNT(l->list));
+    l->list[l->count++] = strdup(text);
+}
+
+/* Everything that decides what the clerk writes next but repeats, which a start forgets; the order
+   of its lists does not. */
+static char *knowledge(const struct clerk *c)
+{
+    struct lines l = { .count = 0 };
+    char *text, *at;
+    size_t len = 1;
+    line_add(&l, "leaves=%" PRIu64 " epoch=%u seal=%u policy=%" PRIu64, c->leaves, c->epoch_minute,
+             c->seal_minute, c->policy_leaf);
+    line_add(&l, "since interval %" PRIu64 " %" PRIu64 " epoch %" PRIu64 " %" PRIu64,
+             c->since_interval.disclosures, c->since_interval.leaves, c->since_epoch.disclosures,
+             c->since_epoch.leaves);
+    line_add(&l, "tags of %s", tag_book_epoch(c->book));
+    if (tag_book_pending(c->book) == 0) {
+        uint8_t root[DIGEST_LEN];
+        char hex[2 * DIGEST_LEN + 1];
+        uint64_t count;
+        assert_int_equal(tag_book_seal(c->book, root, &count), 0);
+        digest_hex(root, sizeof(root), hex);
+        line_add(&l, "tags %" PRIu64 " %s", count, hex);
+    }
+    for (size_t i = 0; i < c->sum_count; i++) {
+        const struct sum *s = &c->sums[i];
+        line_add(&l,
+                 "sum %d %u %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind, s->sessions,
+                 s->statements, s->rows, s->bytes, s->denials);
+    }
+    for (size_t i = 0; i < SUM_SLOTS; i++)
+        if (c->slots[i].statements > 0 || c->slots[i].bytes > 0 || c->slots[i].rows > 0)
+            line_add(&l, "slot %" PRIu64 " %zu: %" PRIu64 " %" PRIu64 " %" PRIu64, c->slots_start,
+                     i, c->slots[i].statements, c->slots[i].rows, c->slots[i].bytes);
+    for (size_t i = 0; i < c->grant_count; i++)
+        line_add(&l, "grant %" PRIu64 " leaf %" PRIu64 " of \"%s\" until %u", c->grants[i].id,
+                 c->grants[i].leaf, c->grants[i].alias, c->grants[i].until);
+    for (size_t i = 0; i < c->held_count; i++) {
+        char hex[2 * DIGEST_LEN + 1];
+        digest_hex(c->held[i].salt, DIGEST_LEN, hex);
+        line_add(&l, "held %" PRIu64 " %u %s %s", c->held[i].leaf, c->held[i].minute,
+                 c->held[i].purpose, hex);
+    }
+    qsort(l.list, l.count, sizeof(l.list[0]), by_text);
+    for (size_t i = 0; i < l.count; i++)
+        len += strlen(l.list[i]) + 1;
+    at = text = malloc(len);
+    assert_non_null(text);
+    for (size_t i = 0; i < l.count; i++) {
+        at += sprintf(at, "%s\n", l.list[i]);
+        free(l.list[i]);
+    }
+    return text;
+}
+
+/* A clerk that reads the journal knows what the one that wrote it knows. */
+static void assert_replay_is_live(struct log_house *h)
+{
+    struct clerk *other;
+    assert_int_equal(clerk_new(h->house.journal, &h->config, h->grants, &other, &h->err), 0);
+    assert_int_equal(clerk_replay(other, h->policy, &h->err), 0);
+    char *live = knowledge(h->clerk), *read = knowledge(other);
+    if (strcmp(live, read) != 0)
+        print_message("live:\n%s\nread:\n%s\n", live, read);
+    assert_string_equal(live, read);
+    free(live);
+    free(read);
+    clerk_free(other);
+}
+
+/* ---- a random gateway ----------------------------------------------------------------------- */
+
+enum { GRANTS = 6 };
+
+struct gateway {
+    uint64_t random;
+    uint64_t next_grant, start;
+    struct grant_entry grants[GRANTS];
+    struct {
+        uint64_t statements, rows, bytes;
+    } slots[3];
+};
+
+static unsigned pick(struct gateway *g, unsigned n)
+{
+    g->random ^= g->random << 13;
+    g->random ^= g->random >> 7;
+    g->random ^= g->random << 17;
+    return (unsigned)(g->random >> 11) % n;
+}
+
+static struct record any_record(struct gateway *g, enum record_kind kind)
+{
+    static const char *const rooms[] = { "masked", "stats", "", "granted" };
+    static const char *const places[] = { "US", "SG", "", "DE" };
+    static const char *const entities[] = { "clipstream-us", "clipstream-sg", "nobody", "" };
+    static const char *const rules[] = { "no_place", "table_not_listed", "" };
+    struct record r = log_record(kind);
+    r.room = rooms[pick(g, 4)];
+    r.place = places[pick(g, 4)];
+    r.entity = entities[pick(g, 4)];
+    r.rows = pick(g, 5) == 0 ? 0 : pick(g, 3000);
+    r.bytes = r.rows * 7;
+    if (kind == RECORD_DENIAL)
+        r.rule = rules[pick(g, 3)];
+    return r;
+}
+
+static void say_service(struct log_house *h, struct gateway *g)
+{
+    unsigned slot = pick(g, 3);
+    struct record r = any_record(g, RECORD_SERVICE);
+    if (pick(g, 10) == 0) { /* the daemon starts again */
+        memset(g->slots, 0, sizeof(g->slots));
+        g->start++;
+    }
+    if (pick(g, 4) > 0) { /* else the ledger starts again, and says the same */
+        g->slots[slot].statements += pick(g, 4);
+        g->slots[slot].rows += pick(g, 100);
+        g->slots[slot].bytes += pick(g, 10000);
+    }
+    r.room = "";
+    r.actor_kind = "service";
+    r.slot = slot + 1;
+    r.start = g->start + 1;
+    r.statements = g->slots[slot].statements;
+    r.rows = g->slots[slot].rows;
+    r.bytes = g->slots[slot].bytes;
+    assert_int_equal(clerk_append(h->clerk, h->house.journal, h->policy, &r, 0, 0, h->now_ms,
+                                  &h->err),
+                     0);
+}
+
+static void open_grant(struct log_house *h, struct gateway *g)
+{
+    unsigned i = pick(g, GRANTS);
+    struct grant_entry e =
+        log_grant(++g->next_grant, h->now_ms + (1 + (int64_t)pick(g, 120)) * MINUTE);
+    if (pick(g, 2) == 0)
+        (void)snprintf(e.purpose, sizeof(e.purpose), "abuse_report");
+    if (g->grants[i].id != 0) { /* whatever had the place is over */
+        g->grants[i].closed = true;
+        log_publish_grant(h, &g->grants[i]);
+    }
+    g->grants[i] = e;
+    log_publish_grant(h, &e);
+    struct record r = log_record(RECORD_SESSION_OPEN);
+    r.room = "granted";
+    r.purpose = e.purpose;
+    r.grant = e.id;
+    log_say(h, &r);
+}
+
+static void say_disclosure(struct log_house *h, struct gateway *g)
+{
+    static const char *const revealed[] = { "1001 identity", "1001 identity 1002 contact",
+                                            "a%20b identity,contact 7 identity" };
+    const struct grant_entry *e = &g->grants[pick(g, GRANTS)];
+    if (e->id == 0 || e->closed || e->ends_wall_ms <= h->now_ms)
+        return;
+    struct record r = log_disclosure(e->id, e->purpose, revealed[pick(g, 3)]);
+    r.classes = pick(g, 2) == 0 ? "identity" : "identity,contact";
+    log_say(h, &r);
+}
+
+static void turn_clock(struct log_house *h, struct gateway *g)
+{
+    switch (pick(g, 8)) {
+    case 0: /* a long night, or a clock that was set right */
+        h->now_ms += (int64_t)pick(g, 50) * MINUTE;
+        break;
+    case 1:
+        h->now_ms -= (int64_t)pick(g, 4) * MINUTE;
+        break;
+    default:
+        h->now_ms += pick(g, 100) * INT64_C(1000);
+    }
+}
+
+static void do_anything(struct log_house *h, struct gateway *g)
+{
+    static const enum record_kind kinds[] = { RECORD_SESSION_OPEN, RECORD_STATEMENT, RECORD_RESULT,
+                                              RECORD_DENIAL, RECORD_SESSION_CLOSE };
+    unsigned what = pick(g, 16);
+    struct record r = any_record(g, kinds[what % RF_COUNT(kinds)]);
+    turn_clock(h, g);
+    if (what < 6)
+        log_say(h, &r);
+    else if (what < 8)
+        say_service(h, g);
+    else if (what < 11)
+        say_disclosure(h, g);
+    else if (what < 12)
+        open_grant(h, g);
+    else if (what < 13)
+        assert_int_equal(log_start(h, true), 0);
+    else
+        log_tick(h);
+}
+
+static void gateway_init(struct gateway *g, uint64_t seed)
+{
+    *g = (struct gateway){ .random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1, .next_grant = 100 };
+}
+
+static void what_is_read_after_a_start_is_what_the_last_clerk_knew(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct log_house h;
+        struct gateway g;
+        gateway_init(&g, seed);
+        log_house_init(&h);
+        log_open(&h);
+        for (int i = 0; i < 120; i++) {
+            do_anything(&h, &g);
+            assert_int_equal(log_commit(&h), 0);
+            assert_replay_is_live(&h);
+        }
+        struct log_judge j;
+        log_judge(&h, &j);
+        assert_int_equal(j.findings.wanting, 0);
+        assert_true(j.of_type[LEAF_SEAL] > 2 && j.of_type[LEAF_SESSION] > 2);
+        log_house_done(&h);
+    }
+}
+
+/* The journal ends behind entry CUT, as a crash in a batch may leave it; another gateway goes on.
+ */
+static void go_on_behind(struct log_house *h, const uint8_t *bytes, size_t cut, uint64_t seed)
+{
+    struct gateway g;
+    gateway_init(&g, seed);
+    g.next_grant = 100000 + seed * 1000;
+    house_store(&h->house, 0, bytes, cut);
+    assert_int_equal(log_clerk_open(h), 0);
+    h->now_ms = (int64_t)journal_minute(h->house.journal, 0) * MINUTE + pick(&g, 90000);
+    assert_int_equal(log_start(h, false), 0);
+    for (int i = 0; i < 8; i++)
+        do_anything(h, &g);
+    assert_int_equal(log_commit(h), 0);
+    assert_replay_is_live(h);
+    log_judge(h, NULL);
+    log_close(h);
+}
+
+static void a_log_that_goes_on_behind_any_cut_of_the_journal_keeps_every_rule(void **state)
+{
+    struct log_house h;
+    struct gateway g;
+    size_t len, offsets[1200], count = 0;
+    (void)state;
+    log_house_init(&h);
+    h.house.segment_max = 0;
+    gateway_init(&g, 42);
+    log_open(&h);
+    for (int i = 0; i < 150; i++) {
+        do_anything(&h, &g);
+        if (pick(&g, 3) == 0)
+            assert_int_equal(log_commit(&h), 0);
+    }
+    assert_int_equal(log_commit(&h), 0);
+    log_close(&h);
+    uint8_t *bytes = house_load(&h.house, 0, &len);
+    struct frame_header header;
+    struct frame_entry entry;
+    size_t at;
+    assert_int_equal(frame_header_read(bytes, len, &header, &at), 0);
+    while (at < len && count < RF_COUNT(offsets)) {
+        offsets[count++] = at;
+        int64_t n = frame_entry_read(bytes + at, len - at, &entry);
+        assert_true(n > 0);
+        at += (size_t)n;
+    }
+    assert_true(count > 200);
+    for (size_t i = 1; i < count; i++) {
+        go_on_behind(&h, bytes, offsets[i], i);
+        if (i % 7 == 0) /* and in the middle of one */
+            go_on_behind(&h, bytes, offsets[i] + 1 + i % 90, i);
+    }
+    print_message("# %zu cuts\n", count - 1 + (count - 1) / 7);
+    mem_free(bytes);
+    log_house_done(&h);
+}
+
+/* ---- one thing at a time -------------------------------------------------------------------- */
+
+struct found {
+    enum logleaf_type type;
+    uint64_t number, index; /* of the leaf wanted: which of that type, from 1; its index */
+    uint64_t seen, leaves;
+    char text[LOGLEAF_MAX + 1];
+};
+
+static void find_entry(void *context, const struct frame_entry *entry, const struct leaf *open,
+                       const struct logleaf *leaf)
+{
+    struct found *f = context;
+    (void)open;
+    if (leaf == NULL)
+        return;
+    if (leaf->type == f->type && (f->seen++ == f->number - 1 || f->number == 0)) {
+        f->index = f->leaves;
+        memcpy(f->text, entry->leaf, entry->leaf_len);
+        f->text[entry->leaf_len] = '\0';
+    }
+    f->leaves++;
+}
+
+/* Leaf NUMBER (from 1; 0: the last) of a type, as it stands; "" when there is none. */
+static struct found leaf_of(struct log_house *h, enum logleaf_type type, uint64_t number)
+{
+    struct found f = { .type = type, .number = number };
+    assert_int_equal(log_commit(h), 0);
+    log_walk(h, find_entry, &f);
+    return f;
+}
+
+static void assert_says(const char *leaf, const char *what)
+{
+    if (strstr(leaf, what) == NULL)
+        fail_msg("\"%s\" is not in %s", what, leaf);
+}
+
+static void assert_says_not(const char *leaf, const char *what)
+{
+    if (strstr(leaf, what) != NULL)
+        fail_msg("\"%s\" is in %s", what, leaf);
+}
+
+static void a_log_begins_with_its_genesis_and_a_start(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    struct found f = leaf_of(&h, LEAF_GENESIS, 1);
+    assert_int_equal(f.index, 0);
+    assert_int_equal(f.seen, 1);
+    assert_says(f.text, "\"origin\":\"" ORIGIN "\"");
+    assert_says(f.text, "\"epoch\":\"20m\",\"rollup\":5,\"seal\":15");
+    assert_int_equal(leaf_of(&h, LEAF_START, 1).index, 1);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void every_start_is_a_leaf_and_the_genesis_stays_the_only_one(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    for (uint64_t i = 1; i <= 3; i++) {
+        log_open(&h);
+        assert_int_equal(leaf_of(&h, LEAF_START, 0).seen, i);
+        assert_int_equal(leaf_of(&h, LEAF_GENESIS, 0).seen, 1);
+        log_close(&h);
+    }
+    log_house_done(&h);
+}
+
+static void few_sessions_are_published_without_numbers(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_put(&h, RECORD_SESSION_OPEN);
+    log_put(&h, RECORD_SESSION_OPEN);
+    log_put(&h, RECORD_RESULT);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    struct found f = leaf_of(&h, LEAF_SESSION, 1);
+    assert_says(f.text, "\"few\":1");
+    assert_says_not(f.text, "\"rows\"");
+    assert_says_not(f.text, "\"sessions\"");
+    log_house_done(&h);
+}
+
+static void sums_of_more_sessions_are_published_in_bands(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    for (int i = 0; i < 5; i++) {
+        log_put(&h, RECORD_SESSION_OPEN);
+        log_put(&h, RECORD_STATEMENT);
+        log_put(&h, RECORD_RESULT); /* 5 rows, 1234 bytes */
+    }
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    struct found f = leaf_of(&h, LEAF_SESSION, 1);
+    assert_says(f.text, "\"sessions\":4,\"statements\":4,\"rows\":16,\"bytes\":4096");
+    assert_says(f.text, "\"from\":\"2026-11-27T12:00Z\",\"until\":\"2026-11-27T12:05Z\"");
+    log_house_done(&h);
+}
+
+static void rows_released_abroad_are_a_transfer(void **state)
+{
+    struct log_house h;
+    struct record r = log_record(RECORD_RESULT);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_say(&h, &r); /* at home */
+    r.place = "SG";
+    r.entity = "clipstream-sg";
+    log_say(&h, &r);
+    r.kind = RECORD_SESSION_OPEN;
+    for (int i = 0; i < 3; i++)
+        log_say(&h, &r);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    struct found f = leaf_of(&h, LEAF_TRANSFER, 1);
+    assert_int_equal(f.seen, 1);
+    assert_says(f.text, "\"place\":\"SG\"");
+    assert_says(f.text, "\"rows\":4,\"bytes\":1024");
+    log_house_done(&h);
+}
+
+static void a_transfer_of_few_sessions_has_no_numbers(void **state)
+{
+    struct log_house h;
+    struct record r = log_record(RECORD_SESSION_OPEN);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    r.place = "SG";
+    r.entity = "clipstream-sg";
+    log_say(&h, &r);
+    r.kind = RECORD_RESULT;
+    log_say(&h, &r);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    struct found f = leaf_of(&h, LEAF_TRANSFER, 1);
+    assert_says(f.text, "\"few\":1");
+    assert_says_not(f.text, "\"rows\"");
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void all_refusals_of_an_entity_are_one_sum(void **state)
+{
+    static const char *const rules[] = { "no_place", "table_not_listed", "", "function" };
+    struct log_house h;
+    struct record r = log_record(RECORD_DENIAL);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    for (unsigned i = 0; i < 11; i++) {
+        r.rule = rules[i % 4];
+        log_say(&h, &r);
+    }
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    struct found f = leaf_of(&h, LEAF_DENIAL, 1);
+    assert_int_equal(f.seen, 1);
+    assert_says(f.text, "\"denials\":8");
+    assert_says_not(f.text, "rule");
+    log_house_done(&h);
+}
+
+static void what_a_worker_leaves_out_does_not_stop_the_log(void **state)
+{
+    struct log_house h;
+    struct record r = log_record(RECORD_STATEMENT), denial = log_record(RECORD_DENIAL);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    r.room = r.entity = r.place = r.actor_kind = "";
+    log_say(&h, &r);
+    denial.rule = "";
+    denial.room = "";
+    log_say(&h, &denial);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_SESSION, 1).text, "\"room\":\"unlisted\"");
+    assert_says(leaf_of(&h, LEAF_DENIAL, 1).text, "\"denials\":1");
+    log_close(&h);
+    log_open(&h);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void a_clock_that_begins_in_1970_does_not_stop_the_log(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    h.now_ms = 2 * MINUTE;
+    log_open(&h);
+    log_put(&h, RECORD_STATEMENT);
+    h.now_ms = 7 * MINUTE; /* nothing yet jumps */
+    log_put(&h, RECORD_STATEMENT);
+    log_tick(&h);
+    h.now_ms = 13 * MINUTE;
+    log_tick(&h);
+    log_judge(&h, NULL);
+    assert_int_equal(leaf_of(&h, LEAF_SESSION, 0).seen, 1);
+    assert_replay_is_live(&h);
+    log_house_done(&h);
+}
+
+static void records_from_before_the_log_are_in_none_of_its_sums(void **state)
+{
+    struct log_house h;
+    struct record r = log_record(RECORD_STATEMENT);
+    (void)state;
+    log_house_init(&h);
+    assert_int_equal(house_open(&h.house), 0);
+    for (uint64_t i = 1; i <= 4; i++)
+        assert_int_equal(journal_append(h.house.journal, h.policy, &r, 99, ++h.seq,
+                                        h.now_ms - 60 * MINUTE, &h.err),
+                         0);
+    assert_int_equal(journal_commit(h.house.journal, &h.err), 0);
+    house_close(&h.house);
+    log_open(&h);
+    h.now_ms += 10 * MINUTE;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_SESSION, 0).seen, 0);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+/* ---- services ---- */
+
+static void put_service(struct log_house *h, uint64_t start, uint64_t rows)
+{
+    struct record r = log_record(RECORD_SERVICE);
+    r.actor_kind = "service";
+    r.room = "";
+    r.slot = 1;
+    r.start = start;
+    r.rows = rows;
+    r.bytes = rows * 10;
+    r.statements = 0;
+    assert_int_equal(clerk_append(h->clerk, h->house.journal, h->policy, &r, 0, 0, h->now_ms,
+                                  &h->err),
+                     0);
+}
+
+static void totals_of_services_count_what_is_new_over_restarts_of_the_ledger(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    put_service(&h, 7, 64);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_SERVICE, 1).text, "\"rows\":64");
+    log_close(&h);
+    log_open(&h);
+    put_service(&h, 7, 64); /* a new ledger says what the shared counters hold */
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_SERVICE, 0).seen, 1); /* nothing happened */
+    put_service(&h, 7, 64 + 8);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_SERVICE, 2).text, "\"rows\":8");
+    log_house_done(&h);
+}
+
+static void totals_of_services_begin_anew_with_the_daemon(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    put_service(&h, 7, 64);
+    assert_int_equal(log_commit(&h), 0);
+    h.now_ms += 5 * MINUTE;
+    log_close(&h);
+    log_open(&h);
+    put_service(&h, 8, 128);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_SERVICE, 1).text, "\"rows\":64");
+    assert_says(leaf_of(&h, LEAF_SERVICE, 2).text, "\"rows\":128");
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+/* ---- epochs and seals ---- */
+
+static void every_epoch_that_went_by_has_its_seal(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    h.now_ms += 70 * MINUTE; /* 12:00, 12:20, 12:40 are over */
+    log_put(&h, RECORD_STATEMENT);
+    struct found f = leaf_of(&h, LEAF_SEAL, 3);
+    assert_says(f.text, "\"of\":\"epoch\"");
+    assert_int_equal(leaf_of(&h, LEAF_SEAL, 0).seen, 4); /* and one of the interval */
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void months_are_epochs(void **state)
+{
+    static char month[] = "month";
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    h.config.ledger.epoch = month;
+    log_open(&h);
+    h.now_ms +=
+        INT64_C(3) * 1440 * MINUTE + 11 * 60 * MINUTE + 59 * MINUTE; /* 30 November, 23:59 */
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_SEAL, 0).seen, 1);
+    assert_says_not(leaf_of(&h, LEAF_SEAL, 1).text, "epoch");
+    h.now_ms += MINUTE;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_SEAL, 2).text, "\"epoch\":\"2026-11\"");
+    h.now_ms += INT64_C(32) * 1440 * MINUTE; /* over the year's end */
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_SEAL, 4).text, "\"epoch\":\"2026-12\"");
+    log_judge(&h, NULL);
+    assert_replay_is_live(&h);
+    log_house_done(&h);
+}
+
+/* More than one batch of the journal holds: a gateway that was off for two weeks must start. */
+static void after_a_long_stop_all_seals_are_written(void **state)
+{
+    static char minute[] = "1m";
+    struct log_house h;
+    struct log_judge j;
+    (void)state;
+    log_house_init(&h);
+    h.house.segment_max = 0;
+    h.config.ledger.epoch = minute;
+    log_open(&h);
+    log_close(&h);
+    h.now_ms += INT64_C(14) * 1440 * MINUTE;
+    log_open(&h);
+    log_judge(&h, &j);
+    assert_int_equal(j.of_type[LEAF_SEAL], 14 * 1440 + 1);
+    log_house_done(&h);
+}
+
+static void more_groups_than_a_batch_holds_are_rolled_up(void **state)
+{
+    struct log_house h;
+    struct log_judge j;
+    (void)state;
+    log_house_init(&h);
+    h.house.segment_max = 0;
+    log_open(&h);
+    for (unsigned i = 0; i < SUM_GROUPS_MAX + 50; i++) {
+        static const char *const rooms[] = { "none", "stats", "masked", "granted" };
+        struct record r = log_record(RECORD_STATEMENT);
+        const unsigned where = i / 2 % 676;
+        const char place[3] = { (char)('A' + where / 26), (char)('A' + where % 26), '\0' };
+        r.place = place;
+        r.actor_kind = i % 2 == 0 ? "person" : "unknown";
+        r.room = rooms[i / 1352];
+        log_say(&h, &r);
+        if (journal_pending(h.house.journal) >= JOURNAL_BATCH_MAX)
+            assert_int_equal(log_commit(&h), 0);
+    }
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    assert_int_equal(log_commit(&h), 0);
+    log_judge(&h, &j);
+    assert_int_equal(j.of_type[LEAF_SESSION], SUM_GROUPS_MAX + 1); /* the last one is "unlisted" */
+    log_house_done(&h);
+}
+
+static void a_clock_that_steps_back_leaves_the_order_of_minutes(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_put(&h, RECORD_STATEMENT);
+    h.now_ms += 30 * MINUTE;
+    log_put(&h, RECORD_STATEMENT);
+    h.now_ms -= 29 * MINUTE;
+    log_put(&h, RECORD_STATEMENT);
+    log_tick(&h);
+    h.now_ms += 40 * MINUTE;
+    log_tick(&h);
+    assert_int_equal(log_commit(&h), 0);
+    log_judge(&h, NULL);
+    assert_replay_is_live(&h);
+    log_house_done(&h);
+}
+
+static void what_is_due_next_is_known(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    assert_int_equal(log_clerk_open(&h), 0);
+    assert_true(clerk_due_ms(h.clerk) == INT64_MAX);
+    assert_int_equal(log_start(&h, false), 0);
+    assert_true(clerk_due_ms(h.clerk) == NOON + 15 * MINUTE);
+    log_put(&h, RECORD_STATEMENT);
+    assert_true(clerk_due_ms(h.clerk) == NOON + 5 * MINUTE);
+    log_house_done(&h);
+}
+
+/* ---- grants and disclosures ---- */
+
+static void open_session(struct log_house *h, uint64_t grant, const char *alias)
+{
+    struct record r = log_record(RECORD_SESSION_OPEN);
+    r.room = "granted";
+    r.grant = grant;
+    r.database = alias;
+    log_say(h, &r);
+}
+
+static void a_grant_has_its_leaf_before_its_first_session_and_once(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_publish_grant(&h, &e);
+    open_session(&h, 7, "us");
+    open_session(&h, 7, "us");
+    struct found f = leaf_of(&h, LEAF_GRANT, 1);
+    assert_int_equal(f.seen, 1);
+    assert_says(f.text, "\"grant\":7");
+    assert_says(f.text, "\"classes\":\"identity,contact\"");
+    assert_says(f.text, "\"subjects\":2");
+    assert_says(f.text, "\"policy_ref\":\"1 " ORIGIN "\"");
+    struct record r = log_disclosure(7, "support_ticket", "1001 identity");
+    log_say(&h, &r);
+    assert_says(leaf_of(&h, LEAF_DISCLOSURE, 1).text, "\"grant_ref\":\"2 " ORIGIN "\"");
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void grants_of_two_databases_with_one_number_are_two(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE), other = e;
+    unsigned database;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    assert_int_equal(grant_table_claim(h.control, "other", &database), 0);
+    other.classes = 1U << CLASS_LOCATION;
+    log_publish_grant(&h, &e);
+    assert_int_equal(grant_table_put(h.control, database, &other), 0);
+    open_session(&h, 7, "us");
+    open_session(&h, 7, "other");
+    assert_int_equal(leaf_of(&h, LEAF_GRANT, 0).seen, 2);
+    log_close(&h);
+    log_open(&h);
+    struct record r = log_disclosure(7, "support_ticket", "1001 location");
+    r.classes = "location";
+    r.database = "other";
+    log_say(&h, &r);
+    uint64_t leaf = leaf_of(&h, LEAF_GRANT, 2).index;
+    char ref[80];
+    (void)snprintf(ref, sizeof(ref), "\"grant_ref\":\"%" PRIu64 " " ORIGIN "\"", leaf);
+    assert_says(leaf_of(&h, LEAF_DISCLOSURE, 1).text, ref);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void a_closed_grant_is_revoked_when_what_was_under_way_has_come(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE);
+    struct log_judge j;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_publish_grant(&h, &e);
+    open_session(&h, 7, "us");
+    e.closed = true;
+    e.classes = 0; /* as the region lists what is closed */
+    e.subjects = 0;
+    log_publish_grant(&h, &e);
+    log_tick(&h);
+    struct record r = log_disclosure(7, "support_ticket", "1001 identity");
+    h.now_ms += 500;
+    log_say(&h, &r); /* was sent while it was open */
+    h.now_ms += 5000;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_REVOKE, 1).text, "\"rule\":\"revoked\",\"grant\":7");
+    log_say(&h, &r); /* far too late: no second grant is made up for it */
+    assert_int_equal(leaf_of(&h, LEAF_GRANT, 0).seen, 1);
+    log_judge(&h, &j);
+    assert_int_equal(j.findings.wanting, 1);
+    assert_replay_is_live(&h);
+    log_house_done(&h);
+}
+
+static void a_grant_that_runs_out_is_revoked_as_expired(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 3 * MINUTE);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_publish_grant(&h, &e);
+    open_session(&h, 7, "us");
+    h.now_ms += 3 * MINUTE - 1;
+    log_tick(&h);
+    h.now_ms += 1;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_REVOKE, 0).seen, 0);
+    h.now_ms += 5000;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_REVOKE, 1).text, "\"rule\":\"expired\"");
+    log_house_done(&h);
+}
+
+static void a_grant_that_ended_while_the_gateway_was_off_is_revoked(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE), f = log_grant(8, NOON + 90 * MINUTE);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_publish_grant(&h, &e);
+    log_publish_grant(&h, &f);
+    open_session(&h, 7, "us");
+    open_session(&h, 8, "us");
+    assert_int_equal(log_commit(&h), 0);
+    log_close(&h);
+    grant_table_drop(h.control, h.grants_of, 7); /* closed and gone meanwhile */
+    log_open(&h);
+    log_tick(&h);
+    h.now_ms += 5000;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_REVOKE, 0).seen, 0); /* nobody has said so yet */
+    grant_table_lease(h.control, h.grants_of, clock_mono_ms() + 60000);
+    log_tick(&h);
+    h.now_ms += 5000;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_REVOKE, 0).seen, 1);
+    assert_says(leaf_of(&h, LEAF_REVOKE, 1).text, "\"grant\":7");
+    log_house_done(&h);
+}
+
+static void without_the_region_a_grant_ends_with_its_time(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_publish_grant(&h, &e);
+    open_session(&h, 7, "us");
+    assert_int_equal(log_commit(&h), 0);
+    log_close(&h);
+    grant_table_retain(h.control, NULL, 0);
+    log_open(&h);
+    h.now_ms += 50 * MINUTE;
+    log_tick(&h);
+    h.now_ms += 5000;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_REVOKE, 0).seen, 0);
+    h.now_ms += 15 * MINUTE;
+    log_tick(&h);
+    h.now_ms += 5000;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_REVOKE, 1).text, "\"rule\":\"expired\"");
+    log_house_done(&h);
+}
+
+static void numbers_of_a_subject_have_no_gap_over_restarts(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE);
+    struct log_judge j;
+    (void)state;
+    log_house_init(&h);
+    log_publish_grant(&h, &e);
+    for (int i = 0; i < 5; i++) {
+        log_open(&h);
+        struct record r = log_disclosure(7, "support_ticket", "1001 identity 1002 identity");
+        log_say(&h, &r);
+        r.revealed = "1001 identity,contact 1002 identity"; /* something new of one of them */
+        log_say(&h, &r);
+        assert_int_equal(log_commit(&h), 0);
+        r.room = "masked"; /* another leaf */
+        log_say(&h, &r);   /* lost with the process: its number is free again */
+        log_close(&h);
+    }
+    log_open(&h);
+    h.now_ms += 20 * MINUTE;
+    log_tick(&h);
+    struct found f = leaf_of(&h, LEAF_SEAL, 1);
+    assert_says(f.text, "\"tags\":20,");
+    log_judge(&h, &j);
+    assert_int_equal(j.of_type[LEAF_DISCLOSURE], 10);
+    log_house_done(&h);
+}
+
+/* How many leaves there are after REVEALED was disclosed once more under grant 7. */
+static uint64_t disclose(struct log_house *h, const char *revealed, const char *place)
+{
+    struct record r = log_disclosure(7, "support_ticket", revealed);
+    r.place = place;
+    log_say(h, &r);
+    return leaf_of(h, LEAF_DISCLOSURE, 1).seen;
+}
+
+static void an_hour_says_each_class_of_a_subject_once(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 600 * MINUTE);
+    struct log_judge j;
+    (void)state;
+    log_house_init(&h);
+    log_publish_grant(&h, &e);
+    log_open(&h);
+    const uint64_t entries = journal_next_index(h.house.journal);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 1);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 1);
+    assert_int_equal(disclose(&h, "1001 identity,contact", "US"), 2);
+    assert_int_equal(disclose(&h, "1001 contact", "US"), 2);
+    assert_int_equal(disclose(&h, "1001 contact 1002 contact", "US"), 3);
+    assert_int_equal(disclose(&h, "1002 contact 1001 identity", "US"), 3);
+    assert_int_equal(disclose(&h, "1001 identity", "SG"), 4);           /* from another place */
+    assert_int_equal(journal_next_index(h.house.journal), entries + 8); /* the grant, and all */
+    h.now_ms += 20 * MINUTE; /* another epoch, whose list of accesses is a list of its own */
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 5);
+    log_close(&h); /* what was said is forgotten: once more is no harm */
+    log_open(&h);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 6);
+    log_judge(&h, &j);
+    assert_int_equal(j.findings.wanting, 0);
+    log_house_done(&h);
+}
+
+static void an_access_without_an_open_grant_always_has_its_leaf(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 1);
+    assert_int_equal(disclose(&h, "1001 identity", "US"), 2);
+    log_house_done(&h);
+}
+
+static void a_disclosure_that_cannot_be_read_changes_nothing(void **state)
+{
+    static const char *const bad[] = { "", "1001", "1001 ", " identity", "1001 identity 7" };
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_publish_grant(&h, &e);
+    open_session(&h, 7, "us");
+    assert_int_equal(log_commit(&h), 0);
+    char *before = knowledge(h.clerk);
+    for (size_t i = 0; i < RF_COUNT(bad); i++) {
+        struct record r = log_disclosure(7, "support_ticket", bad[i]);
+        assert_true(log_append(&h, &r) < 0);
+        assert_int_equal(journal_pending(h.house.journal), 0);
+    }
+    char *after = knowledge(h.clerk);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    log_house_done(&h);
+}
+
+/* ---- holds ---- */
+
+static void a_held_purpose_is_committed_to_and_opened_later(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 600 * MINUTE);
+    struct log_judge j;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    (void)snprintf(e.purpose, sizeof(e.purpose), "abuse_report");
+    log_publish_grant(&h, &e);
+    struct record r = log_disclosure(7, "abuse_report", "1001 identity");
+    log_say(&h, &r);
+    assert_says(leaf_of(&h, LEAF_GRANT, 1).text, "\"held\":\"");
+    assert_says_not(leaf_of(&h, LEAF_GRANT, 1).text, "abuse_report");
+    assert_says_not(leaf_of(&h, LEAF_DISCLOSURE, 1).text, "abuse_report");
+    log_close(&h);
+    log_open(&h); /* what is held is remembered */
+    assert_replay_is_live(&h);
+    h.now_ms += 29 * MINUTE;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_OPENED, 0).seen, 0);
+    h.now_ms += MINUTE;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_OPENED, 0).seen, 2);
+    assert_says(leaf_of(&h, LEAF_OPENED, 1).text, "\"purpose\":\"abuse_report\"");
+    log_judge(&h, &j); /* whose salts it checks */
+    assert_replay_is_live(&h);
+    log_house_done(&h);
+}
+
+static void a_hold_that_the_policy_gives_up_is_opened_at_once(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 600 * MINUTE);
+    char text[sizeof(log_policy_text)];
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    (void)snprintf(e.purpose, sizeof(e.purpose), "abuse_report");
+    log_publish_grant(&h, &e);
+    open_session(&h, 7, "us");
+    memcpy(text, log_policy_text, sizeof(text));
+    char *held = strstr(text, ", held: {abuse_report: 30min}");
+    memset(held, ' ', strlen(", held: {abuse_report: 30min}"));
+    policy_free(h.policy);
+    h.policy = log_policy(text);
+    assert_int_equal(log_start(&h, true), 0);
+    assert_int_equal(leaf_of(&h, LEAF_OPENED, 0).seen, 1);
+    assert_int_equal(leaf_of(&h, LEAF_POLICY, 0).seen, 1);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void of_an_erased_day_nothing_is_opened(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 600 * MINUTE);
+    char path[200];
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    (void)snprintf(e.purpose, sizeof(e.purpose), "abuse_report");
+    log_publish_grant(&h, &e);
+    open_session(&h, 7, "us");
+    assert_int_equal(log_commit(&h), 0);
+    log_close(&h);
+    (void)snprintf(path, sizeof(path), "%s/keys/day/2026-11-27.key", h.house.state);
+    assert_int_equal(unlink(path), 0);
+    h.now_ms += 1440 * MINUTE;
+    log_open(&h);
+    h.now_ms += 5000;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_OPENED, 0).seen, 0);
+    assert_says(leaf_of(&h, LEAF_REVOKE, 1).text, "\"rule\":\"expired\""); /* its leaf says until */
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+/* ---- what does not fit ---- */
+
+static void a_genesis_that_differs_from_the_configuration_is_refused(void **state)
+{
+    static char epoch[] = "month", origin[] = "log.example/another", region[] = "another";
+    static const char *const what[] = { "epoch", "rollup", "seal" };
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_close(&h);
+    for (size_t i = 0; i < RF_COUNT(what); i++) {
+        const struct config was = h.config;
+        if (i == 0)
+            h.config.ledger.epoch = epoch;
+        else if (i == 1)
+            h.config.ledger.rollup_ms = 10 * MINUTE;
+        else
+            h.config.ledger.seal_ms = 20 * MINUTE;
+        assert_int_equal(log_clerk_open(&h), -RF_ECONFIG);
+        assert_non_null(strstr(h.err.line, what[i]));
+        assert_non_null(strstr(h.err.hint, "key rotate"));
+        log_close(&h);
+        h.config = was;
+    }
+    h.config.ledger.origin = origin; /* the key is of the other */
+    assert_int_equal(log_clerk_open(&h), -RF_ECONFIG);
+    assert_non_null(strstr(h.err.line, "is not of origin"));
+    log_close(&h);
+    h.config.ledger.origin = (char[]){ ORIGIN };
+    h.database.region = region; /* and so is the VRF key */
+    assert_int_equal(log_clerk_open(&h), -RF_ECONFIG);
+    log_close(&h);
+    log_house_done(&h);
+}
+
+static void a_vrf_key_that_was_exchanged_is_refused(void **state)
+{
+    struct log_house h;
+    uint8_t vrf[VRF_SECRET_LEN];
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_close(&h);
+    assert_int_equal(unlink(h.vrf_path), 0);
+    assert_int_equal(vrf_secret_make(vrf), 0);
+    assert_int_equal(vrfkey_save(h.vrf_path, "us-virginia", vrf, &h.err), 0);
+    assert_int_equal(log_clerk_open(&h), -RF_ECONFIG);
+    assert_non_null(strstr(h.err.line, "VRF key"));
+    log_house_done(&h);
+}
+
+/* ---- the end of a log ---- */
+
+static void next_key(const char *name, struct key *ret)
+{
+    static const uint8_t seed[KEY_SEED_LEN] = { 9 };
+    struct secret_key key;
+    assert_int_equal(secret_key_make(name, KEY_ED25519, seed, &key, NULL), 0);
+    *ret = key.key;
+    secret_key_wipe(&key);
+}
+
+static int end_log(struct log_house *h, const struct key *next)
+{
+    return clerk_end_log(h->clerk, h->policy, &h->key, next, h->now_ms, &h->err);
+}
+
+static void an_ended_log_takes_nothing_more(void **state)
+{
+    struct log_house h;
+    struct key next, other;
+    const struct record r = log_record(RECORD_SESSION_OPEN);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_put(&h, RECORD_SESSION_OPEN);
+    next_key("log.example/next", &next);
+    next_key("log.example/other", &other);
+    assert_int_equal(end_log(&h, &h.key.key), -RF_EINVAL); /* by itself */
+    assert_int_equal(end_log(&h, &next), 0);
+    uint64_t leaves = h.clerk->leaves;
+    assert_non_null(clerk_ended(h.clerk));
+    assert_string_equal(clerk_ended(h.clerk)->origin, "log.example/next");
+    assert_int_equal(end_log(&h, &next), 0); /* nothing is left to do */
+    assert_int_equal(end_log(&h, &other), -RF_EINVAL);
+    assert_int_equal(clerk_member(h.clerk, h.policy, &other, h.now_ms, &h.err), -RF_ECONFIG);
+    assert_int_equal(log_append(&h, &r), -RF_ECONFIG);
+    assert_int_equal(log_start(&h, true), -RF_ECONFIG);
+    h.now_ms += 60 * MINUTE; /* another epoch, and another interval */
+    log_tick(&h);
+    assert_int_equal(h.clerk->leaves, leaves);
+    assert_replay_is_live(&h);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+/* The end is one batch, and a crash may leave any part of it: the same command completes it, also
+   in the next epoch, and no gateway goes on with the half. */
+static void an_end_that_a_crash_cuts_short_is_completed(void **state)
+{
+    struct log_house h;
+    struct key next;
+    size_t before, whole;
+    unsigned halves = 0;
+    (void)state;
+    log_house_init(&h);
+    h.house.segment_max = 1024 * 1024;
+    log_open(&h);
+    log_put(&h, RECORD_SESSION_OPEN);
+    log_put(&h, RECORD_RESULT);
+    log_put(&h, RECORD_DENIAL);
+    assert_int_equal(log_commit(&h), 0);
+    mem_free(house_load(&h.house, 0, &before));
+    next_key("log.example/next", &next);
+    assert_int_equal(end_log(&h, &next), 0);
+    uint64_t leaves = h.clerk->leaves;
+    uint8_t *bytes = house_load(&h.house, 0, &whole);
+    for (size_t cut = before; cut < whole; cut += cut + 97 < whole || cut + 1 == whole ? 97 : 1) {
+        log_close(&h);
+        house_store(&h.house, 0, bytes, cut);
+        assert_int_equal(log_clerk_open(&h), 0);
+        halves += clerk_goes_on(h.clerk, &h.err) < 0;
+        h.now_ms += 30 * MINUTE;
+        if (clerk_goes_on(h.clerk, &h.err) < 0)
+            assert_int_equal(log_start(&h, false), -RF_ECONFIG);
+        else
+            h.now_ms = NOON;
+        assert_int_equal(end_log(&h, &next), 0);
+        h.now_ms = NOON;
+        assert_int_equal(h.clerk->leaves, leaves);
+        assert_replay_is_live(&h);
+        log_judge(&h, NULL);
+    }
+    assert_true(halves > 10);
+    mem_free(bytes);
+    log_house_done(&h);
+}
+
+static void a_log_that_continues_another_says_so_in_its_genesis(void **state)
+{
+    static char predecessor[] = "12 log.example/before";
+    static char another[] = "13 log.example/before";
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    h.config.ledger.predecessor = predecessor;
+    log_open(&h);
+    const struct found genesis = leaf_of(&h, LEAF_GENESIS, 0);
+    assert_says(genesis.text, "\"predecessor\":\"12 log.example/before\",\"signature\":\"");
+    log_judge(&h, NULL); /* the signature holds */
+    log_close(&h);
+    h.config.ledger.predecessor = another;
+    assert_int_equal(log_clerk_open(&h), -RF_ECONFIG);
+    log_close(&h);
+    h.config.ledger.predecessor = NULL; /* the line may go once it was said */
+    assert_int_equal(log_clerk_open(&h), 0);
+    log_house_done(&h);
+}
+
+#ifdef RF_FAULTS
+static void after_a_failed_sync_no_leaf_is_written(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    log_put(&h, RECORD_STATEMENT);
+    fault_arm("journal.sync:1");
+    assert_true(log_commit(&h) < 0);
+    fault_arm(NULL);
+    h.now_ms += 60 * MINUTE;
+    assert_true(clerk_tick(h.clerk, h.policy, h.now_ms, &h.err) < 0);
+    const struct record r = log_record(RECORD_STATEMENT);
+    assert_true(log_append(&h, &r) < 0);
+    log_house_done(&h);
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_log_begins_with_its_genesis_and_a_start),
+        cmocka_unit_test(an_ended_log_takes_nothing_more),
+        cmocka_unit_test(an_end_that_a_crash_cuts_short_is_completed),
+        cmocka_unit_test(a_log_that_continues_another_says_so_in_its_genesis),
+        cmocka_unit_test(every_start_is_a_leaf_and_the_genesis_stays_the_only_one),
+        cmocka_unit_test(few_sessions_are_published_without_numbers),
+        cmocka_unit_test(sums_of_more_sessions_are_published_in_bands),
+        cmocka_unit_test(rows_released_abroad_are_a_transfer),
+        cmocka_unit_test(a_transfer_of_few_sessions_has_no_numbers),
+        cmocka_unit_test(all_refusals_of_an_entity_are_one_sum),
+        cmocka_unit_test(an_hour_says_each_class_of_a_subject_once),
+        cmocka_unit_test(an_access_without_an_open_grant_always_has_its_leaf),
+        cmocka_unit_test(what_a_worker_leaves_out_does_not_stop_the_log),
+        cmocka_unit_test(a_clock_that_begins_in_1970_does_not_stop_the_log),
+        cmocka_unit_test(records_from_before_the_log_are_in_none_of_its_sums),
+        cmocka_unit_test(totals_of_services_count_what_is_new_over_restarts_of_the_ledger),
+        cmocka_unit_test(totals_of_services_begin_anew_with_the_daemon),
+        cmocka_unit_test(every_epoch_that_went_by_has_its_seal),
+        cmocka_unit_test(months_are_epochs),
+        cmocka_unit_test(after_a_long_stop_all_seals_are_written),
+        cmocka_unit_test(more_groups_than_a_batch_holds_are_rolled_up),
+        cmocka_unit_test(a_clock_that_steps_back_leaves_the_order_of_minutes),
+        cmocka_unit_test(what_is_due_next_is_known),
+        cmocka_unit_test(a_grant_has_its_leaf_before_its_first_session_and_once),
+        cmocka_unit_test(grants_of_two_databases_with_one_number_are_two),
+        cmocka_unit_test(a_closed_grant_is_revoked_when_what_was_under_way_has_come),
+        cmocka_unit_test(a_grant_that_runs_out_is_revoked_as_expired),
+        cmocka_unit_test(a_grant_that_ended_while_the_gateway_was_off_is_revoked),
+        cmocka_unit_test(without_the_region_a_grant_ends_with_its_time),
+        cmocka_unit_test(numbers_of_a_subject_have_no_gap_over_restarts),
+        cmocka_unit_test(a_disclosure_that_cannot_be_read_changes_nothing),
+        cmocka_unit_test(a_held_purpose_is_committed_to_and_opened_later),
+        cmocka_unit_test(a_hold_that_the_policy_gives_up_is_opened_at_once),
+        cmocka_unit_test(of_an_erased_day_nothing_is_opened),
+        cmocka_unit_test(a_genesis_that_differs_from_the_configuration_is_refused),
+        cmocka_unit_test(a_vrf_key_that_was_exchanged_is_refused),
+        cmocka_unit_test(what_is_read_after_a_start_is_what_the_last_clerk_knew),
+        cmocka_unit_test(a_log_that_goes_on_behind_any_cut_of_the_journal_keeps_every_rule),
+#ifdef RF_FAULTS
+        cmocka_unit_test(after_a_failed_sync_no_leaf_is_written),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

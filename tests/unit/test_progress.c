@@ -1,0 +1,133 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "ledger/progress.h"
+
+struct pair {
+    int ledger, notary;
+};
+
+static struct pair pair_make(void)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    return (struct pair){ fds[0], fds[1] };
+}
+
+static void pair_done(struct pair *p)
+{
+    fd_close(&p->ledger);
+    fd_close(&p->notary);
+}
+
+static void what_was_told_is_heard(void **state)
+{
+    const struct progress said = { 1, UINT64_MAX, 0x0102030405060708 };
+    struct progress heard = { 0 };
+    struct pair p = pair_make();
+    (void)state;
+    assert_int_equal(progress_tell(p.ledger, &said), 0);
+    assert_int_equal(progress_hear(p.notary, &heard), 1);
+    assert_memory_equal(&said, &heard, sizeof(said));
+    pair_done(&p);
+}
+
+static void nothing_told_is_no_news(void **state)
+{
+    struct progress heard = { 7, 7, 7 };
+    struct pair p = pair_make();
+    (void)state;
+    assert_int_equal(progress_hear(p.notary, &heard), 0);
+    assert_int_equal(heard.committed, 7);
+    pair_done(&p);
+}
+
+static void only_the_newest_counts(void **state)
+{
+    struct progress heard;
+    struct pair p = pair_make();
+    (void)state;
+    for (uint64_t i = 1; i <= 5; i++) {
+        const struct progress said = { i, i, i };
+        assert_int_equal(progress_tell(p.ledger, &said), 0);
+    }
+    assert_int_equal(progress_hear(p.notary, &heard), 1);
+    assert_int_equal(heard.committed, 5);
+    assert_int_equal(progress_hear(p.notary, &heard), 0);
+    pair_done(&p);
+}
+
+/* The ledger says how far it came and ends: without this its last entries waited for a restart. */
+static void the_last_word_of_who_hung_up_is_heard_before_the_end(void **state)
+{
+    const struct progress said = { 12, 0, 0 };
+    struct progress heard;
+    struct pair p = pair_make();
+    (void)state;
+    assert_int_equal(progress_tell(p.ledger, &said), 0);
+    fd_close(&p.ledger);
+    assert_int_equal(progress_hear(p.notary, &heard), 1);
+    assert_int_equal(heard.committed, 12);
+    assert_int_equal(progress_hear(p.notary, &heard), -RF_EUNAVAIL);
+    pair_done(&p);
+}
+
+static void packets_of_another_length_are_refused(void **state)
+{
+    uint8_t bytes[48] = { 0 };
+    (void)state;
+    for (size_t n = 1; n <= sizeof(bytes); n++) {
+        struct progress heard = { 7, 7, 7 };
+        struct pair p = pair_make();
+        assert_int_equal(send(p.ledger, bytes, n, 0), (ssize_t)n);
+        assert_int_equal(progress_hear(p.notary, &heard), n == 24 ? 1 : -RF_EPROTO);
+        assert_int_equal(heard.committed, n == 24 ? 0 : 7);
+        pair_done(&p);
+    }
+}
+
+static void who_does_not_read_is_told_later(void **state)
+{
+    const struct progress said = { 1, 2, 3 };
+    struct progress heard;
+    struct pair p = pair_make();
+    int rc = 0;
+    (void)state;
+    for (int i = 0; rc == 0 && i < 100000; i++)
+        rc = progress_tell(p.ledger, &said);
+    assert_int_equal(rc, -RF_ETIMEOUT);
+    assert_int_equal(progress_hear(p.notary, &heard), 1);
+    assert_int_equal(progress_tell(p.ledger, &said), 0);
+    pair_done(&p);
+}
+
+static void telling_who_is_gone_says_so(void **state)
+{
+    const struct progress said = { 1, 2, 3 };
+    struct pair p = pair_make();
+    (void)state;
+    fd_close(&p.notary);
+    assert_int_equal(progress_tell(p.ledger, &said), -RF_EUNAVAIL);
+    pair_done(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_told_is_heard),
+        cmocka_unit_test(nothing_told_is_no_news),
+        cmocka_unit_test(only_the_newest_counts),
+        cmocka_unit_test(the_last_word_of_who_hung_up_is_heard_before_the_end),
+        cmocka_unit_test(packets_of_another_length_are_refused),
+        cmocka_unit_test(who_does_not_read_is_told_later),
+        cmocka_unit_test(telling_who_is_gone_says_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
