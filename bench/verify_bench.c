@@ -101,7 +101,7 @@ static int verify(const char *folder, const struct key *key, bool hashes_only,
 {
     const struct verify_options options = { .key = key, .hashes_only = hashes_only };
     struct source *source = NULL;
-    int rc = source_open(folder, &source, err);
+    int rc = source_open(folder, NULL, &source, err);
     double start = cpu_s();
     if (rc == 0)
         rc = verify_log(source, &options, report, err);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/auditors.h"
 #include "auth/credentials.h"
 #include "cmd/command.h"
 #include "io/tls.h"
@@ -15,6 +16,7 @@ struct check {
     struct config *config;
     struct policy *policy;
     struct credentials *credentials;
+    struct auditors *auditors;
     struct mistakes mistakes;
     int status;
 };
@@ -70,6 +72,8 @@ static void check_files(struct check *c)
     int before = c->status;
     check_readable(c, 0, "tls.certificate", config->tls_certificate);
     check_readable(c, 0, "tls.key", config->tls_key);
+    check_readable(c, 0, "hub.tls.certificate", config->hub.tls_certificate);
+    check_readable(c, 0, "hub.tls.key", config->hub.tls_key);
     check_readable(c, 0, "tls.client_ca", config->tls_client_ca);
     if (config->tls_certificate != NULL && config->tls_key != NULL && c->status == before) {
         int rc = tls_server_new(config->tls_certificate, config->tls_key, config->tls_client_ca,
@@ -94,6 +98,8 @@ static void check_all(struct check *c)
     if (c->policy != NULL)
         note(c, config_check_policy(c->config, c->policy, &c->mistakes));
     note(c, credentials_load(c->config->credentials_path, &c->credentials, &c->mistakes));
+    if (c->config->hub.auditors_path != NULL)
+        note(c, auditors_load(c->config->hub.auditors_path, &c->auditors, &c->mistakes));
     check_files(c);
 }
 
@@ -120,6 +126,8 @@ static void print_json(const struct check *c)
     }
     if (c->credentials != NULL)
         (void)printf(",\"credentials\":%zu", credentials_count(c->credentials));
+    if (c->auditors != NULL)
+        (void)printf(",\"auditors\":%zu", auditors_count(c->auditors));
     (void)fputs(",\"mistakes\":[", stdout);
     for (size_t i = 0; i < c->mistakes.count; i++) {
         (void)printf("%s{\"file\":", i > 0 ? "," : "");
@@ -147,6 +155,9 @@ static void print_text(const struct check *c)
     if (c->config != NULL && c->credentials != NULL)
         (void)printf("%s: logins %zu\n", c->config->credentials_path,
                      credentials_count(c->credentials));
+    if (c->config != NULL && c->auditors != NULL)
+        (void)printf("%s: auditors %zu\n", c->config->hub.auditors_path,
+                     auditors_count(c->auditors));
 }
 
 int command_check(const struct command_context *context, int argc, char **argv)
@@ -166,6 +177,7 @@ int command_check(const struct command_context *context, int argc, char **argv)
         print_text(&c);
     mistakes_done(&c.mistakes);
     credentials_free(c.credentials);
+    auditors_free(c.auditors);
     policy_free(c.policy);
     config_free(c.config);
     return c.status;

@@ -1,21 +1,33 @@
-/* key.c - `ringfence key`: the keys of the public log (docs/keys.md). */
+/* key.c - `ringfence key`: the keys of the public log (docs/keys.md), and who may read it. */
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/auditors.h"
 #include "base/digest.h"
 #include "cmd/keycommand.h"
 #include "ledger/vrfkey.h"
 #include "tlog/key.h"
 
 struct key_options {
-    const char *kind, *name, *out;
+    const char *kind, *name, *out, *until;
 };
+
+/* "new auditor NAME [--until DAY]" */
+static bool read_auditor(int argc, char **argv, struct key_options *ret)
+{
+    ret->kind = argv[2];
+    ret->name = argc >= 4 ? argv[3] : NULL;
+    ret->until = argc == 6 && strcmp(argv[4], "--until") == 0 ? argv[5] : NULL;
+    return argc == 4 || ret->until != NULL;
+}
 
 static bool read_new(int argc, char **argv, struct key_options *ret)
 {
     if (argc < 3)
         return false;
+    if (strcmp(argv[2], "auditor") == 0)
+        return read_auditor(argc, argv, ret);
     bool is_log = strcmp(argv[2], "log") == 0;
     const char *named = is_log ? "--origin" : "--region";
     ret->kind = argv[2];
@@ -85,6 +97,20 @@ static int new_vrf(const struct command_context *context, const struct key_optio
     return 0;
 }
 
+/* The token is printed and kept nowhere. */
+static int new_auditor(const struct command_context *context, const struct key_options *o,
+                       struct err *err)
+{
+    char token[AUDITORS_MADE_SIZE], line[AUDITORS_LINE_SIZE];
+    int rc = auditors_make(o->name, o->until, token, line, err);
+    if (rc == 0 && context->json)
+        (void)printf("{\"token\":\"%s\",\"line\":\"%s\"}\n", token, line); /* no signs to escape */
+    else if (rc == 0)
+        (void)printf("%s\n%s\n", token, line);
+    explicit_bzero(token, sizeof(token));
+    return rc;
+}
+
 static int show(const struct command_context *context, const char *path, struct err *err)
 {
     struct secret_key key;
@@ -117,8 +143,9 @@ int command_key(const struct command_context *context, int argc, char **argv)
     int rc = sodium_init() < 0 ? err_set(&err, RF_EBUG, "cannot initialise libsodium")
                                : digest_init(&err);
     if (rc == 0)
-        rc = is_show                      ? show(context, argv[2], &err)
-             : strcmp(o.kind, "log") == 0 ? new_log(context, &o, &err)
-                                          : new_vrf(context, &o, &err);
+        rc = is_show                          ? show(context, argv[2], &err)
+             : strcmp(o.kind, "log") == 0     ? new_log(context, &o, &err)
+             : strcmp(o.kind, "auditor") == 0 ? new_auditor(context, &o, &err)
+                                              : new_vrf(context, &o, &err);
     return rc < 0 ? command_fail(context, argv[0], &err) : COMMAND_DONE;
 }

@@ -107,7 +107,7 @@ static int verify_public(const char *where, const struct key *key, struct verify
     const struct verify_options options = { .key = key };
     int rc = verify_report_new(ret, err);
     if (rc == 0)
-        rc = source_open(where, &from, err);
+        rc = source_open(where, NULL, &from, err);
     if (rc == 0)
         rc = verify_log(from, &options, *ret, err);
     if (rc == 0 && (!(*ret)->is_whole || (*ret)->findings.tampered > 0))

@@ -1,9 +1,11 @@
 /* log.c - `ringfence log VERB …`: which verb, and its arguments. With a URL or a folder `show` and
  * `tail` look at a public log, without one at the gateway's journal. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/mem.h"
 #include "cmd/logcommand.h"
 #include "policy/quantity.h"
 
@@ -18,7 +20,7 @@ enum option_set {
     TAKES_OUT = 16,
     TAKES_CLAIMS = 32,
     TAKES_PROOF = 64,
-    TAKES_SAMPLE = 128
+    TAKES_SAMPLE = 128 /* all of them: how to be let in */
 };
 
 static const struct verb {
@@ -90,6 +92,8 @@ static bool take_value(unsigned takes, const char *option, const char *value,
         { "--type", TAKES_TYPE, &a->type },
         { "--seed", TAKES_SAMPLE, &a->seed },
         { "--state", TAKES_SAMPLE, &a->state_dir },
+        { "--token-file", UINT_MAX, &a->token_file },
+        { "--ca", UINT_MAX, &a->access.ca },
     };
     for (size_t i = 0; i < RF_COUNT(texts); i++)
         if ((takes & texts[i].takes) != 0 && strcmp(option, texts[i].option) == 0) {
@@ -132,6 +136,43 @@ static bool read_arguments(const struct verb *verb, int argc, char **argv, struc
     return a->word_count >= verb->words_min;
 }
 
+/* The first line of the file. */
+static int read_token(struct log_arguments *a, struct err *err)
+{
+    char *text = NULL;
+    size_t len = 0;
+    int rc = fd_read_secret(a->token_file, sizeof(a->token) + 1, &text, &len, err);
+    if (rc < 0)
+        return rc;
+    size_t line = strcspn(text, "\r\n");
+    if (line < AUDITORS_TOKEN_MIN || line > AUDITORS_TOKEN_MAX)
+        rc = err_set(err, RF_EUSAGE, "there is no token in \"%.200s\"", a->token_file);
+    else
+        memcpy(a->token, text, line);
+    a->access.token = a->token;
+    mem_free_secret(text, len);
+    return rc;
+}
+
+/* A token is for one server: it goes to no other that the same line names. */
+static int check_places(const struct log_arguments *a, struct err *err)
+{
+    static const char https[] = "https://";
+    const char *first = NULL;
+    size_t len = 0;
+    for (unsigned i = 0; i < a->word_count; i++) {
+        const char *word = a->words[i];
+        if (strncmp(word, https, strlen(https)) != 0)
+            continue;
+        size_t host = strlen(https) + strcspn(word + strlen(https), "/");
+        if (first != NULL && (host != len || strncmp(first, word, len) != 0))
+            return err_set(err, RF_EUSAGE, "one token is for one server, and two are named");
+        first = word;
+        len = host;
+    }
+    return first != NULL ? 0 : err_set(err, RF_EUSAGE, "a token is sent over https alone");
+}
+
 /* The journal's `show` and `tail` have no words but values of options. */
 static bool is_of_journal(int argc, char **argv)
 {
@@ -164,8 +205,13 @@ int command_log(const struct command_context *context, int argc, char **argv)
         a.verb = argv[1];
         if (digest_init(&err) < 0)
             return command_fail(context, argv[0], &err);
-        if (read_arguments(&verbs[i], argc, argv, &a, &err))
-            return verbs[i].run(context, &a);
+        if (read_arguments(&verbs[i], argc, argv, &a, &err)) {
+            if (a.token_file != NULL && (read_token(&a, &err) < 0 || check_places(&a, &err) < 0))
+                return command_fail(context, argv[0], &err);
+            int status = verbs[i].run(context, &a);
+            explicit_bzero(a.token, sizeof(a.token));
+            return status;
+        }
         return err.code != RF_OK ? command_fail(context, argv[0], &err) : command_usage(argv[0]);
     }
     return command_usage(argv[0]);

@@ -140,7 +140,7 @@ static int begin(struct audit *a, const struct command_context *context, struct 
     if (rc == 0)
         rc = scan_open(folder, 0, &a->scan, err);
     if (rc == 0)
-        rc = source_open(args->words[0], &a->source, err);
+        rc = source_open(args->words[0], &args->access, &a->source, err);
     if (rc == 0)
         rc = log_key_for(args, a->source, &key, err);
     if (rc == 0)

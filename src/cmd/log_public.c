@@ -93,7 +93,7 @@ static int reading_begin(struct reading *r, struct err *err)
     r->note = mem_zalloc(1, sizeof(*r->note));
     if (r->note == NULL)
         return err_set(err, RF_ENOMEM, "out of memory");
-    int rc = source_open(r->arguments->words[0], &r->source, err);
+    int rc = source_open(r->arguments->words[0], &r->arguments->access, &r->source, err);
     return rc < 0 ? rc : read_checkpoint(r, err);
 }
 
@@ -171,7 +171,7 @@ static int prove(struct proving *p, struct err *err)
     const struct key *key = NULL;
     if (a->word_count != 2 || a->out == NULL || !read_index(a->words[1], &file.index))
         return -RF_EUSAGE;
-    int rc = source_open(a->words[0], &p->source, err);
+    int rc = source_open(a->words[0], &a->access, &p->source, err);
     if (rc == 0)
         rc = log_key_for(a, p->source, &key, err);
     if (rc < 0)
@@ -330,7 +330,7 @@ int log_export(const struct command_context *context, const struct log_arguments
         return command_usage("log");
     int rc = verify_report_new(&report, &err);
     if (rc == 0)
-        rc = source_open(a->words[0], &from, &err);
+        rc = source_open(a->words[0], &a->access, &from, &err);
     if (rc == 0)
         rc = export_to(a, from, a->out, report, &err);
     int status = COMMAND_DONE;

@@ -28,6 +28,7 @@ struct judging {
     struct judged logs[LOG_SOURCES_MAX];
     unsigned count;
     struct findings roster; /* about the logs together */
+    unsigned missing;       /* logs that a leaf names and nobody gave */
 };
 
 /* ---- which key ------------------------------------------------------------------------------ */
@@ -138,6 +139,7 @@ static void judge_named(struct judging *j, const struct judged *by, const struct
     char vkey[KEY_VKEY_SIZE];
     const struct judged *l = log_called(j, named->origin);
     if (l == NULL) {
+        j->missing++;
         if (j->count > 1)
             findings_add(&j->roster, FINDING_WANTING, NULL, named->leaf,
                          "\"%.100s\" names log \"%.100s\", which was not given", by->key.name,
@@ -431,7 +433,7 @@ static unsigned print_claims(const struct judging *j, int status)
     (void)fputs(j->context->json ? "[" : "", stdout);
     for (size_t i = 0; i < claims_count(j->claims); i++) {
         claims_judge(j->claims, i, &c);
-        if (status == COMMAND_TAMPERED || j->roster.wanting > 0) {
+        if (status == COMMAND_TAMPERED || j->roster.wanting > 0 || j->missing > 0) {
             c.verdict = CLAIM_FALSE;
             (void)snprintf(c.why, sizeof(c.why), "%s",
                            status == COMMAND_TAMPERED ? "the log was tampered with"
@@ -505,7 +507,7 @@ static int begin(struct judging *j, struct err *err)
     j->options.on_progress = log_progress;
     for (; rc == 0 && j->count < a->word_count; j->count++) {
         j->logs[j->count].where = a->words[j->count];
-        rc = source_open(a->words[j->count], &j->logs[j->count].source, err);
+        rc = source_open(a->words[j->count], &a->access, &j->logs[j->count].source, err);
         if (rc < 0)
             break;
     }

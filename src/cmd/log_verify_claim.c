@@ -127,9 +127,9 @@ static int print_json(struct telling *t, const char *bytes, size_t n,
     const struct claim_result *c = t->result;
     (void)printf("{\"verdict\":\"%s\",\"witnessed\":%s,\"unwitnessed\":%u,\"elsewhere\":%u,"
                  "\"access_count\":%" PRIu64 ",\"logs\":[",
-                 c->elsewhere > 0     ? "incomplete"
-                 : c->unwitnessed > 0 ? "unwitnessed"
-                                      : "holds",
+                 c->unwitnessed > 0 ? "unwitnessed"
+                 : c->elsewhere > 0 ? "partial"
+                                    : "holds",
                  trust->witnesses != NULL && c->unwitnessed == 0 ? "true" : "false", c->unwitnessed,
                  c->elsewhere, c->access_count);
     t->comma = "";
@@ -180,9 +180,10 @@ static int print(struct telling *t, const char *bytes, size_t n, const struct cl
         rc = walk(t, bytes, n, CLAIM_LOG, tell_origin, err);
     (void)printf("\n");
     if (c->elsewhere > 0)
-        (void)printf(
-            "In some of these epochs there were logs with another key for subjects: ask for the "
-            "claim file of\nthat key, too.\n");
+        (void)
+            printf("Not complete alone: in %u cases a log of another VRF key lived in one of these "
+                   "epochs; ask for\nthe file of that key, too.\n",
+                   c->elsewhere);
     print_witnesses(trust, c);
     (void)printf(
         "It rests on logs that hold as a whole: anybody can check them with \"ringfence log "

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 
+#include "auth/auditors.h"
 #include "cmd/command.h"
 #include "tlog/trust.h"
 #include "verify/verify.h"
@@ -18,6 +19,9 @@ struct log_arguments {
     struct key keys[LOG_SOURCES_MAX];
     unsigned key_count;
     const char *witnesses, *claims, *out, *entry, *check, *type, *seed, *state_dir;
+    const char *token_file;
+    char token[AUDITORS_TOKEN_MAX + 1]; /* its content */
+    struct source_access access;
     const char *own[LOG_NAMES_MAX];
     unsigned own_count;
     const char *remember; /* NULL: the user's state folder */

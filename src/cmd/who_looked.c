@@ -157,7 +157,7 @@ static int open_logs(struct who_looked *w, struct err *err)
     if (!has_own && w->log_count < LOG_SOURCES_MAX)
         w->logs[w->log_count++].where = config->ledger.directory;
     for (unsigned i = 0; rc == 0 && i < w->log_count; i++)
-        rc = source_open(w->logs[i].where, &w->logs[i].source, err);
+        rc = source_open(w->logs[i].where, NULL, &w->logs[i].source, err);
     if (rc == 0)
         rc = secret_key_load(config->ledger.key_path, KEY_ED25519, &own, err);
     if (rc == 0 && w->shared.key_count == LOG_SOURCES_MAX)

@@ -282,6 +282,13 @@ int exposures_of_policy(struct exposures *e, const struct policy *p,
                                    .object = region->home->countries[i].code,
                                    .class_id = "",
                                    .shown = "" });
+    if (p->profile != PROFILE_PUBLIC) /* so that a policy without a profile is as it always was */
+        add(&c, (struct exposure){ .kind = "publication",
+                                   .who = "",
+                                   .object = "the logs",
+                                   .class_id = "",
+                                   .shown = policy_profile_name(p->profile),
+                                   .level = (int64_t)p->profile });
     add(&c, (struct exposure){ .kind = "age",
                                .who = "",
                                .object = "age",
@@ -368,7 +375,11 @@ struct difference {
 /* Rules that take away: with them less is to be seen. */
 static bool takes_away(const struct exposure *fact)
 {
-    return strcmp(fact->kind, "retention") == 0 || strcmp(fact->kind, "ingest") == 0;
+    static const char *const kinds_that_do[] = { "retention", "ingest", "publication" };
+    for (size_t i = 0; i < RF_COUNT(kinds_that_do); i++)
+        if (strcmp(fact->kind, kinds_that_do[i]) == 0)
+            return true;
+    return false;
 }
 
 static enum exposure_change change_of(const struct exposure *before, const struct exposure *now)

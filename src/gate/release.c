@@ -108,7 +108,8 @@ int release_record(struct release *r, const struct record *record)
    signed: durable is all there is. */
 static void demand_level(struct release *r, uint32_t classes)
 {
-    const struct snapshot *now = r->session->snapshot;
+    /* The newest policy: a session that goes on over a reload keeps its old snapshot. */
+    const struct snapshot *now = r->session->worker->current;
     enum release_mode most = RELEASE_DURABLE;
     for (int i = 0; i < CLASS_COUNT; i++)
         if ((classes & (1U << i)) != 0 && now->policy->release[i] > most)

@@ -30,6 +30,9 @@ enum {
 /* A request between its line and its answer. One a connection: pipelined ones wait. */
 struct request {
     struct visitor *visitor; /* NULL: this slot is free */
+    enum site_channel channel;
+    bool has_address;
+    struct in6_addr address; /* IPv4 mapped */
     const char *target;
     size_t target_len;
     bool has_query;
@@ -41,7 +44,7 @@ struct http {
     struct site *site;
     struct MHD_Daemon *daemons[HTTP_POLLS]; /* plain, TLS */
     struct request *requests;               /* as the crowd's visitors */
-    struct visitor *arriving;               /* during http_take() */
+    struct request arriving;                /* during http_take() */
     int64_t now_ms;
 };
 
@@ -60,8 +63,19 @@ static bool add(struct MHD_Response *r, const char *name, const char *value)
     return MHD_add_response_header(r, name, value) == MHD_YES;
 }
 
-/* The headers of every reply. Everything here is public and to be read by any page anywhere, 404s
-   too: a verifier in a browser must see that a file is not there. */
+/* What is public is to be read by any page anywhere, 404s too: a verifier in a browser must see
+   that a file is not there. What may be for one reader alone is for no page of others and no cache.
+ */
+static bool add_readers(struct MHD_Response *r, const struct answer *a, const char *caching)
+{
+    if (!a->is_private)
+        return add(r, "Cache-Control", caching) && add(r, "Access-Control-Allow-Origin", "*");
+    return add(r, "Cache-Control", "private, no-store") && add(r, "Vary", "Authorization") &&
+           add(r, "Cross-Origin-Resource-Policy", "same-origin") &&
+           (a->challenge == NULL || add(r, "WWW-Authenticate", a->challenge));
+}
+
+/* The headers of every reply. */
 static bool add_headers(struct MHD_Response *r, const struct answer *a)
 {
     static const char *const caching[] = {
@@ -70,12 +84,12 @@ static bool add_headers(struct MHD_Response *r, const struct answer *a)
         [ANSWER_FOR_AN_HOUR] = "public, max-age=3600",
         [ANSWER_FOR_EVER] = "public, max-age=604800, immutable",
     };
-    return add(r, "Cache-Control", caching[a->caching]) &&
+    return add_readers(r, a, caching[a->caching]) &&
            (a->type == NULL || add(r, "Content-Type", a->type)) &&
            (a->etag[0] == '\0' || add(r, "ETag", a->etag)) &&
            (a->status != 405 || add(r, "Allow", "GET, HEAD")) &&
            (a->status != 503 || add(r, "Retry-After", "5")) &&
-           add(r, "Access-Control-Allow-Origin", "*") &&
+           (a->status != 429 || add(r, "Retry-After", "60")) &&
            add(r, "X-Content-Type-Options", "nosniff") &&
            add(r, "Referrer-Policy", "no-referrer") &&
            add(r, "Content-Security-Policy",
@@ -159,20 +173,22 @@ static bool hides_something(const struct request *request, const char *version)
     return to > from && to - from < MEMORY_PER_CONNECTION && to - from != request->target_len + 1;
 }
 
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
 static bool has_body(struct MHD_Connection *connection)
 {
-    const char *len =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    const char *len = header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
     return (len != NULL && strcmp(len, "0") != 0) ||
-           MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
-                                       MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+           header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
 }
 
 static enum site_asks asks(struct MHD_Connection *connection, const struct request *request,
                            const char *method, const char *version)
 {
-    const char *host =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    const char *host = header(connection, MHD_HTTP_HEADER_HOST);
     if (hides_something(request, version) ||
         (host == NULL && strcmp(version, MHD_HTTP_VERSION_1_1) == 0))
         return SITE_MALFORMED;
@@ -200,10 +216,16 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     }
     if (!request->has_query)
         route_of(target, strlen(target), h->site->hub, &route);
-    site_answer(h->site, what, &route,
-                MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
-                                            MHD_HTTP_HEADER_IF_NONE_MATCH),
-                &a);
+    const struct site_request q = {
+        .asks = what,
+        .channel = request->channel,
+        .address = request->has_address ? &request->address : NULL,
+        .route = &route,
+        .if_none_match = header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH),
+        .authorization = header(connection, MHD_HTTP_HEADER_AUTHORIZATION),
+        .now_ms = h->now_ms,
+    };
+    site_answer(h->site, &q, &a);
     enum MHD_Result result =
         reply(h, connection, request, &a, strcmp(method, MHD_HTTP_METHOD_HEAD) == 0);
     answer_done(&a);
@@ -240,15 +262,34 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     struct request *request = *socket_context;
     (void)connection;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        request = &h->requests[h->arriving - h->site->crowd.list];
-        *request = (struct request){ .visitor = h->arriving };
-        h->arriving = NULL;
+        request = &h->requests[h->arriving.visitor - h->site->crowd.list];
+        *request = h->arriving;
+        h->arriving.visitor = NULL;
         *socket_context = request;
     } else if (request != NULL) {
         crowd_leave(&h->site->crowd, request->visitor);
         request->visitor = NULL;
         *socket_context = NULL;
     }
+}
+
+static struct request arrival(struct visitor *v, const struct sockaddr *address, bool is_tls)
+{
+    bool is_local = address->sa_family == AF_UNIX;
+    struct request r = { .visitor = v,
+                         .channel = is_tls || is_local ? SITE_IN_PRIVATE : SITE_IN_CLEAR };
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    r.has_address = address->sa_family == AF_INET || address->sa_family == AF_INET6;
+    if (address->sa_family == AF_INET) {
+        memcpy(&in, address, sizeof(in));
+        r.address.s6_addr[10] = r.address.s6_addr[11] = 0xff;
+        memcpy(&r.address.s6_addr[12], &in.sin_addr, sizeof(in.sin_addr));
+    } else if (address->sa_family == AF_INET6) {
+        memcpy(&in6, address, sizeof(in6));
+        r.address = in6.sin6_addr;
+    }
+    return r;
 }
 
 void http_take(struct http *h, int fd, const struct sockaddr *address, socklen_t len, bool is_tls,
@@ -260,10 +301,10 @@ void http_take(struct http *h, int fd, const struct sockaddr *address, socklen_t
         fd_close(&fd);
         return;
     }
-    h->arriving = v;
+    h->arriving = arrival(v, address, is_tls);
     h->now_ms = now_ms;
     if (MHD_add_connection(daemon, fd, address, len) != MHD_YES) { /* and closed it */
-        h->arriving = NULL;
+        h->arriving.visitor = NULL;
         if (v->state != VISITOR_NONE) /* not through on_connection() */
             crowd_leave(&h->site->crowd, v);
     }

@@ -2,11 +2,13 @@
  *
  *   SERVES  --STOP, or something that needs a new process-->  LEAVES  --replies are out-->  OVER
  *
- * It binds its sockets and reads its certificate while it still may, then narrows to: accept, read
- * the folders of the logs, answer. Whatever it cannot do any more (another socket, certificate,
- * limit, or a folder that was not there) it does by ending with status 0: the supervisor starts it
- * again with what is true then. Nothing is lost by that but connections, which clients open again;
- * and it depends on nobody, so its end, like its beginning, is of no concern to the gateway. */
+ * It gets its sockets from the supervisor and reads its certificate while it still may, then
+ * narrows to: accept, read the folders of the logs, answer. Whatever it cannot do any more (another
+ * socket, certificate, limit, or a folder that was not there) it does by ending with status 0: the
+ * supervisor starts it again with what is true then. Nobody is refused meanwhile: who comes waits
+ * in the backlog of the supervisor's sockets. Connections that are open end, after their reply, and
+ * clients open them again; and it depends on nobody, so its end, like its beginning, is of no
+ * concern to the gateway. */
 #include "hub/hub.h"
 
 #include <errno.h>
@@ -15,13 +17,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "auth/auditors.h"
+#include "auth/throttle.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "hub/http.h"
+#include "policy/mistakes.h"
 #include "priv/child.h"
-#include "priv/listener.h"
 #include "priv/sandbox.h"
 
 enum {
@@ -30,6 +34,7 @@ enum {
     ACCEPT_A_TURN = 32,    /* of one listener, before everybody else has a turn */
     ACCEPT_PAUSE_MS = 100, /* when there are no descriptors left */
     PEM_MAX = 1 << 20,
+    ADDRESSES = 4096, /* of which wrong tokens are counted */
 };
 
 enum hub_state { HUB_SERVES, HUB_LEAVES, HUB_OVER };
@@ -45,8 +50,10 @@ struct hub {
     struct child child;
     struct site site;
     struct http *http;
-    struct listeners listeners;
-    bool is_tls[64]; /* of each listener */
+    struct auditors *auditors;
+    struct throttle *throttle;
+    size_t socket_count; /* of its own, as it was made; see sockets() */
+    bool is_tls[64];     /* of each */
     struct seen certificate, key;
     size_t clients, per_address; /* what the crowd was made for */
     struct pollfd *polls;
@@ -71,17 +78,42 @@ static bool is_same(struct seen a, struct seen b)
            a.time.tv_nsec == b.time.tv_nsec;
 }
 
-/* The set knows `listen` of a configuration: ours, for a moment, is the hub's. */
-static int open_listeners(struct hub *x, struct err *err)
+/* Who may read, by what the supervisor handed over last. Without memory it is nobody, and -1. */
+static int take_readers(struct hub *x)
 {
-    struct config view = *x->child.config;
-    view.listen = x->child.config->hub.listen;
-    view.listen_count = x->child.config->hub.listen_count;
-    RF_ASSERT(view.listen_count <= RF_COUNT(x->is_tls)); /* config.c has the same limit */
-    int rc = listeners_open(&view, NULL, NULL, NULL, &x->listeners, err);
-    for (size_t i = 0; rc == 0 && i < view.listen_count; i++)
-        x->is_tls[i] = view.listen[i].tls_required;
+    struct mistakes mistakes;
+    const struct child *c = &x->child;
+    int rc = 0;
+    auditors_free(x->auditors);
+    x->auditors = NULL;
+    mistakes_init(&mistakes);
+    if (c->credentials != NULL && auditors_parse(c->config->hub.auditors_path, c->credentials,
+                                                 c->credentials_len, &x->auditors, &mistakes) < 0)
+        rc = -1; /* the supervisor has parsed it, too */
+    mistakes_done(&mistakes);
+    x->site.profile = c->policy->profile;
+    x->site.auditors = x->auditors;
+    throttle_set_rate(x->throttle, (uint32_t)c->config->login_failures_per_minute);
     return rc;
+}
+
+/* The hub's own, behind the gateway's, of which it has none. */
+static int *sockets(const struct hub *x)
+{
+    return x->child.listen_fds + x->child.config->listen_count;
+}
+
+static int take_sockets(struct hub *x, struct err *err)
+{
+    const struct config_hub *hub = &x->child.config->hub;
+    RF_ASSERT(hub->listen_count <= RF_COUNT(x->is_tls)); /* config.c has the same limit */
+    for (size_t i = 0; i < hub->listen_count; i++) {
+        if (sockets(x)[i] < 0)
+            return err_set(err, RF_EPROTO, "hub.listen[%zu] was not handed over", i);
+        x->is_tls[i] = hub->listen[i].tls_required;
+    }
+    x->socket_count = hub->listen_count;
+    return 0;
 }
 
 static int open_http(struct hub *x, struct err *err)
@@ -94,11 +126,11 @@ static int open_http(struct hub *x, struct err *err)
     for (size_t i = 0; i < c->hub.listen_count; i++)
         wants_tls |= x->is_tls[i];
     if (wants_tls) {
-        x->certificate = see(c->tls_certificate);
-        x->key = see(c->tls_key);
-        rc = fd_read_file(c->tls_certificate, PEM_MAX, &certificate, &certificate_len, err);
+        x->certificate = see(c->hub.tls_certificate);
+        x->key = see(c->hub.tls_key);
+        rc = fd_read_file(c->hub.tls_certificate, PEM_MAX, &certificate, &certificate_len, err);
         if (rc == 0)
-            rc = fd_read_file(c->tls_key, PEM_MAX, &key, &key_len, err);
+            rc = fd_read_file(c->hub.tls_key, PEM_MAX, &key, &key_len, err);
     }
     const struct http_tls tls = { .certificate = certificate, .key = key };
     if (rc == 0)
@@ -133,12 +165,15 @@ static int start(struct hub *x, struct err *err)
     x->clients = (size_t)hub->clients;
     x->per_address = (size_t)hub->per_address;
     int rc = crowd_init(&x->site.crowd, x->clients, x->per_address, err);
-    if (rc < 0 || (rc = open_listeners(x, err)) < 0 ||
+    if (rc == 0 && (throttle_new(0, ADDRESSES, &x->throttle) < 0 || take_readers(x) < 0))
+        rc = err_set(err, RF_ENOMEM, "out of memory for auditors");
+    x->site.throttle = x->throttle;
+    if (rc < 0 || (rc = take_sockets(x, err)) < 0 ||
         (rc = logs_open(hub, &x->site.logs, err)) < 0 || (rc = open_http(x, err)) < 0)
         return rc;
-    x->polls = mem_zalloc(1 + HTTP_POLLS + x->listeners.count, sizeof(*x->polls));
+    x->polls = mem_zalloc(1 + HTTP_POLLS + x->socket_count, sizeof(*x->polls));
     if (x->polls == NULL)
-        return err_set(err, RF_ENOMEM, "out of memory for %zu listeners", x->listeners.count);
+        return err_set(err, RF_ENOMEM, "out of memory for %zu listeners", x->socket_count);
     rc = narrow(x, report, sizeof(report), err);
     if (rc == 0 && child_ready(&x->child, report) < 0)
         rc = err_set(err, RF_ESYS, "could not reach the supervisor");
@@ -147,14 +182,13 @@ static int start(struct hub *x, struct err *err)
 
 /* ---- ending --------------------------------------------------------------------------------- */
 
-/* Files of unix sockets stay: removing them is not for this process any more, and the next one
-   replaces what nobody answers on. */
-static void close_listeners(struct hub *x)
+/* Our copies: the supervisor has the same ones open. */
+static void close_sockets(struct hub *x)
 {
-    for (size_t i = 0; i < x->listeners.count; i++) {
-        x->listeners.list[i].made_here = false;
-        fd_close(&x->listeners.list[i].fd);
-    }
+    for (size_t i = 0; i < x->child.listen_count; i++)
+        fd_close(&x->child.listen_fds[i]);
+    for (size_t i = 0; i < x->kept.listen_count; i++)
+        fd_close(&x->kept.listen_fds[i]);
 }
 
 static void leave(struct hub *x, const char *reason)
@@ -162,7 +196,7 @@ static void leave(struct hub *x, const char *reason)
     if (x->state != HUB_SERVES)
         return;
     log_info("leaving", "reason=\"%s\" replies=%zu", reason, x->site.crowd.taking);
-    close_listeners(x);
+    close_sockets(x);
     x->state = HUB_LEAVES;
     x->leave_by_ms = clock_mono_ms() + LEAVE_MS;
 }
@@ -170,9 +204,9 @@ static void leave(struct hub *x, const char *reason)
 static void hub_done(struct hub *x)
 {
     http_free(x->http);
-    close_listeners(x);
-    listeners_done(&x->listeners);
     logs_done(&x->site.logs);
+    auditors_free(x->auditors);
+    throttle_free(x->throttle);
     crowd_done(&x->site.crowd);
     mem_free(x->polls);
     child_retired_done(&x->kept);
@@ -201,8 +235,8 @@ static bool same_listeners(const struct config_hub *a, const struct config_hub *
 
 static bool same_certificate(const struct hub *x, const struct config *c)
 {
-    return x->certificate.ino == 0 ||
-           (is_same(x->certificate, see(c->tls_certificate)) && is_same(x->key, see(c->tls_key)));
+    return x->certificate.ino == 0 || (is_same(x->certificate, see(c->hub.tls_certificate)) &&
+                                       is_same(x->key, see(c->hub.tls_key)));
 }
 
 /* What a new configuration needs a new process for; NULL: nothing. */
@@ -219,12 +253,14 @@ static const char *why_leave(struct hub *x, const struct config *old, const stru
 }
 
 /* In any case this is READY: a new process has the new configuration, too. Whoever leaves answers
-   what still comes by the old one. */
+   what still comes by the old one, but to nobody who may not read any more. */
 static void reloaded(struct hub *x)
 {
     const struct config *new = x->child.config;
-    const char *reason =
-        x->state == HUB_SERVES ? why_leave(x, x->child.retired.config, new) : "is leaving";
+    bool has_readers = take_readers(x) == 0;
+    const char *reason = x->state != HUB_SERVES ? "is leaving"
+                         : has_readers          ? why_leave(x, x->child.retired.config, new)
+                                                : "out of memory";
     if (reason == NULL) {
         x->site.hub = &new->hub;
     } else if (x->kept.config == NULL) {
@@ -275,7 +311,7 @@ static void accept_some(struct hub *x, size_t index, int64_t now_ms)
     for (int i = 0; i < ACCEPT_A_TURN; i++) {
         struct sockaddr_storage address = { 0 };
         socklen_t len = sizeof(address);
-        int fd = accept4(x->listeners.list[index].fd, (struct sockaddr *)&address, &len,
+        int fd = accept4(sockets(x)[index], (struct sockaddr *)&address, &len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
             continue;
@@ -305,15 +341,16 @@ static void turn(struct hub *x)
     int64_t now_ms = clock_mono_ms();
     x->polls[0] = (struct pollfd){ .fd = x->child.imsg_fd, .events = POLLIN };
     int http_ms = http_poll(x->http, http);
-    for (size_t i = 0; i < x->listeners.count; i++)
-        listeners[i] = (struct pollfd){ .fd = now_ms < x->accept_ms ? -1 : x->listeners.list[i].fd,
-                                        .events = POLLIN };
+    for (size_t i = 0; i < x->socket_count; i++) {
+        bool accepts = x->state == HUB_SERVES && now_ms >= x->accept_ms;
+        listeners[i] = (struct pollfd){ .fd = accepts ? sockets(x)[i] : -1, .events = POLLIN };
+    }
     int ready =
-        poll(x->polls, (nfds_t)(1 + HTTP_POLLS + x->listeners.count), wait_ms(x, http_ms, now_ms));
+        poll(x->polls, (nfds_t)(1 + HTTP_POLLS + x->socket_count), wait_ms(x, http_ms, now_ms));
     now_ms = clock_mono_ms();
     if (ready > 0 && x->polls[0].revents != 0)
         read_messages(x);
-    for (size_t i = 0; ready > 0 && i < x->listeners.count && x->state == HUB_SERVES; i++)
+    for (size_t i = 0; ready > 0 && i < x->socket_count && x->state == HUB_SERVES; i++)
         if (listeners[i].revents != 0)
             accept_some(x, i, now_ms);
     http_turn(x->http, now_ms);

@@ -95,7 +95,9 @@ static int write_table(struct logs *logs, struct buf *to)
 int page_write(struct logs *logs, struct buf *to)
 {
     int rc = buf_append(to, begin, strlen(begin));
-    if (rc == 0)
+    if (rc == 0 && logs == NULL)
+        rc = text_add(to, "<p>For the time being they are shown to auditors alone.</p>\n");
+    else if (rc == 0)
         rc = logs->count > 0 ? write_table(logs, to) : text_add(to, "<p>There are none yet.</p>\n");
     return rc == 0 ? buf_append(to, end, strlen(end)) : rc;
 }

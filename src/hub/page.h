@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "hub/logs.h"
 
+/* LOGS is NULL for a reader who is not shown them, and who may know that. */
 RF_CHECK int page_write(struct logs *logs, struct buf *to);
 
 /* Its style sheet: a file of its own, since the content security policy forbids styles within. */

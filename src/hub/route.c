@@ -89,8 +89,10 @@ void route_of(const char *target, size_t len, const struct config_hub *hub, stru
     for (size_t i = 0; i < RF_COUNT(pages); i++)
         if (is(r, pages[i].path))
             ret->kind = pages[i].kind;
-    if (ret->kind == ROUTE_NONE && skip(&r, "/log/", 5))
+    if (ret->kind == ROUTE_NONE && skip(&r, "/log/", 5)) {
+        ret->is_log = true;
         route_log(r, hub, ret);
+    }
 }
 
 const char *route_name(enum route_kind kind)

@@ -24,6 +24,7 @@ enum route_kind {
 
 struct route {
     enum route_kind kind;
+    bool is_log;               /* below /log/, whether something is there or not */
     size_t log;                /* index in hub->logs */
     char file[TLOG_PATH_SIZE]; /* below that log's folder; written by us, not by the client */
 };

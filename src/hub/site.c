@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/auditors.h"
+#include "auth/throttle.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "hub/page.h"
@@ -90,6 +92,56 @@ static void answer_file(struct site *s, const struct route *route, const char *i
         answer_tile(a, &st, if_none_match);
 }
 
+/* ---- who may read --------------------------------------------------------------------------- */
+
+/* Of the logs. What is not SIGHT_ALL is refused; the zero value is as if there were none. */
+enum sight { SIGHT_NONE, SIGHT_IN_CLEAR, SIGHT_UNKNOWN, SIGHT_WRONG, SIGHT_THROTTLED, SIGHT_ALL };
+
+static enum sight look_at_token(struct site *s, const struct site_request *q)
+{
+    const char *token, *name = NULL;
+    size_t len;
+    if (q->address != NULL && !throttle_allows(s->throttle, q->address, q->now_ms))
+        return SIGHT_THROTTLED;
+    if (s->auditors != NULL && auditors_bearer(q->authorization, &token, &len))
+        name = auditors_find(s->auditors, token, len, clock_wall_ms());
+    if (name != NULL)
+        return SIGHT_ALL;
+    if (q->address != NULL)
+        throttle_failed(s->throttle, q->address, q->now_ms);
+    return SIGHT_WRONG;
+}
+
+static enum sight sight_of(struct site *s, const struct site_request *q)
+{
+    if (s->profile != PROFILE_AUDITORS)
+        return s->profile == PROFILE_PUBLIC ? SIGHT_ALL : SIGHT_NONE;
+    if (q->channel != SITE_IN_PRIVATE)
+        return SIGHT_IN_CLEAR; /* a token that came here is not looked at: whoever listens has it */
+    return q->authorization == NULL ? SIGHT_UNKNOWN : look_at_token(s, q);
+}
+
+/* The same whatever is asked for, so that nobody learns what there is. */
+static void answer_stranger(struct answer *a, enum sight sight)
+{
+    switch (sight) {
+    case SIGHT_IN_CLEAR:
+        answer_text(a, 403, type_text, "logs are shown to auditors, and over TLS alone\n");
+        break;
+    case SIGHT_THROTTLED:
+        answer_text(a, 429, type_text, "too many wrong tokens from this address\n");
+        break;
+    case SIGHT_UNKNOWN:
+    case SIGHT_WRONG:
+        a->challenge = sight == SIGHT_WRONG ? "Bearer realm=\"logs\", error=\"invalid_token\""
+                                            : "Bearer realm=\"logs\"";
+        answer_text(a, 401, type_text, "logs are shown to auditors\n");
+        break;
+    default:
+        answer_text(a, 404, type_text, "not found\n");
+    }
+}
+
 /* ---- state ---------------------------------------------------------------------------------- */
 
 static int add_reason(struct site *s, size_t i, int64_t wall_ms, struct buf *to)
@@ -107,61 +159,85 @@ static int add_reason(struct site *s, size_t i, int64_t wall_ms, struct buf *to)
     return 0;
 }
 
-static void answer_health(struct site *s, struct answer *a)
+/* Whom the logs are not shown learns at most that they are not well. */
+static void answer_health(struct site *s, enum sight sight, struct answer *a)
 {
     int64_t wall_ms = clock_wall_ms();
     int rc = 0;
-    for (size_t i = 0; i < s->logs.count && rc == 0; i++)
+    for (size_t i = 0; i < s->logs.count && rc == 0 && sight != SIGHT_NONE; i++)
         rc = add_reason(s, i, wall_ms, &a->made);
     if (rc == 0 && buf_len(&a->made) == 0)
         answer_text(a, 200, type_text, "ok\n");
+    else if (rc == 0 && sight != SIGHT_ALL)
+        answer_text(a, 503, type_text, "a log is not well\n");
     else
         answer_made(a, 503, type_text, rc);
 }
 
 /* ---- the door ------------------------------------------------------------------------------- */
 
-static void answer_read(struct site *s, const struct route *route, const char *if_none_match,
+static void answer_page(struct site *s, enum sight sight, struct answer *a)
+{
+    static struct logs none; /* stays so */
+    struct logs *logs = sight == SIGHT_ALL ? &s->logs : sight == SIGHT_NONE ? &none : NULL;
+    a->caching = ANSWER_CHECKED_AGAIN;
+    answer_made(a, 200, "text/html; charset=utf-8", page_write(logs, &a->made));
+}
+
+static void answer_metrics(struct site *s, enum sight sight, struct answer *a)
+{
+    static struct logs none;
+    answer_made(a, 200, "text/plain; version=0.0.4; charset=utf-8",
+                metrics_write(&s->metrics, &s->crowd, sight == SIGHT_ALL ? &s->logs : &none,
+                              clock_wall_ms(), &a->made));
+}
+
+static void answer_read(struct site *s, const struct site_request *q, enum sight sight,
                         struct answer *a)
 {
-    switch (route->kind) {
+    if (q->route->is_log && sight != SIGHT_ALL) {
+        answer_stranger(a, sight);
+        return;
+    }
+    switch (q->route->kind) {
     case ROUTE_CHECKPOINT:
     case ROUTE_TILE:
     case ROUTE_ENTRIES:
-        answer_file(s, route, if_none_match, a);
+        answer_file(s, q->route, q->if_none_match, a);
         break;
     case ROUTE_PAGE:
-        a->caching = ANSWER_CHECKED_AGAIN;
-        answer_made(a, 200, "text/html; charset=utf-8", page_write(&s->logs, &a->made));
+        answer_page(s, sight, a);
         break;
     case ROUTE_STYLE:
         a->caching = ANSWER_FOR_AN_HOUR;
         answer_text(a, 200, "text/css; charset=utf-8", page_style);
         break;
     case ROUTE_HEALTH:
-        answer_health(s, a);
+        answer_health(s, sight, a);
         break;
     case ROUTE_METRICS:
-        answer_made(a, 200, "text/plain; version=0.0.4; charset=utf-8",
-                    metrics_write(&s->metrics, &s->crowd, &s->logs, clock_wall_ms(), &a->made));
+        answer_metrics(s, sight, a);
         break;
     default:
         answer_text(a, 404, type_text, "not found\n");
     }
 }
 
-void site_answer(struct site *s, enum site_asks asks, const struct route *route,
-                 const char *if_none_match, struct answer *ret)
+void site_answer(struct site *s, const struct site_request *q, struct answer *ret)
 {
+    enum sight sight = q->asks == SITE_TO_READ ? sight_of(s, q) : SIGHT_NONE;
+    bool hides = q->route->is_log && s->profile != PROFILE_PUBLIC && sight != SIGHT_ALL;
     *ret = (struct answer){ .caching = ANSWER_NOT_STORED, .fd = -1 };
     buf_init(&ret->made, MADE_MAX);
-    if (asks == SITE_MALFORMED)
+    if (q->asks == SITE_MALFORMED)
         answer_text(ret, 400, type_text, "malformed request\n");
-    else if (asks == SITE_OTHERWISE)
+    else if (q->asks == SITE_OTHERWISE)
         answer_text(ret, 405, type_text, "only GET and HEAD\n");
     else
-        answer_read(s, route, if_none_match, ret);
-    metrics_request(&s->metrics, route->kind, ret->status);
+        answer_read(s, q, sight, ret);
+    ret->is_private = s->profile == PROFILE_AUDITORS && q->route->kind != ROUTE_STYLE;
+    /* figures are for everybody: they must not tell which targets are those of a log */
+    metrics_request(&s->metrics, hides ? ROUTE_NONE : q->route->kind, ret->status);
 }
 
 void answer_done(struct answer *a)

@@ -1,23 +1,49 @@
 /* site.h - what the hub answers to a request. Knows no HTTP library: http.h does the talking.
  *
+ * The policy's profile says who may read the logs:
+ *   public    everybody
+ *   auditors  whoever shows a token of the list, over TLS or a unix socket. All others get 401 for
+ *             whatever lies below /log/, there or not (403 in clear, so that no token is sent
+ * there, 429 after too many wrong ones), and pages without figures of the logs internal  nobody:
+ * each answer is that of a hub without logs
+ *
  * Nothing is compressed: hashes, tags and commitments do not compress, leaves are short, and one
  * representation of each file means one ETag, one Content-Length and no work for the server. */
 #ifndef RF_HUB_SITE_H
 #define RF_HUB_SITE_H
+
+#include <netinet/in.h>
 
 #include "hub/crowd.h"
 #include "hub/logs.h"
 #include "hub/metrics.h"
 #include "hub/route.h"
 
+struct auditors;
+struct throttle;
+
 struct site {
     const struct config_hub *hub; /* borrowed; with `logs` replaced at a reload */
     struct logs logs;
+    enum publication_profile profile;
+    const struct auditors *auditors; /* borrowed; NULL: there are none */
+    struct throttle *throttle;       /* borrowed; of wrong tokens, by address */
     struct crowd crowd;
     struct metrics metrics;
 };
 
 enum site_asks { SITE_TO_READ /* GET, HEAD */, SITE_OTHERWISE, SITE_MALFORMED };
+
+enum site_channel { SITE_IN_CLEAR, SITE_IN_PRIVATE /* TLS, or within this host */ };
+
+struct site_request {
+    enum site_asks asks;
+    enum site_channel channel;
+    const struct in6_addr *address; /* NULL: has none */
+    const struct route *route;
+    const char *if_none_match, *authorization; /* these headers, or NULL */
+    int64_t now_ms;                            /* monotonic */
+};
 
 enum answer_caching {
     ANSWER_NOT_STORED,
@@ -30,16 +56,17 @@ struct answer {
     unsigned status;
     const char *type; /* of the body; NULL without one */
     enum answer_caching caching;
-    char etag[64];   /* quoted; empty: none */
-    uint64_t len;    /* of the body, which is one of: */
-    int fd;          /*   a file */
-    const char *at;  /*   text that stays */
-    struct buf made; /*   text of this answer alone */
+    bool is_private; /* may be for one reader alone: no cache keeps it, no foreign page reads it */
+    const char *challenge; /* 401: for WWW-Authenticate */
+    char etag[64];         /* quoted; empty: none */
+    uint64_t len;          /* of the body, which is one of: */
+    int fd;                /*   a file */
+    const char *at;        /*   text that stays */
+    struct buf made;       /*   text of this answer alone */
 };
 
-/* IF_NONE_MATCH: that header, or NULL. The caller owns *RET: answer_done(). */
-void site_answer(struct site *s, enum site_asks asks, const struct route *route,
-                 const char *if_none_match, struct answer *ret);
+/* The caller owns *RET: answer_done(). */
+void site_answer(struct site *s, const struct site_request *request, struct answer *ret);
 void answer_done(struct answer *a);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
+#include "ledger/folder.h"
 #include "ledger/revealed.h"
 #include "ledger/succession.h"
 #include "ledger/vrfkey.h"
@@ -67,6 +68,13 @@ static int set_up(struct clerk *c, const struct config *config, struct err *err)
     if (tag_period_read(c->epoch_spec, strlen(c->epoch_spec), &c->period) < 0)
         return err_set(err, RF_ECONFIG, "no such epoch: \"%s\"", c->epoch_spec);
     c->slots = mem_zalloc(SUM_SLOTS, sizeof(*c->slots));
+    if (config->state_dir != NULL) {
+        int rc = folder_make(config->state_dir, "clerk", err);
+        if (rc < 0)
+            return rc;
+        (void)snprintf(c->snapshot_path, sizeof(c->snapshot_path), "%.*s/clerk/snapshot",
+                       PATH_MAX - 32, config->state_dir);
+    }
     return c->slots == NULL ? err_set(err, RF_ENOMEM, "out of memory") : load_keys(c, l, err);
 }
 
@@ -357,11 +365,14 @@ static int meet_grant(struct clerk *c, const struct policy *policy, const struct
         grant_table_look(c->grants_table, (unsigned)database, said->grant, &e) != 1)
         return 0;
     /* Of a grant that is closed nothing is known any more but that. */
-    int rc =
-        known == NULL && !e.closed ? grant_leaf(c, policy, &e, said->database, now_ms, err) : 0;
+    int rc = known == NULL && !e.closed && e.ends_wall_ms > now_ms
+                 ? grant_leaf(c, policy, &e, said->database, now_ms, err)
+                 : 0;
     known = clerk_grant(c, said->grant, said->database);
-    if (rc == 0 && known != NULL)
+    if (rc == 0 && known != NULL) {
         (void)snprintf(known->alias, sizeof(known->alias), "%s", said->database);
+        known->ends_ms = e.ends_wall_ms;
+    }
     return rc;
 }
 
@@ -386,12 +397,15 @@ static const char *end_of(const struct clerk *c, const struct known_grant *g, in
     int database = c->grants_table != NULL && g->alias[0] != '\0'
                        ? grant_table_database(c->grants_table, g->alias)
                        : -1;
+    /* Control closes a grant that ran out, too, and often before we look. */
+    int64_t seen_ms = g->over_ms != 0 && g->over_ms < now_ms ? g->over_ms : now_ms;
+    const char *gone = g->ends_ms != 0 && seen_ms >= g->ends_ms ? "expired" : "revoked";
     int found =
         database < 0 ? -1 : grant_table_look(c->grants_table, (unsigned)database, g->id, &e);
     if (found == 1)
-        return e.closed ? "revoked" : e.ends_wall_ms <= now_ms ? "expired" : NULL;
+        return e.closed ? gone : e.ends_wall_ms <= now_ms ? "expired" : NULL;
     if (found == 0 && grant_table_leased(c->grants_table, (unsigned)database, clock_mono_ms()))
-        return "revoked";
+        return gone;
     return now_ms / FRAME_MINUTE_MS > g->until ? "expired" : NULL;
 }
 
@@ -605,6 +619,9 @@ int64_t clerk_due_ms(const struct clerk *c)
 
 void clerk_committed(struct clerk *c)
 {
-    if (c != NULL)
-        tag_book_commit(c->book);
+    if (c == NULL)
+        return;
+    tag_book_commit(c->book);
+    if (clerk_snapshot_is_due(c))
+        clerk_snapshot(c);
 }

@@ -113,6 +113,17 @@ static struct sum *group(struct clerk *c, const struct sum *wanted)
     return &c->sums[c->sum_count - 1];
 }
 
+int sum_restore(struct clerk *c, const struct sum *s)
+{
+    if (sum_reserve(c) < 0)
+        return -RF_ENOMEM;
+    struct sum *to = group(c, s);
+    const uint32_t next = to->next;
+    *to = *s;
+    to->next = next;
+    return 0;
+}
+
 /* What a leaf must have is there, whatever a worker left out: a group that cannot be written would
    stop everything behind it for ever. */
 static struct sum group_of(const struct clerk *c, enum logleaf_type type, const struct leaf *r)
@@ -256,8 +267,11 @@ static bool is_few(const struct clerk *c, const struct sum *s, int64_t small_cel
     struct sum key = *s;
     key.type = LEAF_SESSION;
     const struct sum *sessions = s->type == LEAF_TRANSFER ? group_find(c, &key) : s;
-    bool is_of_persons = s->type == LEAF_SESSION || (s->type == LEAF_TRANSFER && sessions != NULL);
-    return small_cell > 0 && is_of_persons && sessions->sessions < (uint64_t)small_cell;
+    /* Of persons' rows the sessions may be out already: a start after a crash between the two. */
+    bool is_of_persons = s->type == LEAF_SESSION ||
+                         (s->type == LEAF_TRANSFER && strcmp(s->actor_kind, "service") != 0);
+    return small_cell > 0 && is_of_persons &&
+           (sessions == NULL || sessions->sessions < (uint64_t)small_cell);
 }
 
 void sum_leaf(const struct clerk *c, const struct sum *s, int64_t small_cell, struct logleaf *ret)

@@ -199,8 +199,13 @@ static void mark_durable(struct desk_worker *w)
     struct desk_mark now = { row != NULL ? row->durable : 0, journal_next_index(w->desk->journal) };
     if (w->desk->clerk == NULL || now.seq == 0)
         return;
-    if (w->mark_count == DESK_MARKS_MAX)
-        w->mark_count--;
+    /* Full: of each two the later one takes in the earlier. Giving up the newest would let the
+       signed level starve while witnesses are away. */
+    if (w->mark_count == DESK_MARKS_MAX) {
+        w->mark_count /= 2;
+        for (size_t i = 0; i < w->mark_count; i++)
+            w->marks[i] = w->marks[2 * i + 1];
+    }
     w->marks[w->mark_count++] = now;
     mark_reached(w); /* a worker that comes back may ask about what was reached long ago */
 }

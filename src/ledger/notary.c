@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -38,6 +39,7 @@
  * tries. */
 
 enum {
+    LOCK_WAIT_MS = 3000,
     STOP_WAIT_MS = 3000, /* for the ledger's last word and the witnesses, when told to stop */
     COLLECT_MS = 30 * 1000,
     VAULT_MS = 200,             /* the private store may be that far behind */
@@ -492,6 +494,17 @@ static int narrow(struct notary *n, char *report, size_t report_len, struct err 
     return sandbox_enter(ROLE_NOTARY, &paths, c->sandbox_floor, report, report_len, err);
 }
 
+/* A hand-over between two starts of the daemon may overlap a little: the locks are waited for. */
+static int open_log(struct notary *n, const struct scribe_options *options, struct err *err)
+{
+    const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+    int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
+    int rc;
+    while ((rc = scribe_open(options, &n->scribe, err)) == -RF_EUNAVAIL && clock_mono_ms() < until)
+        (void)nanosleep(&pause, NULL);
+    return rc;
+}
+
 /* A past that contradicts itself leaves a notary that signs nothing and says why. */
 static int start(struct notary *n, struct err *err)
 {
@@ -513,7 +526,7 @@ static int start(struct notary *n, struct err *err)
     if (rc == 0)
         rc = start_witnesses(n, err);
     if (rc == 0)
-        rc = scribe_open(&options, &n->scribe, err);
+        rc = open_log(n, &options, err);
     if (rc == -RF_ETAMPER) {
         err_hint(err, "%s", scribe_tamper_hint);
         end_log(n, err);

@@ -276,11 +276,21 @@ static const struct field_shape hub_log_shape = { .what = "a log's folder",
                                                   .key_offset =
                                                       offsetof(struct config_hub_log, region),
                                                   .line_offset = FIELD_NO_LINE };
+static const struct field hub_tls_fields[] = {
+    { "certificate", FIELD_PATH, .required = true, FIELD_AT(struct config, hub.tls_certificate),
+      .max = PATH_LEN_MAX },
+    { "key", FIELD_PATH, .required = true, FIELD_AT(struct config, hub.tls_key),
+      .max = PATH_LEN_MAX },
+};
+static const struct field_shape hub_tls_shape = { .what = "the hub's TLS files",
+                                                  FIELDS(hub_tls_fields) };
 static const struct field hub_fields[] = {
     { "listen", FIELD_LIST, .required = true, ARRAY_AT(struct config, hub.listen, hub.listen_count),
       .max = LISTEN_MAX, .shape = &listen_shape },
     { "logs", FIELD_MAP, ARRAY_AT(struct config, hub.logs, hub.log_count), .max = DATABASES_MAX,
       .shape = &hub_log_shape },
+    { "tls", FIELD_SECTION, .shape = &hub_tls_shape },
+    { "auditors", FIELD_PATH, FIELD_AT(struct config, hub.auditors_path), .max = PATH_LEN_MAX },
     { "clients", FIELD_INTEGER, FIELD_AT(struct config, hub.clients), .min = 1, .max = 10000 },
     { "per_address", FIELD_INTEGER, FIELD_AT(struct config, hub.per_address), .min = 1,
       .max = 10000 },
@@ -359,8 +369,9 @@ static bool same_socket(const struct config_listen *a, const struct config_liste
     return false;
 }
 
-static void check_listen(struct field_reader *r, const struct config *c, const char *what,
-                         struct config_listen *list, size_t index)
+/* Alone, and against those before it in the list WHAT. */
+static void check_listen(struct field_reader *r, const char *what, struct config_listen *list,
+                         size_t index)
 {
     struct config_listen *l = &list[index];
     if (l->unix_path != NULL) {
@@ -370,20 +381,40 @@ static void check_listen(struct field_reader *r, const struct config *c, const c
     }
     if (l->address != NULL && l->port == 0)
         field_wrong(r, NULL, l->line, "%s[%zu]: an address needs a \"port\"", what, index);
-    if (l->tls_offered && (c->tls_certificate == NULL || c->tls_key == NULL))
-        field_wrong(r, NULL, l->line,
-                    "%s[%zu]: TLS needs \"certificate\" and \"key\" under \"tls\"", what, index);
     for (size_t i = 0; i < index; i++)
         if (same_socket(&list[i], l))
             field_wrong(r, NULL, l->line, "%s[%zu]: the same socket as %s[%zu]", what, index, what,
                         i);
 }
 
+static void check_tls(struct field_reader *r, const struct config *c, const struct config_listen *l,
+                      size_t index)
+{
+    if (l->tls_offered && (c->tls_certificate == NULL || c->tls_key == NULL))
+        field_wrong(r, NULL, l->line,
+                    "listen[%zu]: TLS needs \"certificate\" and \"key\" under \"tls\"", index);
+}
+
+/* The hub talks to the whole world: what it can lose must not be the key that persons and services
+   know the gateway by. */
+static void check_hub_tls(struct field_reader *r, const struct config *c,
+                          const struct config_listen *l, size_t index)
+{
+    if (l->tls_offered && (c->hub.tls_certificate == NULL || c->hub.tls_key == NULL))
+        field_wrong(r, NULL, l->line,
+                    "hub.listen[%zu]: TLS needs \"certificate\" and \"key\" under \"hub.tls\"; the "
+                    "hub does not get those of the gateway",
+                    index);
+}
+
 static void check_hub(struct field_reader *r, const struct config *c)
 {
+    if (c->hub.tls_key != NULL && c->tls_key != NULL && strcmp(c->hub.tls_key, c->tls_key) == 0)
+        field_wrong(r, NULL, field_line_of(r, &c->hub.tls_key),
+                    "hub.tls.key: this is the gateway's own; the hub needs another");
     for (size_t i = 0; i < c->hub.listen_count; i++) {
         const struct config_listen *l = &c->hub.listen[i];
-        check_listen(r, c, "hub.listen", c->hub.listen, i);
+        check_listen(r, "hub.listen", c->hub.listen, i);
         if (l->tls_offered && !l->tls_required)
             field_wrong(r, NULL, l->line,
                         "hub.listen[%zu].tls: expected required or off: HTTP has no way to begin "
@@ -393,6 +424,7 @@ static void check_hub(struct field_reader *r, const struct config *c)
             if (same_socket(&c->listen[k], l))
                 field_wrong(r, NULL, l->line, "hub.listen[%zu]: the same socket as listen[%zu]", i,
                             k);
+        check_hub_tls(r, c, l, i);
     }
 }
 
@@ -433,8 +465,10 @@ static void check(struct field_reader *r, struct config *c)
     check_ledger(r, c);
     if ((c->tls_certificate == NULL) != (c->tls_key == NULL))
         field_wrong(r, NULL, 0, "tls: \"certificate\" and \"key\" go together");
-    for (size_t i = 0; i < c->listen_count; i++)
-        check_listen(r, c, "listen", c->listen, i);
+    for (size_t i = 0; i < c->listen_count; i++) {
+        check_listen(r, "listen", c->listen, i);
+        check_tls(r, c, &c->listen[i], i);
+    }
     check_hub(r, c);
     for (size_t i = 0; i < c->database_count; i++)
         check_database(r, &c->databases[i]);
@@ -528,6 +562,16 @@ void config_free(struct config *c)
     mem_free(owned);
 }
 
+size_t config_socket_count(const struct config *c)
+{
+    return c->listen_count + c->hub.listen_count;
+}
+
+const struct config_listen *config_socket(const struct config *c, size_t index)
+{
+    return index < c->listen_count ? &c->listen[index] : &c->hub.listen[index - c->listen_count];
+}
+
 const struct config_database *config_database_find(const struct config *c, const char *alias)
 {
     for (size_t i = 0; i < c->database_count; i++)
@@ -574,9 +618,28 @@ static int check_release(const struct config *c, const struct policy *p, struct 
     return rc;
 }
 
+/* Whom the policy lets in, the hub must be able to know, and over a wire that nobody reads. */
+static int check_profile(const struct config *c, const struct policy *p, struct mistakes *mistakes)
+{
+    bool is_private = false;
+    if (p->profile != PROFILE_AUDITORS || c->hub.listen_count == 0 || c->hub.log_count == 0)
+        return 0;
+    for (size_t i = 0; i < c->hub.listen_count; i++)
+        is_private |= c->hub.listen[i].tls_required || c->hub.listen[i].unix_path != NULL;
+    if (c->hub.auditors_path == NULL)
+        mistakes_add(mistakes, c->path, 0,
+                     "hub.auditors: missing, and the policy shows the logs to auditors alone");
+    if (!is_private)
+        mistakes_add(mistakes, c->path, 0,
+                     "hub.listen: auditors come by TLS or a unix socket, and neither is here");
+    return c->hub.auditors_path == NULL || !is_private ? -RF_ECONFIG : 0;
+}
+
 int config_check_policy(const struct config *c, const struct policy *p, struct mistakes *mistakes)
 {
     int rc = check_release(c, p, mistakes);
+    if (check_profile(c, p, mistakes) < 0)
+        rc = -RF_ECONFIG;
     for (size_t i = 0; i < c->listen_count; i++) {
         if (listens_in_policy(&c->listen[i], p))
             continue;

@@ -74,9 +74,11 @@ struct config_hub {
     size_t listen_count;
     struct config_hub_log *logs;
     size_t log_count;
-    int64_t clients;     /* connections, in all */
-    int64_t per_address; /* from one address; /64 of IPv6 */
-    int64_t stale_ms;    /* a checkpoint that is older is bad health */
+    char *tls_certificate, *tls_key; /* of this site; never the gateway's */
+    char *auditors_path;             /* NAME SHA256HEX [UNTIL] a line; may be NULL */
+    int64_t clients;                 /* connections, in all */
+    int64_t per_address;             /* from one address; /64 of IPv6 */
+    int64_t stale_ms;                /* a checkpoint that is older is bad health */
 };
 
 struct config {
@@ -121,6 +123,10 @@ void config_free(struct config *c);
    two calls it before using them. */
 RF_CHECK int config_check_policy(const struct config *c, const struct policy *p,
                                  struct mistakes *mistakes);
+
+/* All listening sockets in one row: those of `listen`, then the hub's. */
+size_t config_socket_count(const struct config *c);
+const struct config_listen *config_socket(const struct config *c, size_t index);
 
 const struct config_database *config_database_find(const struct config *c, const char *alias);
 

@@ -192,6 +192,9 @@ struct policy_statistic {
 /* How a class is put on record before it is released. */
 enum release_mode { RELEASE_DURABLE, RELEASE_CHECKPOINTED, RELEASE_WITNESSED };
 
+/* Who may read the logs; more is higher. */
+enum publication_profile { PROFILE_INTERNAL, PROFILE_AUDITORS, PROFILE_PUBLIC };
+
 /* A purpose that the public log keeps to itself for a while. */
 struct policy_hold {
     char *purpose;
@@ -223,6 +226,7 @@ struct policy {
     size_t table_count;
     struct policy_statistic *statistics;
     size_t statistic_count;
+    enum publication_profile profile; /* default public */
     int64_t small_cell; /* groups of fewer sessions are published without numbers; 0: none */
     int64_t publication_delay_ms; /* how old a leaf is before the log has it */
     struct policy_hold *holds;
@@ -250,6 +254,7 @@ const struct policy_network *policy_network_of(const struct policy_network *list
                                                const struct in6_addr *address);
 
 const char *policy_room_name(enum room room); /* "none", "stats", "masked", "granted", "clear" */
+const char *policy_profile_name(enum publication_profile profile); /* "auditors", … */
 const char *policy_class_name(enum class_id class_id);
 const char *policy_mask_name(enum mask_id mask);
 

@@ -18,7 +18,13 @@ static const struct field_shape hold_shape = {
     .line_offset = offsetof(struct policy_hold, line),
 };
 
+static const struct field_word profile_words[] = { { "public", PROFILE_PUBLIC },
+                                                   { "auditors", PROFILE_AUDITORS },
+                                                   { "internal", PROFILE_INTERNAL },
+                                                   { NULL, 0 } };
+
 static const struct field publication_fields[] = {
+    { "profile", FIELD_WORD, FIELD_AT(struct policy, profile), .words = profile_words },
     { "delay", FIELD_DURATION, FIELD_AT(struct policy, publication_delay_ms), .min = 0,
       .max = INT64_C(90) * 24 * 60 * 60 * 1000 },
     { "small_cell", FIELD_INTEGER, FIELD_AT(struct policy, small_cell), .min = 0, .max = 10000 },
@@ -48,6 +54,14 @@ static const struct field release_fields[] = {
 const struct field_shape release_shape = { .what = "classes and how they are released",
                                            .fields = release_fields,
                                            .field_count = RF_COUNT(release_fields) };
+
+const char *policy_profile_name(enum publication_profile profile)
+{
+    for (size_t i = 0; profile_words[i].word != NULL; i++)
+        if (profile_words[i].value == (int64_t)profile)
+            return profile_words[i].word;
+    return "";
+}
 
 void policy_publication_check(struct field_reader *r, const struct policy *p)
 {

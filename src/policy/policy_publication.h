@@ -1,5 +1,5 @@
-/* policy_publication.h - sections `publication` and `release` of the policy: what the public log
- * may say when, and how far a record must be before a class leaves. */
+/* policy_publication.h - sections `publication` and `release` of the policy: who may read the
+ * log, what it may say when, and how far a record must be before a class leaves. */
 #ifndef RF_POLICY_POLICY_PUBLICATION_H
 #define RF_POLICY_POLICY_PUBLICATION_H
 

@@ -523,9 +523,9 @@ static const struct field policy_fields[] = {
     { "release", FIELD_SECTION, .shape = &release_shape },
 };
 static const struct field_shape policy_shape = { .what = "a policy", FIELDS(policy_fields) };
-static const struct policy policy_initial = { .adult_age = 18,
-                                              .room_home = ROOM_MASKED,
-                                              .room_abroad = ROOM_STATS };
+static const struct policy policy_initial = {
+    .adult_age = 18, .room_home = ROOM_MASKED, .room_abroad = ROOM_STATS, .profile = PROFILE_PUBLIC
+};
 
 /* Reads, resolves, checks; what is wrong is in the mistakes. */
 static int read_policy(const char *name, const char *text, size_t len, struct policy_owned *owned,

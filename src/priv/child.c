@@ -128,12 +128,14 @@ static bool same_listener(const struct config_listen *a, const struct config_lis
            same_text(a->unix_path, b->unix_path);
 }
 
-/* Sockets of listeners that stay move from c->listen_fds to TO. */
+/* Sockets of listeners that stay move from c->listen_fds to TO. One that goes from the gateway to
+   the hub, or back, does not stay: another process is to have it. */
 static void keep_listeners(struct child *c, const struct config *now, int *to)
 {
-    for (size_t i = 0; i < now->listen_count; i++)
+    for (size_t i = 0; i < config_socket_count(now); i++)
         for (size_t j = 0; j < c->listen_count; j++)
-            if (to[i] < 0 && same_listener(&now->listen[i], &c->config->listen[j])) {
+            if (to[i] < 0 && (i < now->listen_count) == (j < c->config->listen_count) &&
+                same_listener(config_socket(now, i), config_socket(c->config, j))) {
                 to[i] = c->listen_fds[j];
                 c->listen_fds[j] = -1;
             }
@@ -145,7 +147,7 @@ static int take_config(struct child *c, const struct imsg *m, struct err *err)
     int rc = handed_read(m, &h, err);
     if (rc < 0)
         return rc;
-    size_t listen_count = h.config->listen_count;
+    size_t listen_count = config_socket_count(h.config);
     int *listen_fds = new_listen_fds(listen_count);
     if (listen_fds == NULL) {
         handed_done(&h);

@@ -43,10 +43,11 @@ struct child {
     int grants_fd; /* likewise: the table of grants */
     struct config *config;
     struct policy *policy;
-    char *credentials; /* NUL-terminated; NULL for every role but worker */
+    char *credentials; /* NUL-terminated; of a worker; of the hub the file of auditors; else NULL */
     size_t credentials_len;
-    int *listen_fds;     /* by index in config->listen, -1 where none; not yet watched */
-    size_t listen_count; /* = config->listen_count */
+    int *listen_fds;     /* by index of config_socket(), -1 where none (a worker has none of the
+                            hub's, the hub has no others); not yet watched */
+    size_t listen_count; /* = config_socket_count(config) */
     struct child_peer peers[CHILD_PEERS_MAX];
     size_t peer_count;
     struct child_retired retired;

@@ -14,13 +14,15 @@ enum { IMSG_CHILD_FD = 3, IMSG_FDS_MAX = 4, IMSG_PAYLOAD_MAX = 2048 };
 enum imsg_type {
     IMSG_NONE,
     /* supervisor to child, in this order at the start */
-    IMSG_CONFIG, /* fds: memfd of configuration, policy, credentials; payload: path of the
-                    configuration file. Again on reload; a child answers READY or FAILED. */
+    IMSG_CONFIG, /* fds: memfd of configuration, policy and the role's secret file (workers:
+                    credentials; hub: auditors, if any); payload: path of the configuration file.
+                    Again on reload; a child answers READY or FAILED. */
     IMSG_METER,  /* fd: the counters' mapping; arg: number of workers */
     IMSG_LEASE,  /* fd: the lease mapping (priv/lease.h); arg: number of databases (workers and
                     control) */
     IMSG_GRANTS, /* fd: the table of grants (priv/grant_table.h) (workers and control) */
-    IMSG_LISTEN, /* fd: a listening socket; arg: index in config->listen (workers) */
+    IMSG_LISTEN, /* fd: a listening socket; arg: its index, config_socket() (workers: those of
+                    `listen`; the hub: its own) */
     IMSG_PEER,   /* fd: one end of a socket pair; arg: enum imsg_role of the other end;
                     payload: u32 index of the other end. A new one replaces the old one. */
     IMSG_GO,     /* everything was handed over: narrow your rights and serve */

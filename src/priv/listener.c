@@ -257,7 +257,8 @@ static bool share_one(const struct config_listen *c, const struct listeners *bef
     if (before == NULL || address_of(c, &wanted, &len, &ignored) < 0)
         return false;
     for (size_t i = 0; i < before->count; i++)
-        if (address_of(&old->listen[i], &has, &len, &ignored) == 0 &&
+        if (before->list[i].fd >= 0 &&
+            address_of(config_socket(old, i), &has, &len, &ignored) == 0 &&
             address_equal(&has, &wanted)) {
             *ret = (struct listener){ .fd = before->list[i].fd, .from = (int)i };
             return true;
@@ -274,29 +275,53 @@ static bool is_shared_twice(const struct listeners *new, const struct listener *
     return false;
 }
 
+static int refuse_twice(const struct config *config, size_t index, struct err *err)
+{
+    bool is_hub = index >= config->listen_count;
+    return err_set(err, RF_ECONFIG, "%slisten[%zu]: the same socket as an earlier one",
+                   is_hub ? "hub." : "", is_hub ? index - config->listen_count : index);
+}
+
 int listeners_open(const struct config *config, struct activation *activation,
                    const struct listeners *before, const struct config *old, struct listeners *ret,
                    struct err *err)
 {
-    struct listeners l = { .list = mem_zalloc(config->listen_count + 1, sizeof(*l.list)) };
+    size_t count = config_socket_count(config);
+    struct listeners l = { .list = mem_zalloc(count + 1, sizeof(*l.list)),
+                           .hub_from = config->listen_count };
     if (l.list == NULL)
-        return err_set(err, RF_ENOMEM, "out of memory for %zu listeners", config->listen_count);
-    for (; l.count < config->listen_count; l.count++) {
-        const struct config_listen *c = &config->listen[l.count];
+        return err_set(err, RF_ENOMEM, "out of memory for %zu listeners", count);
+    for (; l.count < count; l.count++) {
+        const struct config_listen *c = config_socket(config, l.count);
         struct listener *one = &l.list[l.count];
         bool shared = share_one(c, before, old, one);
         if (shared && !is_shared_twice(&l, one))
             continue;
-        int rc = shared ? err_set(err, RF_ECONFIG, "listen[%zu]: the same socket as an earlier one",
-                                  l.count)
-                        : open_one(c, activation, one, err);
-        if (rc < 0) {
+        int rc = shared ? refuse_twice(config, l.count, err) : open_one(c, activation, one, err);
+        if (rc < 0 && (shared || l.count < l.hub_from)) {
             listeners_done(&l);
             return rc;
         }
+        if (rc < 0) /* told by listeners_complete() when it still is so */
+            *one = (struct listener){ .fd = -1, .from = -1 };
     }
     *ret = l;
     return 0;
+}
+
+int listeners_complete(const struct config *config, struct listeners *l, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = l->hub_from; i < l->count && rc == 0; i++)
+        if (l->list[i].fd < 0)
+            rc = open_one(config_socket(config, i), NULL, &l->list[i], err);
+    return rc;
+}
+
+void listeners_close_gateway(struct listeners *l)
+{
+    for (size_t i = 0; i < l->hub_from; i++)
+        listener_close(&l->list[i]);
 }
 
 void listeners_adopt(struct listeners *l, struct listeners *next)

@@ -1,8 +1,12 @@
-/* listener.h - the listening sockets: the supervisor's alone, lent to every worker.
+/* listener.h - the listening sockets: the supervisor's alone, lent to every worker and to the hub.
  *
- * They outlive workers and reloads, so connections that wait in a backlog are never lost. A set
- * belongs to one configuration, in the order of config->listen. Sockets come from systemd
- * (sd_listen_fds(3), matched by address), from the set before, or are opened here. */
+ * They outlive workers, hubs and reloads, so connections that wait in a backlog are never lost. A
+ * set belongs to one configuration, in the order of config_socket(). Sockets come from systemd
+ * (sd_listen_fds(3), matched by address), from the set before, or are opened here.
+ *
+ * The gateway's all are open, or there is no set. The hub's may be missing: it is nobody's business
+ * but its readers', so a port that is taken keeps the gateway from nothing, and
+ * listeners_complete() tries again before each start of the hub. */
 #ifndef RF_SUPER_LISTENER_H
 #define RF_SUPER_LISTENER_H
 
@@ -14,7 +18,7 @@
 enum { LISTENER_BACKLOG = 1024, LISTENER_UNIX_MODE = 0777 };
 
 struct listener {
-    int fd;
+    int fd;         /* -1: missing */
     int from;       /* index in the set before when it is shared with it, else -1 */
     bool made_here; /* a unix socket file of ours: removed with the socket */
     dev_t dev;      /* of that file, so that nobody else's is removed */
@@ -25,6 +29,7 @@ struct listener {
 struct listeners {
     struct listener *list;
     size_t count;
+    size_t hub_from; /* the hub's are from here on */
 };
 
 /* Sockets that systemd passed. */
@@ -44,8 +49,14 @@ RF_CHECK int listeners_open(const struct config *config, struct activation *acti
                             const struct listeners *before, const struct config *old,
                             struct listeners *ret, struct err *err);
 
+/* Open what is missing of the hub's. CONFIG is that of the set. */
+RF_CHECK int listeners_complete(const struct config *config, struct listeners *l, struct err *err);
+
 /* NEXT replaces *L: shared sockets go over, the others of *L are closed and their files removed. */
 void listeners_adopt(struct listeners *l, struct listeners *next);
+
+/* Close those of the gateway: nobody new. The hub's stay. */
+void listeners_close_gateway(struct listeners *l);
 
 /* Close and free; sockets that are shared with the set before stay its own. */
 void listeners_done(struct listeners *l);

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "auth/auditors.h"
 #include "auth/credentials.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -84,6 +85,8 @@ static void check_together(const struct bundle *b, struct mistakes *mistakes, in
     check_readable(c->tls_certificate, b->path, 0, mistakes, worst);
     check_readable(c->tls_key, b->path, 0, mistakes, worst);
     check_readable(c->tls_client_ca, b->path, 0, mistakes, worst);
+    check_readable(c->hub.tls_certificate, b->path, 0, mistakes, worst);
+    check_readable(c->hub.tls_key, b->path, 0, mistakes, worst);
     if (c->database_count > LEASE_SLOTS)
         mistakes_add(mistakes, b->path, 0, "databases: at most %d, found %zu", (int)LEASE_SLOTS,
                      c->database_count);
@@ -157,13 +160,35 @@ static void load_credentials(struct bundle *b, struct mistakes *mistakes, int *w
     mem_free_secret(t.bytes, t.len);
 }
 
+/* The same for the hub. */
+static void load_auditors(struct bundle *b, struct mistakes *mistakes, int *worst)
+{
+    const char *path = b->config->hub.auditors_path;
+    struct auditors *parsed = NULL;
+    struct text t = { 0 };
+    struct err err;
+    if (path == NULL)
+        return;
+    if (fd_read_secret(path, AUDITORS_BYTES_MAX, &t.bytes, &t.len, &err) < 0) {
+        note(mistakes, path, &err, worst);
+        return;
+    }
+    int rc = auditors_parse(path, t.bytes, t.len, &parsed, mistakes);
+    if (rc < 0 && *worst == 0)
+        *worst = rc;
+    else if (rc == 0 && seal("ringfence-auditors", &t, &b->auditors_fd, &err) < 0)
+        note(mistakes, path, &err, worst);
+    auditors_free(parsed);
+    mem_free_secret(t.bytes, t.len);
+}
+
 int bundle_load(const char *config_path, struct bundle **ret, struct mistakes *mistakes)
 {
     int worst = 0;
     struct bundle *b = mem_zalloc(1, sizeof(*b));
     if (b == NULL)
         return -RF_ENOMEM;
-    b->config_fd = b->policy_fd = b->credentials_fd = -1;
+    b->config_fd = b->policy_fd = b->credentials_fd = b->auditors_fd = -1;
     worst = absolute(config_path, &b->path);
     if (worst < 0 || strlen(b->path) > IMSG_PAYLOAD_MAX) {
         mistakes_add(mistakes, config_path, 0, "cannot make an absolute path of this");
@@ -174,6 +199,7 @@ int bundle_load(const char *config_path, struct bundle **ret, struct mistakes *m
     if (b->config != NULL) {
         load_policy(b, mistakes, &worst);
         load_credentials(b, mistakes, &worst);
+        load_auditors(b, mistakes, &worst);
         check_together(b, mistakes, &worst);
     }
     if (worst < 0) {
@@ -191,6 +217,7 @@ void bundle_free(struct bundle *b)
     fd_close(&b->config_fd);
     fd_close(&b->policy_fd);
     fd_close(&b->credentials_fd);
+    fd_close(&b->auditors_fd);
     config_free(b->config);
     policy_free(b->policy);
     mem_free(b->path);

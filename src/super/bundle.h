@@ -1,5 +1,5 @@
-/* bundle.h - configuration, policy and credentials: read once, validated, sealed for the children.
- */
+/* bundle.h - configuration, policy, credentials and auditors: read once, validated, sealed for the
+ * children. */
 #ifndef RF_SUPER_BUNDLE_H
 #define RF_SUPER_BUNDLE_H
 
@@ -14,11 +14,11 @@ struct bundle {
     char *path; /* of the configuration file, absolute */
     struct config *config;
     struct policy *policy;
-    int config_fd, policy_fd,
-        credentials_fd; /* sealed memory files of the bytes that were parsed */
+    /* sealed memory files of the bytes that were parsed; no auditors: -1 */
+    int config_fd, policy_fd, credentials_fd, auditors_fd;
 };
 
-/* Read and validate all three files and what they name. On 0 the caller owns *RET; otherwise
+/* Read and validate all these files and what they name. On 0 the caller owns *RET; otherwise
    MISTAKES holds every mistake of every file that could be read, and the code says whether
    something could not be read (RF_ESYS, RF_EIO …: exit status 3) or is wrong (RF_ECONFIG: 2). */
 RF_CHECK int bundle_load(const char *config_path, struct bundle **ret, struct mistakes *mistakes);

@@ -101,14 +101,21 @@ static void tell(struct crew_member *m, enum imsg_type type, uint32_t arg, const
 
 static void tell_config(struct crew_member *m, const struct bundle *b)
 {
-    const int fds[] = { b->config_fd, b->policy_fd, b->credentials_fd };
-    tell(m, IMSG_CONFIG, 0, b->path, strlen(b->path), fds, m->role == ROLE_WORKER ? 3 : 2);
+    int secret_fd = m->role == ROLE_WORKER ? b->credentials_fd
+                    : m->role == ROLE_HUB  ? b->auditors_fd
+                                           : -1;
+    const int fds[] = { b->config_fd, b->policy_fd, secret_fd };
+    tell(m, IMSG_CONFIG, 0, b->path, strlen(b->path), fds, secret_fd >= 0 ? 3 : 2);
 }
 
 static void tell_listeners(const struct crew *c, struct crew_member *m)
 {
-    for (size_t i = 0; m->role == ROLE_WORKER && i < c->listeners->count; i++)
-        tell(m, IMSG_LISTEN, (uint32_t)i, NULL, 0, &c->listeners->list[i].fd, 1);
+    const struct listeners *l = c->listeners;
+    size_t from = m->role == ROLE_HUB ? l->hub_from : 0;
+    size_t until = m->role == ROLE_HUB ? l->count : m->role == ROLE_WORKER ? l->hub_from : 0;
+    for (size_t i = from; i < until; i++)
+        if (l->list[i].fd >= 0)
+            tell(m, IMSG_LISTEN, (uint32_t)i, NULL, 0, &l->list[i].fd, 1);
 }
 
 static void tell_peer(struct crew_member *m, const struct crew_member *peer, int fd)
@@ -177,6 +184,8 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     int pair[2] = { -1, -1 };
     m->started_ms = now_ms;
     m->gave_up = false;
+    if (m->role == ROLE_HUB && listeners_complete(c->bundle->config, c->listeners, &err) < 0)
+        goto failed;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         (void)err_sys(&err, "could not make a socket pair");
         goto failed;

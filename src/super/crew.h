@@ -6,7 +6,7 @@
  * every restart. Members that may not run yet, or not any more, stay DOWN.
  *
  *   before the first READY of the ledger  =>  no worker and no control runs
- *   a worker runs                         =>  it holds the sockets of crew->listeners
+ *   a worker, or the hub, runs            =>  it holds its sockets of crew->listeners
  *   crew->hold                            =>  nobody is started
  *
  * The hub is nobody's business but its readers': it starts when it can, whether or not the ledger
@@ -46,8 +46,8 @@ struct crew_member {
 };
 
 struct crew {
-    const struct bundle *bundle;       /* what new members are told; borrowed */
-    const struct listeners *listeners; /* borrowed */
+    const struct bundle *bundle; /* what new members are told; borrowed */
+    struct listeners *listeners; /* borrowed; what the hub lacks is opened when it starts */
     int program_fd, meter_fd;
     int lease_fd, lease_read_fd;   /* of control, which grants; of workers, which may not */
     int grants_fd, grants_read_fd; /* likewise */
@@ -79,7 +79,7 @@ void crew_reap(struct crew *c, int64_t now_ms);
 
 /* Tell everybody the configuration of BUNDLE (a reload). Each owes an answer by DEADLINE_MS. */
 void crew_ask_config(struct crew *c, const struct bundle *bundle, int64_t deadline_ms);
-/* Give every worker all listening sockets of the crew; those it has already stay as they are. */
+/* Give every worker, and the hub, their listening sockets; those they have already stay. */
 void crew_send_listeners(struct crew *c);
 size_t crew_answers_due(const struct crew *c);
 

@@ -162,7 +162,7 @@ static int open_signals(struct super *s, struct err *err)
     return s->signal_fd < 0 ? err_sys(err, "could not open a signal descriptor") : 0;
 }
 
-/* The folder of each unix listener, so that a reload, or a hub that starts again, can open it. */
+/* The folder of each unix listener, so that a reload can open and remove it. */
 static void add_socket_folders(const struct config_listen *list, size_t listen_count,
                                char folders[][PATH_MAX], size_t *count, size_t max)
 {
@@ -259,7 +259,7 @@ static void end_begin(struct super *s, int64_t now_ms)
     s->reload.wanted = false;
     s->crew.hold = false;
     s->end = END_WORKERS;
-    listeners_done(&s->listeners); /* nobody new; workers close theirs when told */
+    listeners_close_gateway(&s->listeners); /* nobody new; workers close theirs when told */
     crew_stop(&s->crew, ROLE_WORKER, stage_deadline(s, now_ms));
 }
 
@@ -285,6 +285,8 @@ static void end_tick(struct super *s, int64_t now_ms)
     while (s->end != END_NONE && s->end != END_OVER &&
            crew_is_gone(&s->crew, stage_roles[s->end])) {
         s->end++;
+        if (s->end == END_HUB)
+            listeners_done(&s->listeners);
         if (s->end != END_OVER)
             crew_stop(&s->crew, stage_roles[s->end], stage_deadline(s, now_ms));
     }

@@ -34,10 +34,11 @@ int source_new(const struct source_ops *ops, void *context, struct source **ret,
     return 0;
 }
 
-int source_open(const char *where, struct source **ret, struct err *err)
+int source_open(const char *where, const struct source_access *access, struct source **ret,
+                struct err *err)
 {
     if (strncmp(where, "http://", 7) == 0 || strncmp(where, "https://", 8) == 0)
-        return source_http_open(where, ret, err);
+        return source_http_open(where, access, ret, err);
     if (strstr(where, "://") != NULL)
         return err_set(err, RF_EUSAGE,
                        "cannot read \"%.200s\": a log is a folder or an http(s) URL", where);

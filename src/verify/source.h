@@ -34,8 +34,16 @@ struct source_ops {
     void (*close)(void *context); /* may be NULL */
 };
 
-/* A folder's path, or a URL of scheme http or https. */
-RF_CHECK int source_open(const char *where, struct source **ret, struct err *err);
+/* How to be let in where a log is not for everybody. */
+struct source_access {
+    const char *token; /* sent to https addresses alone, and never on to where they lead; or NULL */
+    const char *ca;    /* PEM file of whom to believe instead of the system's; or NULL */
+};
+
+/* A folder's path, or a URL of scheme http or https. ACCESS is borrowed until the end; may be NULL.
+ */
+RF_CHECK int source_open(const char *where, const struct source_access *access, struct source **ret,
+                         struct err *err);
 /* CONTEXT is closed with the source, also when this fails. */
 RF_CHECK int source_new(const struct source_ops *ops, void *context, struct source **ret,
                         struct err *err);
@@ -61,7 +69,8 @@ RF_CHECK int source_list(struct source *s, source_name_fn *on_name, void *contex
 
 /* The kinds; source_open() chooses. */
 RF_CHECK int source_folder_open(const char *folder, struct source **ret, struct err *err);
-RF_CHECK int source_http_open(const char *url, struct source **ret, struct err *err);
+RF_CHECK int source_http_open(const char *url, const struct source_access *access,
+                              struct source **ret, struct err *err);
 
 /* What the functions above do, by the text of a canonical path. */
 RF_CHECK int source_fetch(struct source *s, const char *path, size_t max, struct buf *to,

@@ -39,6 +39,7 @@ struct http {
     CURLM *multi;
     struct transfer transfers[SOURCE_AHEAD_MAX];
     char url[URL_MAX];
+    struct source_access access;
 };
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *context)
@@ -74,13 +75,24 @@ static bool easy_prepare(struct transfer *t)
            curl_easy_setopt(e, CURLOPT_PRIVATE, t) == CURLE_OK;
 }
 
+/* A redirect could name any host: whoever bears a token follows none. */
+static bool easy_let_in(struct transfer *t)
+{
+    const struct source_access *a = &t->owner->access;
+    return (a->ca == NULL || curl_easy_setopt(t->easy, CURLOPT_CAINFO, a->ca) == CURLE_OK) &&
+           (a->token == NULL ||
+            (curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+             curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER) == CURLE_OK &&
+             curl_easy_setopt(t->easy, CURLOPT_XOAUTH2_BEARER, a->token) == CURLE_OK));
+}
+
 static bool transfer_start(struct http *h, struct transfer *t, const char *path, size_t max)
 {
     char url[URL_MAX + TLOG_PATH_SIZE];
     if (t->easy == NULL) {
         t->owner = h;
         t->easy = curl_easy_init();
-        if (t->easy == NULL || !easy_prepare(t))
+        if (t->easy == NULL || !easy_prepare(t) || !easy_let_in(t))
             return false;
     }
     (void)snprintf(url, sizeof(url), "%s/%s", h->url, path);
@@ -154,9 +166,14 @@ static int transfer_judge(const struct http *h, struct transfer *t, struct buf *
                    ? 1
                    : err_set(err, RF_ENOMEM, "out of memory");
     if (t->result == CURLE_OK) {
+        int rc = err_set(err, RF_EIO, "could not fetch \"%s/%s\": the server answers %ld", h->url,
+                         t->path, status);
         *ret_again = status == 429 || status >= 500;
-        return err_set(err, RF_EIO, "could not fetch \"%s/%s\": the server answers %ld", h->url,
-                       t->path, status);
+        if (status == 401)
+            err_hint(err, h->access.token != NULL
+                              ? "the token is unknown to the server, or its time is over"
+                              : "the log is shown to auditors: give the token with --token-file");
+        return rc;
     }
     *ret_again = t->result == CURLE_COULDNT_CONNECT || t->result == CURLE_GOT_NOTHING ||
                  t->result == CURLE_RECV_ERROR || t->result == CURLE_PARTIAL_FILE;
@@ -221,7 +238,8 @@ static void http_close(void *context)
     mem_free(h);
 }
 
-int source_http_open(const char *url, struct source **ret, struct err *err)
+int source_http_open(const char *url, const struct source_access *access, struct source **ret,
+                     struct err *err)
 {
     static const struct source_ops ops = { .read = http_read,
                                            .ahead = http_ahead,
@@ -231,12 +249,17 @@ int source_http_open(const char *url, struct source **ret, struct err *err)
         len--;
     if (len >= URL_MAX || strpbrk(url, "?#") != NULL)
         return err_set(err, RF_EUSAGE, "cannot read \"%.200s\": not the prefix of a log", url);
+    if (access != NULL && access->token != NULL && strncmp(url, "https://", 8) != 0)
+        return err_set(err, RF_EUSAGE, "cannot read \"%.200s\": a token is sent over https alone",
+                       url);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return err_set(err, RF_EBUG, "cannot initialise libcurl");
     struct http *h = mem_zalloc(1, sizeof(*h));
     if (h == NULL)
         return err_set(err, RF_ENOMEM, "out of memory");
     memcpy(h->url, url, len);
+    if (access != NULL)
+        h->access = *access;
     h->multi = curl_multi_init();
     if (h->multi == NULL) {
         http_close(h);

@@ -1,15 +1,19 @@
 """The hub: public files over HTTP, whatever is asked and however slowly."""
 
 import hashlib
+import http.server
 import os
 import re
 import resource
+import shutil
 import socket
 import ssl
+import threading
 import time
 
 import pytest
 
+from madelog import World
 from ports import free_port
 from waiting import wait_until
 from web import LogFolder, Web, get
@@ -35,6 +39,16 @@ def files_of(folder, origin, size=300):
 def hub_config(port, logs, **more):
     return {"hub": {"listen": [{"address": "127.0.0.1", "port": port, "tls": "off"}],
                     "logs": logs, **more}}
+
+
+HUB_TLS = {"certificate": "hub.crt", "key": "hub.key"}
+
+
+def give_certificate(gateway, authority, file="hub"):
+    """The hub's own, which is not the gateway's."""
+    certificate, key = authority.issue("hub", addresses=["127.0.0.1"], names=["localhost"], file=file)
+    gateway.copy(certificate, "hub.crt", 0o644)
+    gateway.copy(key, "hub.key", 0o600)
 
 
 def wait_for_hub(port, slow=1):
@@ -483,8 +497,8 @@ def test_a_hub_that_cannot_start_keeps_nobody_from_being_served(new_site, slow):
         site.gateway.start()
         with site.gateway.connect("us_analyst") as session:
             assert session.execute("SELECT 1").fetchone() == (1,)
-        site.gateway.wait_for_log("child-failed child=hub-0 while=starting .*could not open listener")
-        wait_until(lambda: site.gateway.log().count("child-failed child=hub-0") >= 5, "it gave up",
+        site.gateway.wait_for_log("child-start-failed .*could not open listener 127.0.0.1:")
+        wait_until(lambda: site.gateway.log().count("child-start-failed") >= 5, "it gave up",
                    timeout=30 * slow)
         site.gateway.reload()
         site.gateway.wait_for_log("event=reloaded")
@@ -507,6 +521,72 @@ def test_a_folder_that_appears_later_is_served_then(new_site, slow):
     wait_until(lambda: b"\n301\n" in body_of(site, "/log/checkpoint"), "the old one is still served",
                timeout=20 * slow)
     assert not site.gateway.log_contains("child-died child=hub")
+
+
+class Visitors:
+    """Somebody who asks all the time, over new connections; what happened to them."""
+
+    def __init__(self, port):
+        self.port, self.answered, self.refused, self.broken = port, 0, 0, 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.over.is_set():
+            try:
+                self.answered += get(self.port, "/log/checkpoint").status == 200
+            except ConnectionRefusedError:
+                self.refused += 1
+            except (OSError, EOFError):
+                self.broken += 1  # it was with the one that ended
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+@pytest.mark.crashes
+def test_a_hub_that_starts_anew_refuses_nobody(new_site, slow):
+    site = new_site()
+    with Visitors(site.port) as visitors:
+        for number in range(6):
+            before = hub_pid(site.gateway)
+            if number % 2 == 0:
+                site.gateway.kill_role("hub")
+            else:
+                os.rename(site.us.path, site.gateway.path(f"before-{number}"))
+                site.us = files_of(site.gateway, US)
+            wait_until(lambda: site.gateway.pids("hub") not in ([], [before]), "no new hub", timeout=30 * slow)
+            answered = visitors.answered
+            wait_until(lambda: visitors.answered > answered, "nobody is served", timeout=20 * slow)
+    assert visitors.refused == 0
+    assert visitors.broken <= 6
+
+
+def test_sockets_move_between_gateway_and_hub_at_a_reload(new_site, slow):
+    site = new_site()
+    gateway, port = site.gateway, free_port()
+    gateway.config["hub"]["listen"] = [{"address": "127.0.0.1", "port": port, "tls": "off"}]
+    gateway.config["listen"].append({"address": "127.0.0.1", "port": site.port, "tls": "off"})
+    gateway.write_config()
+    gateway.reload()
+    wait_for_hub(port, slow)
+    gateway.wait_for_log("event=reloaded")
+    with Web(site.port) as web:  # a worker answers now, and HTTP is nothing to it
+        web.ask("/")
+        with pytest.raises((EOFError, ConnectionResetError, ValueError, IndexError)):
+            web.read()
+    gateway.config["listen"].pop()
+    gateway.config["hub"]["listen"][0]["port"] = site.port
+    gateway.write_config()
+    gateway.reload()
+    gateway.wait_for_log("event=reloaded .*listeners=5")
+    wait_for_hub(site.port, slow)
+    assert all(get(site.port, "/log/checkpoint").status == 200 for _ in range(20))
 
 
 def status_of(site, target):
@@ -574,14 +654,17 @@ def test_a_reply_that_has_begun_outlasts_a_new_process(new_site, slow):
     assert hub_pid(site.gateway) != pid and not site.gateway.log_contains("child-died child=hub")
 
 
-def test_tls_where_the_listener_says_so(new_gateway, slow):
+def test_tls_where_the_listener_says_so(new_gateway, authority, slow):
     plain, secure = free_port(), free_port()
-    config = hub_config(plain, {US: US})
+    config = hub_config(plain, {US: US}, tls=HUB_TLS)
     config["hub"]["listen"].append({"address": "127.0.0.1", "port": secure, "tls": "required"})
     gateway = new_gateway(start=False, config=config)
+    give_certificate(gateway, authority)
     files_of(gateway, US)
     gateway.start()
     wait_for_hub(plain, slow)
+    with open(gateway.path("hub.crt"), encoding="ascii") as own:
+        assert ssl.get_server_certificate(("127.0.0.1", secure)).strip() in own.read()
     context = ssl.create_default_context(cafile=gateway.ca)
 
     def wrap(s):
@@ -612,7 +695,8 @@ def test_tls_where_the_listener_says_so(new_gateway, slow):
 def test_a_renewed_certificate_is_shown_after_a_reload(new_gateway, authority, slow):
     port = free_port()
     gateway = new_gateway(start=False, config={"hub": {
-        "listen": [{"address": "127.0.0.1", "port": port, "tls": "required"}]}})
+        "listen": [{"address": "127.0.0.1", "port": port, "tls": "required"}], "tls": HUB_TLS}})
+    give_certificate(gateway, authority)
     gateway.start()
 
     def shown():
@@ -621,10 +705,7 @@ def test_a_renewed_certificate_is_shown_after_a_reload(new_gateway, authority, s
         except OSError:
             return None
     first = wait_until(shown, "no TLS", timeout=20 * slow)
-    certificate, key = authority.issue("gateway", addresses=["127.0.0.1"], names=["localhost"],
-                                       file="gateway-renewed")
-    gateway.copy(certificate, "gateway.crt", 0o644)
-    gateway.copy(key, "gateway.key", 0o600)
+    give_certificate(gateway, authority, "hub-renewed")
     gateway.reload()
     wait_until(lambda: shown() not in (None, first), "the old certificate stays", timeout=20 * slow)
 
@@ -635,6 +716,8 @@ def test_a_renewed_certificate_is_shown_after_a_reload(new_gateway, authority, s
     ({"clients": 0}, "hub.clients"),
     ({"stale": "1ms"}, "hub.stale"),
     ({"logs": {"a b": "x"}}, "hub.logs"),
+    ({"listen": [{"address": "127.0.0.1", "port": 1}]}, "hub.listen[0]: TLS needs"),
+    ({"tls": {"certificate": "gateway.crt", "key": "gateway.key"}}, "hub.tls.key: this is the gateway's own"),
 ])
 def test_mistakes_in_the_section_are_told(new_gateway, change, complaint):
     config = hub_config(1024, {US: US})
@@ -644,6 +727,264 @@ def test_mistakes_in_the_section_are_told(new_gateway, change, complaint):
     assert gateway.process.wait(timeout=30) == 2
     assert complaint in gateway.log()
     gateway.process = None
+
+
+# --- who may read ---------------------------------------------------------------------------------
+
+
+class Guarded(Site):
+    """A hub with a plain, a TLS and a unix socket, and one auditor."""
+
+    def __init__(self, new_gateway, authority, profile, **limits):
+        self.secure_port = free_port()
+        config = hub_config(free_port(), {US: US, EU: EU}, tls=HUB_TLS, auditors="auditors")
+        config["hub"]["listen"] += [{"address": "127.0.0.1", "port": self.secure_port},
+                                    {"unix": "run/hub.sock"}]
+        config["limits"] = limits
+        gateway = new_gateway(start=False, config=config,
+                              policy=lambda p: p.update(publication={"profile": profile}))
+        give_certificate(gateway, authority)
+        gateway.write("auditors", "", 0o600)
+        self.token, line = gateway.command("key", "new", "auditor", "alice").stdout.splitlines()
+        gateway.write("auditors", f"# whom we let in\n{line}\n", 0o600)
+        super().__init__(gateway, config["hub"]["listen"][0]["port"], files_of(gateway, US),
+                         files_of(gateway, EU))
+        self.context = ssl.create_default_context(cafile=gateway.ca)
+
+    def web(self, **options):
+        return Web(self.secure_port, wrap=lambda s: self.context.wrap_socket(
+            s, server_hostname="localhost"), **options)
+
+    def private(self, target, token=None, **options):
+        with self.web() as web:
+            return web.get(target, authorization=token and f"Bearer {token}", **options)
+
+    def local(self, target, token=None):
+        with socket.socket(socket.AF_UNIX) as local:
+            local.settimeout(20)
+            local.connect(self.gateway.path("run/hub.sock"))
+            bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+            local.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n{bearer}Connection: close\r\n\r\n".encode())
+            data = b""
+            while more := local.recv(65536):
+                data += more
+        return int(data.split(b" ")[1]), data.split(b"\r\n\r\n", 1)[1]
+
+    def become(self, profile):
+        self.gateway.policy["publication"] = {"profile": profile}
+        self.gateway.write_policy()
+        before = self.gateway.log().count("event=reloaded")
+        self.gateway.reload()
+        wait_until(lambda: self.gateway.log().count("event=reloaded") > before, "no reload", timeout=30)
+
+
+@pytest.fixture
+def guarded(new_gateway, authority, slow):
+    def make(profile, **limits):
+        site = Guarded(new_gateway, authority, profile, **limits)
+        site.gateway.start()
+        wait_for_hub(site.port, slow)
+        return site
+    return make
+
+
+TARGETS = ("/log/checkpoint", "/log/tile/0/000", f"/log/{EU}/tile/entries/001.p/44", "/log/tile/0/077",
+           "/log/nowhere/checkpoint", "/log/", "/log/tile/0/000.p/")
+
+
+def test_an_auditor_reads_what_others_do_not(guarded):
+    site = guarded("auditors")
+    for target in TARGETS:
+        for reply in (site.private(target), site.private(target, token=site.token[:-1] + "x"),
+                      site.private(target, token="short")):
+            assert (reply.status, reply.body) == (401, b"logs are shown to auditors\n"), target
+            assert reply["www-authenticate"].startswith("Bearer realm=")
+        reply = site.get(target, authorization=f"Bearer {site.token}")  # in clear nothing is let in
+        assert (reply.status, reply["www-authenticate"]) == (403, None), target
+    known = site.private("/log/tile/0/000", token=site.token)
+    assert (known.status, known.body) == (200, TILE)
+    assert site.private("/log/tile/0/000", token=site.token, if_none_match=known["etag"]).status == 304
+    assert site.private("/log/tile/0/077", token=site.token).status == 404
+    assert site.local("/log/tile/0/000")[0] == 401
+    assert site.local("/log/tile/0/000", site.token) == (200, TILE)
+    unknown, wrong = site.private("/log/"), site.private("/log/", token="x" * 47)
+    assert unknown["www-authenticate"] == 'Bearer realm="logs"'
+    assert wrong["www-authenticate"] == 'Bearer realm="logs", error="invalid_token"'
+
+
+def test_no_cache_and_no_foreign_page_gets_an_auditors_answer(guarded):
+    site = guarded("auditors")
+    for target in ("/log/tile/0/000", "/log/checkpoint", "/log/tile/0/077", "/", "/healthz", "/metrics"):
+        for token in (None, site.token):
+            reply = site.private(target, token=token, origin="https://elsewhere.example")
+            assert reply["access-control-allow-origin"] is None, target
+            assert reply["cache-control"] == "private, no-store" and reply["vary"] == "Authorization"
+            assert reply["cross-origin-resource-policy"] == "same-origin"
+    asked = site.private("/log/checkpoint", method="OPTIONS", origin="https://elsewhere.example",
+                         access_control_request_headers="authorization")
+    assert asked.status == 405
+    assert not any(name.startswith("access-control") for name in asked.headers)
+
+
+def test_pages_show_figures_of_logs_to_auditors_alone(guarded):
+    site = guarded("auditors")
+    os.unlink(site.eu.path + "/checkpoint")
+    for target in ("/", "/metrics", "/healthz"):
+        stranger, auditor = site.private(target), site.private(target, token=site.token)
+        assert US.encode() not in stranger.body and EU.encode() not in stranger.body, target
+        assert EU.encode() in auditor.body, target
+    assert site.private("/healthz").body == b"a log is not well\n"
+    assert b"auditors alone" in site.private("/").body
+
+
+def test_internal_logs_are_as_if_there_were_none(guarded):
+    site = guarded("internal")
+    os.unlink(site.eu.path + "/checkpoint")
+    for target in TARGETS:
+        replies = [site.get(target), site.private(target), site.private(target, token=site.token)]
+        assert {(r.status, r.body) for r in replies} == {(404, b"not found\n")}, target
+        assert {tuple(n for n in r.headers if n != "date") for r in replies} == \
+            {tuple(n for n in site.get("/nothing").headers if n != "date")}
+    assert site.get("/healthz").body == b"ok\n"
+    assert b"There are none yet" in site.get("/").body
+    text = site.get("/metrics").body.decode()
+    assert US not in text and 'path="checkpoint"' not in text and 'path="tile"' not in text
+
+
+def test_a_reload_changes_who_may_read_without_a_new_process(guarded):
+    site = guarded("public")
+    pid = hub_pid(site.gateway)
+    with Web(site.port) as plain, site.web() as secure:
+        def statuses():
+            return (plain.get("/log/checkpoint").status, secure.get("/log/checkpoint").status,
+                    secure.get("/log/checkpoint", authorization=f"Bearer {site.token}").status)
+        assert statuses() == (200, 200, 200)
+        for profile, expected in (("auditors", (403, 401, 200)), ("internal", (404, 404, 404)),
+                                  ("auditors", (403, 401, 200)), ("public", (200, 200, 200))):
+            site.become(profile)
+            assert statuses() == expected, profile
+        site.become("auditors")
+        site.gateway.write("auditors", "bob " + "0" * 64 + "\n", 0o600)  # alice may not any more
+        site.become("auditors")
+        assert statuses() == (403, 401, 401)
+    assert hub_pid(site.gateway) == pid
+
+
+def test_a_token_ends_with_its_day(guarded):
+    site = guarded("auditors")
+    digest = hashlib.sha256(site.token.encode()).hexdigest()
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    for day, status in ((today, {200, 401}), ("2999-12-31", {200}), ("2020-01-01", {401})):
+        site.gateway.write("auditors", f"alice {digest} {day}\n", 0o600)
+        site.become("auditors")
+        assert site.private("/log/checkpoint", token=site.token).status in status, day
+
+
+def test_wrong_tokens_of_one_address_are_limited(guarded):
+    site = guarded("auditors", login_failures=5)
+
+    def status(token, source=None):
+        with site.web(source=source) as web:
+            return web.get("/log/checkpoint", authorization=f"Bearer {token}").status
+    assert [status("x" * 47) for _ in range(5)] == [401] * 5
+    assert status("x" * 47) == status(site.token) == 429
+    assert status(site.token, source="127.0.0.2") == 200  # another is not held up
+    assert site.private("/log/checkpoint").status == 401  # nothing was tried
+    assert site.private("/style.css").status == 200
+    assert site.private("/log/checkpoint", token=site.token)["retry-after"] == "60"
+
+
+def test_the_profile_outlives_the_hub_and_leaks_in_no_new_process(guarded, slow):
+    site = guarded("auditors")
+    pid = hub_pid(site.gateway)
+    os.rename(site.us.path, site.gateway.path("before"))
+    site.us = files_of(site.gateway, US)
+    wait_until(lambda: site.gateway.pids("hub") not in ([], [pid]), "no new hub", timeout=30 * slow)
+    assert site.private("/log/checkpoint").status == 401
+    assert site.private("/log/checkpoint", token=site.token).status == 200
+
+
+@pytest.mark.parametrize("content, mode, status, complaint", [
+    ("alice secret-in-clear\n", 0o600, 2, "auditors:1: .*64 lower-case hex digits"),
+    ("", 0o644, 2, "auditors.* holds a secret and others can read it"),
+    (None, 0o600, 3, "auditors"),
+])
+def test_mistakes_in_the_file_of_auditors_are_told(new_gateway, authority, content, mode, status, complaint):
+    site = Guarded(new_gateway, authority, "auditors")
+    if content is None:
+        os.unlink(site.gateway.path("auditors"))
+    else:
+        site.gateway.write("auditors", content, mode)
+    checked = site.gateway.command("check")
+    assert checked.returncode == status and re.search(complaint, checked.stderr)
+    site.gateway.start(wait=False)
+    assert site.gateway.process.wait(timeout=30) == status
+    assert re.search(complaint, site.gateway.log()) and "secret-in-clear" not in site.gateway.log()
+    site.gateway.process = None
+
+
+def test_an_auditor_verifies_a_log_that_is_not_public(new_gateway, authority, tmp_path, build, slow):
+    made = World(build, tmp_path)
+    log = made.make("log")
+    site = Guarded(new_gateway, authority, "auditors")
+    shutil.rmtree(site.us.path)
+    shutil.copytree(log, site.us.path)
+    for folder, _, names in os.walk(site.us.path):
+        for path in [folder, *(os.path.join(folder, name) for name in names)]:
+            site.gateway.give(path)
+    site.gateway.start()
+    wait_for_hub(site.port, slow)
+    token_file = tmp_path / "token"
+    token_file.write_text(site.token + "\n")
+    token_file.chmod(0o600)
+    url = f"https://localhost:{site.secure_port}/log/{US}"
+    access = ("--token-file", token_file, "--ca", site.gateway.ca)
+    assert made.verify(url, *access).returncode == 0
+    assert made.run("show", url, *access, key=False).returncode == 0
+    stranger = made.verify(url, "--ca", site.gateway.ca)
+    assert stranger.returncode == 3 and "answers 401" in stranger.stderr
+    token_file.write_text("x" * 47)
+    assert made.verify(url, *access).returncode == 3
+    clear = f"http://127.0.0.1:{site.port}/log/{US}"
+    for places in ((clear,), (log,), (url, "https://elsewhere.example/log")):
+        refused = made.run("verify", *places, *access)
+        assert refused.returncode == 2 and "token" in refused.stderr, places
+    assert 'status="401"' in site.private("/metrics").body.decode()
+    token_file.chmod(0o644)
+    assert made.verify(url, *access).returncode == 2  # others could read it
+    assert site.token not in site.gateway.log()
+
+
+def test_a_token_is_not_sent_where_a_server_points(tmp_path, build, authority):
+    heard = []
+    certificate, key = authority.issue("pointing", addresses=["127.0.0.1"], names=["localhost"], file="pointing")
+
+    class Pointing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            heard.append((self.path, self.headers["Authorization"]))
+            self.send_response(302)
+            self.send_header("Location", f"https://localhost:{self.server.server_port}/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pointing)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    token_file = tmp_path / "token"
+    token_file.write_text("t" * 47)
+    token_file.chmod(0o600)
+    made = World(build, tmp_path)
+    made.make("log")
+    done = made.verify(f"https://localhost:{server.server_port}/log", "--token-file", token_file, "--ca",
+                       authority.certificate)
+    server.shutdown()
+    server.server_close()
+    assert done.returncode == 3 and "answers 302" in done.stderr
+    assert heard and set(heard) == {("/log/checkpoint", "Bearer " + "t" * 47)}
 
 
 def test_the_hub_keeps_no_descriptors(new_site):

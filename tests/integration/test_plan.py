@@ -113,6 +113,19 @@ CHANGES = {
 }
 
 
+def test_who_may_read_the_logs_is_said_in_words(server):
+    region = server.new_database()
+    region.apply()
+    region.policy = copy.deepcopy(server.policy)
+    region.policy["publication"] = {"profile": "internal"}
+    assert words(region) == [("narrows", "not everybody may read the logs (internal) any more")]
+    region.apply()
+    region.policy["publication"] = {"profile": "auditors"}
+    assert words(region) == [("widens", "others may read the logs (internal before, now auditors)")]
+    region.policy["publication"] = {"profile": "public"}
+    assert words(region) == [("widens", "everybody may read what was kept back: the logs (internal)")]
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_widens_and_narrows_is_said_in_words(region, name):
     change, verdict, sentence = CHANGES[name]

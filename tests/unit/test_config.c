@@ -134,6 +134,7 @@ static void a_hub_has_sockets_logs_and_limits(void **state)
                                  "  listen:\n"
                                  "    - {address: 127.0.0.1, port: 8080, tls: off}\n"
                                  "    - {address: 127.0.0.1, port: 8443}\n"
+                                 "  tls: {certificate: hub.crt, key: hub.key}\n"
                                  "  logs: {us-virginia: public, eu-dublin: /srv/eu}\n"
                                  "  stale: 2min\n",
                                  &m);
@@ -145,6 +146,7 @@ static void a_hub_has_sockets_logs_and_limits(void **state)
     assert_string_equal(c->hub.logs[0].region, "us-virginia");
     assert_string_equal(c->hub.logs[0].directory, "/etc/rf/public");
     assert_string_equal(c->hub.logs[1].directory, "/srv/eu");
+    assert_string_equal(c->hub.tls_key, "/etc/rf/hub.key");
     assert_int_equal(c->hub.clients, 1000);
     assert_int_equal(c->hub.per_address, 100);
     assert_int_equal(c->hub.stale_ms, 120000);
@@ -166,6 +168,10 @@ static void mistakes_of_a_hub_are_told(void **state)
         { "hub: {logs: {us: x}}\n", "hub: \"listen\" is missing" },
         { "hub: {listen: [{unix: x}], per_address: 0}\n", "hub.per_address: expected" },
         { "hub: {listen: [{unix: x}], stale: 5}\n", "hub.stale: expected a time" },
+        { "hub: {listen: [{address: \"::1\", port: 1}]}\n", "hub.listen[0]: TLS needs" },
+        { "hub: {listen: [{unix: x}], tls: {certificate: a, key: gw.key}}\n",
+          "hub.tls.key: this is the gateway's own" },
+        { "hub: {listen: [{unix: x}], tls: {certificate: a}}\n", "hub.tls: \"key\" is missing" },
     };
     (void)state;
     for (size_t i = 0; i < RF_COUNT(rows); i++) {
@@ -175,6 +181,47 @@ static void mistakes_of_a_hub_are_told(void **state)
             fail_msg("%s", m.list[0].text);
         mistakes_done(&m);
     }
+}
+
+static void logs_for_auditors_need_a_list_and_a_private_way(void **state)
+{
+    static const struct {
+        const char *section, *complaint;
+    } rows[] = {
+        { "", NULL }, /* no hub, no question */
+        { "hub: {listen: [{unix: x}]}\n", NULL },
+        { "hub: {listen: [{unix: x}], logs: {us-virginia: a}, auditors: b}\n", NULL },
+        { "hub: {listen: [{unix: x}], logs: {us-virginia: a}}\n", "hub.auditors: missing" },
+        { "hub: {listen: [{address: \"::1\", port: 1, tls: off}], logs: {us-virginia: a}, "
+          "auditors: "
+          "b}\n",
+          "hub.listen: auditors come by TLS" },
+    };
+    char text[sizeof(policy_text) + 100];
+    struct policy *p = NULL;
+    struct mistakes m;
+    (void)state;
+    (void)snprintf(text, sizeof(text), "%spublication: {profile: auditors}\n", policy_text);
+    mistakes_init(&m);
+    assert_int_equal(policy_parse("policy.yaml", text, strlen(text), &p, &m), 0);
+    mistakes_done(&m);
+    for (size_t i = 0; i < RF_COUNT(rows); i++) {
+        struct config *c = parse_hub(rows[i].section, &m);
+        assert_non_null(c);
+        mistakes_done(&m);
+        mistakes_init(&m);
+        int rc = config_check_policy(c, p, &m);
+        bool told = false;
+        for (size_t k = 0; k < m.count && rows[i].complaint != NULL; k++)
+            told |= strstr(m.list[k].text, rows[i].complaint) != NULL;
+        if (told != (rows[i].complaint != NULL) || (told && rc == 0))
+            fail_msg("row %zu", i);
+        for (size_t k = 0; k < m.count && rows[i].complaint == NULL; k++)
+            assert_null(strstr(m.list[k].text, "hub."));
+        config_free(c);
+        mistakes_done(&m);
+    }
+    policy_free(p);
 }
 
 static void a_database_has_hosts_tls_and_a_pool(void **state)
@@ -412,8 +459,9 @@ static char *manual_example(const char *page)
     (void)snprintf(path, sizeof(path), "%.*sdocs/man/%s", (int)(end - __FILE__), __FILE__, page);
     if (fd_read_file(path, 1024 * 1024, &text, &len, &err) != 0)
         fail_msg("%s", err.line);
-    const char *from = strstr(text, ".Bd -literal\n"), *to = strstr(text, "\n.Ed\n");
-    assert_true(from != NULL && to != NULL && from < to);
+    const char *from = strstr(text, ".Bd -literal\n");
+    const char *to = from != NULL ? strstr(from, "\n.Ed\n") : NULL;
+    assert_non_null(to);
     from += strlen(".Bd -literal\n");
     char *example = mem_strndup(from, (size_t)(to - from));
     mem_free(text);
@@ -465,6 +513,7 @@ int main(void)
         cmocka_unit_test(every_key_lands_where_it_belongs),
         cmocka_unit_test(a_hub_has_sockets_logs_and_limits),
         cmocka_unit_test(mistakes_of_a_hub_are_told),
+        cmocka_unit_test(logs_for_auditors_need_a_list_and_a_private_way),
         cmocka_unit_test(a_database_has_hosts_tls_and_a_pool),
         cmocka_unit_test(relative_paths_start_at_the_folder_of_the_file),
         cmocka_unit_test(a_relative_file_is_made_absolute),

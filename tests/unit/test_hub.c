@@ -15,11 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/auditors.h"
+#include "auth/throttle.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/fd.h"
 #include "hub/beneath.h"
 #include "hub/site.h"
 #include "hub/text.h"
+#include "policy/mistakes.h"
 
 static char us[] = "us-virginia", eu[] = "eu-dublin", tile[] = "tile", nowhere[] = "/nonexistent";
 
@@ -371,15 +375,17 @@ static const struct config_hub own = { .logs = own_log, .log_count = 1, .stale_m
 
 static void site_begin(struct site *s)
 {
-    *s = (struct site){ .hub = &own };
+    *s = (struct site){ .hub = &own, .profile = PROFILE_PUBLIC };
     assert_int_equal(crowd_init(&s->crowd, 1, 1, NULL), 0);
     assert_int_equal(logs_open(&own, &s->logs, NULL), 0);
+    assert_int_equal(throttle_new(100, 16, &s->throttle), 0);
 }
 
 static void site_end(struct site *s)
 {
     logs_done(&s->logs);
     crowd_done(&s->crowd);
+    throttle_free(s->throttle);
 }
 
 static unsigned status_of(struct site *s, enum site_asks asks, const char *target,
@@ -388,7 +394,8 @@ static unsigned status_of(struct site *s, enum site_asks asks, const char *targe
     struct route r;
     struct answer a;
     route_of(target, strlen(target), s->hub, &r);
-    site_answer(s, asks, &r, if_none_match, &a);
+    const struct site_request q = { .asks = asks, .route = &r, .if_none_match = if_none_match };
+    site_answer(s, &q, &a);
     unsigned status = a.status;
     answer_done(&a);
     return status;
@@ -403,7 +410,8 @@ static void an_etag_is_compared_as_a_list(void **state)
     (void)state;
     site_begin(&s);
     route_of("/log/tile/0/000", 15, &own, &r);
-    site_answer(&s, SITE_TO_READ, &r, NULL, &a);
+    const struct site_request q = { .asks = SITE_TO_READ, .route = &r };
+    site_answer(&s, &q, &a);
     assert_int_equal(a.status, 200);
     assert_int_equal(a.len, 6);
     static const struct {
@@ -432,7 +440,7 @@ static void a_request_is_refused_for_its_form_before_its_target(void **state)
     assert_int_equal(status_of(&s, SITE_OTHERWISE, "/nothing", NULL), 405);
     assert_int_equal(status_of(&s, SITE_MALFORMED, "/", NULL), 400);
     assert_int_equal(status_of(&s, SITE_TO_READ, "/nothing", NULL), 404);
-    assert_int_equal(s.metrics.requests[ROUTE_NONE][3], 1);
+    assert_int_equal(s.metrics.requests[ROUTE_NONE][5], 1);
     site_end(&s);
 }
 
@@ -489,6 +497,161 @@ static void a_folder_that_is_another_needs_a_new_process(void **state)
     logs_done(&l);
 }
 
+/* ---- who may read --------------------------------------------------------------------------- */
+
+#define TOKEN "rfa_0123456789abcdefghijklmnopqrstuvwxyz"
+
+static struct auditors *who_has_token(void)
+{
+    const struct iovec piece = digest_piece(TOKEN, strlen(TOKEN));
+    uint8_t hash[DIGEST_LEN];
+    char hex[2 * DIGEST_LEN + 1], line[200];
+    struct auditors *a = NULL;
+    struct mistakes mistakes;
+    mistakes_init(&mistakes);
+    digest_pieces(&piece, 1, hash);
+    digest_hex(hash, sizeof(hash), hex);
+    int len = snprintf(line, sizeof(line), "alice %s\n", hex);
+    assert_int_equal(auditors_parse("auditors", line, (size_t)len, &a, &mistakes), 0);
+    mistakes_done(&mistakes);
+    return a;
+}
+
+struct asked {
+    enum publication_profile profile;
+    enum site_channel channel;
+    const char *target, *authorization;
+};
+
+static void ask(struct site *s, const struct asked *how, struct answer *a)
+{
+    static const struct in6_addr from = { { { [15] = 1 } } };
+    struct route r;
+    route_of(how->target, strlen(how->target), s->hub, &r);
+    const struct site_request q = {
+        .channel = how->channel, .address = &from, .route = &r, .authorization = how->authorization
+    };
+    s->profile = how->profile;
+    site_answer(s, &q, a);
+}
+
+static void a_log_is_for_whom_the_policy_says(void **state)
+{
+    static const char good[] = "Bearer " TOKEN, bad[] = "Bearer rfa_" TOKEN;
+    static const struct {
+        struct asked asked;
+        unsigned status;
+    } rows[] = {
+        { { PROFILE_PUBLIC, SITE_IN_CLEAR, "/log/tile/0/000", NULL }, 200 },
+        { { PROFILE_PUBLIC, SITE_IN_CLEAR, "/log/tile/0/000", bad }, 200 },
+        { { PROFILE_INTERNAL, SITE_IN_PRIVATE, "/log/tile/0/000", NULL }, 404 },
+        { { PROFILE_INTERNAL, SITE_IN_PRIVATE, "/log/tile/0/000", good }, 404 },
+        { { PROFILE_INTERNAL, SITE_IN_PRIVATE, "/log/nowhere/checkpoint", NULL }, 404 },
+        { { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log/tile/0/000", NULL }, 401 },
+        { { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log/tile/0/000", bad }, 401 },
+        { { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log/tile/0/000", "Basic YTpi" }, 401 },
+        { { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log/tile/0/000", good }, 200 },
+        { { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log/tile/0/009", good }, 404 },
+        { { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log/tile/0/009", NULL }, 401 },
+        { { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log/nowhere/x", NULL }, 401 },
+        { { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log/", NULL }, 401 },
+        { { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log", NULL }, 404 },
+        { { PROFILE_AUDITORS, SITE_IN_CLEAR, "/log/tile/0/000", good }, 403 },
+        { { PROFILE_AUDITORS, SITE_IN_CLEAR, "/log/nowhere/x", NULL }, 403 },
+        { { PROFILE_AUDITORS, SITE_IN_CLEAR, "/", NULL }, 200 },
+        { { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/style.css", bad }, 200 },
+    };
+    struct auditors *auditors = who_has_token();
+    struct site s;
+    (void)state;
+    site_begin(&s);
+    s.auditors = auditors;
+    for (size_t i = 0; i < RF_COUNT(rows); i++) {
+        struct answer a;
+        ask(&s, &rows[i].asked, &a);
+        if (a.status != rows[i].status)
+            fail_msg("row %zu: %u", i, a.status);
+        bool is_style = strcmp(rows[i].asked.target, "/style.css") == 0;
+        assert_int_equal(a.is_private, rows[i].asked.profile == PROFILE_AUDITORS && !is_style);
+        assert_int_equal(a.challenge != NULL, a.status == 401);
+        answer_done(&a);
+    }
+    auditors_free(auditors);
+    site_end(&s);
+}
+
+static void wrong_tokens_are_counted_and_right_ones_wait(void **state)
+{
+    static const struct asked wrong = { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log/tile/0/000",
+                                        "Bearer no-token-of-anybody-0123456789abcdef" };
+    static const struct asked right = { PROFILE_AUDITORS, SITE_IN_PRIVATE, "/log/tile/0/000",
+                                        "Bearer " TOKEN };
+    struct auditors *auditors = who_has_token();
+    struct answer a;
+    struct site s;
+    (void)state;
+    site_begin(&s);
+    s.auditors = auditors;
+    throttle_set_rate(s.throttle, 3);
+    for (int i = 0; i < 3; i++) {
+        ask(&s, &wrong, &a);
+        assert_int_equal(a.status, 401);
+        answer_done(&a);
+    }
+    ask(&s, &wrong, &a);
+    assert_int_equal(a.status, 429);
+    answer_done(&a);
+    ask(&s, &right, &a);
+    assert_int_equal(a.status, 429);
+    answer_done(&a);
+    auditors_free(auditors);
+    site_end(&s);
+}
+
+static void text_of(struct site *s, enum publication_profile profile, const char *target,
+                    const char *authorization, char *out, size_t size)
+{
+    const struct asked how = { profile, SITE_IN_PRIVATE, target, authorization };
+    struct answer a;
+    ask(s, &how, &a);
+    assert_true(a.len < size);
+    (void)snprintf(out, size, "%u %.*s", a.status, (int)a.len, a.at);
+    answer_done(&a);
+}
+
+/* Pages say of the logs what their readers may know, and a hub that shows none is as one without
+   any. */
+static void pages_tell_no_more_than_logs(void **state)
+{
+    static const char *const targets[] = { "/", "/healthz", "/metrics" };
+    static const struct config_hub bare = { .stale_ms = 60000 };
+    static char hidden[16384], nothing[16384], shown[16384];
+    struct auditors *auditors = who_has_token();
+    struct site s, empty;
+    (void)state;
+    (void)unlinkat(folder_fd, "checkpoint", 0); /* bad health */
+    site_begin(&s);
+    s.auditors = auditors;
+    empty = (struct site){ .hub = &bare, .throttle = s.throttle };
+    for (size_t i = 0; i < RF_COUNT(targets); i++) {
+        empty.metrics = s.metrics; /* what was asked until now */
+        text_of(&s, PROFILE_INTERNAL, targets[i], "Bearer " TOKEN, hidden, sizeof(hidden));
+        empty.crowd = s.crowd;
+        text_of(&empty, PROFILE_PUBLIC, targets[i], NULL, nothing, sizeof(nothing));
+        assert_string_equal(hidden, nothing);
+        text_of(&s, PROFILE_AUDITORS, targets[i], NULL, hidden, sizeof(hidden));
+        assert_null(strstr(hidden, us));
+        text_of(&s, PROFILE_AUDITORS, targets[i], "Bearer " TOKEN, shown, sizeof(shown));
+        assert_non_null(strstr(shown, us));
+    }
+    text_of(&s, PROFILE_AUDITORS, "/healthz", NULL, hidden, sizeof(hidden));
+    assert_string_equal(hidden, "503 a log is not well\n");
+    text_of(&s, PROFILE_INTERNAL, "/log/us-virginia/tile/0/000", NULL, hidden, sizeof(hidden));
+    assert_int_equal(s.metrics.requests[ROUTE_TILE][5], 0); /* figures are for everybody */
+    auditors_free(auditors);
+    site_end(&s);
+}
+
 static void words_are_escaped_for_html(void **state)
 {
     struct buf b;
@@ -521,6 +684,9 @@ int main(void)
         cmocka_unit_test(a_request_is_refused_for_its_form_before_its_target),
         cmocka_unit_test(a_checkpoint_is_read_when_it_is_new),
         cmocka_unit_test(a_folder_that_is_another_needs_a_new_process),
+        cmocka_unit_test(a_log_is_for_whom_the_policy_says),
+        cmocka_unit_test(wrong_tokens_are_counted_and_right_ones_wait),
+        cmocka_unit_test(pages_tell_no_more_than_logs),
         cmocka_unit_test(words_are_escaped_for_html),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

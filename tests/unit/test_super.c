@@ -366,6 +366,44 @@ static void a_reload_cannot_share_one_socket_twice(void **state)
     listeners_done(&opened);
 }
 
+static void a_port_that_the_hub_lacks_keeps_nobody_from_anything(void **state)
+{
+    char address[] = "127.0.0.1", path[128];
+    struct config_listen own = { .unix_path = path }, port = { .address = address };
+    struct config config = { .listen = &own, .listen_count = 1 };
+    struct config with_hub = config;
+    struct listeners l, taken, next;
+    struct err err;
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s", path_of("own"));
+    const struct config other = { .listen = &port, .listen_count = 1 };
+    assert_int_equal(listeners_open(&other, NULL, NULL, NULL, &taken, &err), 0);
+    port.port = port_of(taken.list[0].fd);
+    with_hub.hub = (struct config_hub){ .listen = &port, .listen_count = 1 };
+    assert_int_equal(listeners_open(&with_hub, NULL, NULL, NULL, &l, &err), 0);
+    assert_int_equal(l.count, 2);
+    assert_int_equal(l.hub_from, 1);
+    assert_int_equal(l.list[1].fd, -1);
+    assert_int_equal(listeners_complete(&with_hub, &l, &err), -RF_ESYS);
+    assert_non_null(strstr(err.line, "could not open listener 127.0.0.1:"));
+
+    listeners_done(&taken);
+    assert_int_equal(listeners_complete(&with_hub, &l, &err), 0);
+    int fd = l.list[1].fd;
+    assert_true(fd >= 0);
+    listeners_close_gateway(&l);
+    assert_int_equal(listeners_complete(&with_hub, &l, &err), 0); /* the hub's alone */
+    assert_int_equal(l.list[0].fd, -1);
+    assert_int_equal(access(path, F_OK), -1);
+
+    /* At a reload the same socket may become the gateway's. */
+    assert_int_equal(listeners_open(&other, NULL, &l, &with_hub, &next, &err), 0);
+    assert_int_equal(next.list[0].fd, fd);
+    listeners_adopt(&l, &next);
+    assert_int_equal(l.hub_from, 1);
+    listeners_done(&l);
+}
+
 static void systemd_sockets_are_taken_by_their_address(void **state)
 {
     /* In a process of its own: the descriptors are 3 and up, whatever sits there now. */
@@ -631,6 +669,7 @@ int main(void)
         cmocka_unit_test(a_taken_port_is_an_error_that_names_it),
         cmocka_unit_test(a_reload_shares_what_stays_and_closes_the_rest),
         cmocka_unit_test(a_reload_cannot_share_one_socket_twice),
+        cmocka_unit_test(a_port_that_the_hub_lacks_keeps_nobody_from_anything),
         cmocka_unit_test(systemd_sockets_are_taken_by_their_address),
         cmocka_unit_test(sockets_for_another_process_are_not_taken),
         cmocka_unit_test(systemd_is_told_over_a_path_and_an_abstract_name),
