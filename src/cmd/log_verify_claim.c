@@ -163,10 +163,14 @@ static int print(struct telling *t, const char *bytes, size_t n, const struct cl
 {
     const struct claim_result *c = t->result;
     (void)printf(c->access_count == 0 ? "Nobody looked at your data in clear.\n"
-                                      : "Your data was looked at in clear %" PRIu64 " times:\n\n",
+                                      : "Your data was looked at in clear, %" PRIu64
+                                        " entries:\n\n",
                  c->access_count);
     int rc = walk(t, bytes, n, CLAIM_ACCESS, tell_access, err);
-    (void)printf("\nThe list is true, and complete for these epochs: ");
+    (void)printf(
+        "\nA line stands for the hour that it falls in: who looks again within it, under the same "
+        "grant, is not\nlisted twice. The list is true, and %s for these epochs: ",
+        c->elsewhere > 0 ? "NOT COMPLETE" : "complete");
     t->comma = "";
     if (rc == 0)
         rc = walk(t, bytes, n, CLAIM_EPOCH, tell_epoch, err);
