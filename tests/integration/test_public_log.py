@@ -120,8 +120,8 @@ def test_without_its_quorum_a_checkpoint_is_not_published_and_work_goes_on(world
 @pytest.mark.parametrize("role", ["notary", "ledger", "courier"])
 def test_a_killed_process_costs_time_and_no_leaf(world, role):
     gateway, log, grants = world()
-    number = grants.open()
-    for _ in range(3):
+    for _ in range(3):  # a grant each: within the hour one has one leaf
+        number = grants.open()
         disclose(gateway, number)
         gateway.kill_role(role)
         wait_until(lambda: len(gateway.pids(role)) == 1, f"no {role}")
