@@ -190,6 +190,12 @@ static bool may_publish(const struct notary *n)
     return !n->needs_quorum || cosign_is_met(n->cosign, NULL);
 }
 
+/* `quorum none` lets anything be published, and is nobody's word for it. */
+static bool is_witnessed(const struct notary *n)
+{
+    return n->needs_quorum && cosign_is_met(n->cosign, NULL);
+}
+
 /* The present checkpoint, when it is new or has more cosignatures than the published one. */
 static void publish(struct notary *n)
 {
@@ -298,7 +304,7 @@ static void tell_ledger(struct notary *n)
     size_t len;
     if (scribe_note(n->scribe, &len) == NULL || n->is_over)
         return;
-    if (scribe_published_size(n->scribe) == scribe_checkpoint(n->scribe)->size && may_publish(n))
+    if (scribe_published_size(n->scribe) == scribe_checkpoint(n->scribe)->size && is_witnessed(n))
         now.witnessed = now.signed_;
     if (p == NULL || p->fd < 0 ||
         (now.signed_ == n->said.signed_ && now.witnessed == n->said.witnessed))
