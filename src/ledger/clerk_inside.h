@@ -38,9 +38,12 @@ struct known_grant {
     uint64_t id, leaf;            /* index of its leaf in the log */
     char alias[GRANT_ALIAS_SIZE]; /* of its database; "": the day that knew it was erased */
     uint32_t until;               /* minute, as its leaf says */
-    int64_t ends_ms;              /* wall clock, as control published it; 0: not known */
-    int64_t over_ms;              /* wall clock: when it was first seen to be over; 0: not yet */
-    uint32_t next;                /* in its chain: a place in the array, from 1 */
+    uint32_t classes;             /* bits, as its leaf says; 0: "unlisted" */
+    char
+        purpose[RECORD_WORD_MAX + 1]; /* of its leaf, or that it holds; "": nobody knows any more */
+    int64_t ends_ms;                  /* wall clock, as control published it; 0: not known */
+    int64_t over_ms; /* wall clock: when it was first seen to be over; 0: not yet */
+    uint32_t next;   /* in its chain: a place in the array, from 1 */
 };
 
 struct held_leaf {
@@ -90,6 +93,7 @@ struct clerk {
     size_t held_count, held_room;
     uint8_t held_hash[DIGEST_LEN];
     struct buf detail;
+    struct buf fresh; /* of a disclosure: what no leaf of the hour has said */
 };
 
 /* ---- sums (clerk_sum.c) ---- */
@@ -126,6 +130,8 @@ RF_CHECK int clerk_own_leaf(struct clerk *c, struct logleaf *leaf, const char *d
    would differ from what a start reads. -RF_ENOMEM. */
 RF_CHECK int clerk_reserve(struct clerk *c, struct err *err);
 uint32_t clerk_next_epoch(struct tag_period period, uint32_t minute); /* its first minute */
+/* Bits of the classes in LIST (commas between); 0: one of them is none. */
+uint32_t clerk_class_bits(const char *list);
 /* Numbers are those of a database: ALIAS (NULL: any). NULL: not known. */
 struct known_grant *clerk_grant(struct clerk *c, uint64_t id, const char *alias);
 

@@ -101,15 +101,29 @@ int clerk_reserve(struct clerk *c, struct err *err)
                : 0;
 }
 
+static void word_copy(const struct logleaf *l, enum logleaf_key key, char ret[RECORD_WORD_MAX + 1])
+{
+    const struct logleaf_value *v = &l->value[key];
+    (void)snprintf(ret, RECORD_WORD_MAX + 1, "%.*s", (int)v->len, v->text != NULL ? v->text : "");
+}
+
+/* Its disclosures will say the same of it. */
 static void grant_note(struct clerk *c, const struct logleaf *l)
 {
+    char classes[RECORD_WORD_MAX + 1];
+    const struct held_leaf *last = c->held_count > 0 ? &c->held[c->held_count - 1] : NULL;
     RF_ASSERT(c->grant_count < c->grant_room);
     uint32_t *head = grant_head(c, l->value[LEAF_KEY_GRANT].number);
-    c->grants[c->grant_count++] =
-        (struct known_grant){ .id = l->value[LEAF_KEY_GRANT].number,
-                              .leaf = c->leaves,
-                              .until = (uint32_t)l->value[LEAF_KEY_UNTIL].number,
-                              .next = *head };
+    struct known_grant *g = &c->grants[c->grant_count++];
+    word_copy(l, LEAF_KEY_CLASSES, classes);
+    *g = (struct known_grant){ .id = l->value[LEAF_KEY_GRANT].number,
+                               .leaf = c->leaves,
+                               .until = (uint32_t)l->value[LEAF_KEY_UNTIL].number,
+                               .classes = clerk_class_bits(classes),
+                               .next = *head };
+    word_copy(l, LEAF_KEY_PURPOSE, g->purpose);
+    if (logleaf_has(l, LEAF_KEY_HELD) && last != NULL && last->leaf == c->leaves)
+        (void)snprintf(g->purpose, sizeof(g->purpose), "%s", last->purpose);
     *head = (uint32_t)c->grant_count;
 }
 
