@@ -26,13 +26,16 @@
  * one write and one sync; then the acknowledgements. While the disk is busy the next batch gathers
  * in the sockets, so batches grow with the load and nobody waits for a timer.
  *
+ * A worker has a share of each turn, in bytes, so that nobody's flood keeps a turn from its end.
+ *
  * Back-pressure: a full batch stops the reading, the sockets fill, and the workers wait. */
 
 enum {
     SEATS_MAX = DESK_WORKERS_MAX,
     LOCK_WAIT_MS = 3000,
     FLUSH_WAIT_MS = 1000,
-    TICK_MS = 250, /* ends of grants; roll-ups and seals have minutes */
+    SEAT_TURN_MAX = 1024 * 1024, /* bytes of one worker a turn; a whole batch, if it is all new */
+    TICK_MS = 250,               /* ends of grants; roll-ups and seals have minutes */
 };
 
 struct seat { /* one worker connection */
@@ -157,20 +160,22 @@ static void seat_replaced(struct ledger *l, int fd)
     fd_close(&fd);
 }
 
-/* Take what the worker has sent, as far as the batch has room. False: the seat was given up. */
+/* Take what the worker has sent, as far as the batch has room, and no more than its share of a
+   turn: what is sent again fills no batch, and whoever floods us with it must not keep the others
+   from their commit. False: the seat was given up. */
 static bool seat_read(struct ledger *l, size_t i, int64_t now_ms)
 {
     struct seat *s = &l->seats[i];
     struct err err;
-    for (;;) {
+    for (size_t taken = 0;;) {
         size_t room;
         if (desk_work(s->worker, now_ms, &err) < 0) {
             log_err(LOG_LEVEL_ERROR, "worker-ended", &err);
             seat_leave(l, i);
             return false;
         }
-        if (desk_is_full(l->desk))
-            return true;
+        if (desk_is_full(l->desk) || taken >= SEAT_TURN_MAX)
+            return true; /* the rest is readable, so poll() comes back at once */
         uint8_t *to = desk_room(s->worker, &room);
         if (to == NULL) {
             log_error("worker-ended", "reason=memory worker=%s", desk_worker_name(s->worker));
@@ -189,6 +194,7 @@ static bool seat_read(struct ledger *l, size_t i, int64_t now_ms)
             return false;
         }
         desk_fed(s->worker, (size_t)n);
+        taken += (size_t)n;
     }
 }
 

@@ -224,6 +224,49 @@ static void records_of_workers_are_durable_when_acknowledged(void **state)
     process_done(&p);
 }
 
+/* A worker that was taken over sends one record again and again, which fills no batch. */
+static void a_flood_of_repeats_delays_nobody_else(void **state)
+{
+    struct process p;
+    uint64_t seq;
+    struct buf b;
+    (void)state;
+    process_init(&p);
+    process_start(&p, NULL);
+    process_go(&p);
+    int a = connect_worker(&p, 0), other = connect_worker(&p, 1);
+    greet(a, 1);
+    greet(other, 2);
+    assert_int_equal(hear_answer(a, &seq), RECORD_ANSWER_WELCOME);
+    assert_int_equal(hear_answer(other, &seq), RECORD_ANSWER_WELCOME);
+    tell(a, 1, 1);
+    expect_ack(a, 1);
+    pid_t flood = fork();
+    assert_true(flood >= 0);
+    if (flood == 0) {
+        struct record r = house_record(1);
+        r.sql_len = 0;
+        buf_init(&b, 1 << 20);
+        for (int i = 0; i < 1000; i++)
+            if (record_write(&b, 1, &r) < 0)
+                _exit(1);
+        while (fd_write_all(a, buf_at(&b), buf_len(&b)) == 0)
+            ;
+        _exit(0);
+    }
+    (void)poll(NULL, 0, 200);
+    for (uint64_t i = 1; i <= 5; i++) {
+        tell(other, i, i);
+        expect_ack(other, i); /* or PATIENCE_MS is over */
+    }
+    assert_int_equal(kill(flood, SIGKILL), 0);
+    assert_int_equal(waitpid(flood, NULL, 0), flood);
+    fd_close(&a);
+    fd_close(&other);
+    process_stop(&p);
+    process_done(&p);
+}
+
 static void a_killed_ledger_has_lost_nothing_that_it_acknowledged(void **state)
 {
     struct process p;
@@ -414,6 +457,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_of_workers_are_durable_when_acknowledged),
+        cmocka_unit_test(a_flood_of_repeats_delays_nobody_else),
         cmocka_unit_test(a_killed_ledger_has_lost_nothing_that_it_acknowledged),
         cmocka_unit_test(what_a_dead_worker_had_sent_is_written),
         cmocka_unit_test(stopping_drains_what_was_sent_and_writes_the_last_totals),
