@@ -116,7 +116,7 @@ static void check_alarm(struct notary *n)
     if (a == NULL || n->is_over)
         return;
     (void)err_set(&why, RF_ETAMPER,
-                  "witness \"%s\" has cosigned %" PRIu64
+                  "witness \"%s\" shows our signature over %" PRIu64
                   " leaves of this log, and here are %" PRIu64,
                   n->trust->witnesses[a->witness].name, a->witness_size, a->our_size);
     err_hint(&why, "%s", scribe_tamper_hint);
@@ -179,6 +179,11 @@ static void hear_courier(struct notary *n)
         enum cosign_outcome what = cosign_answer(n->cosign, &answer, clock_mono_ms());
         log_debug("witness-answered", "witness=%u outcome=%s status=%u", answer.witness,
                   cosign_outcome_name(what), answer.status);
+        if (what == COSIGN_CLAIMED)
+            log_warn("witness-claims-more",
+                     "witness=%u hint=\"it is asked to show our signature; unless it does, this is "
+                     "its word or that of whoever sits between\"",
+                     answer.witness);
         check_alarm(n);
     }
 }
