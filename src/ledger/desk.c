@@ -234,8 +234,7 @@ void desk_reached(struct desk *d, uint64_t signed_entries, uint64_t witnessed_en
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
-/* From now on everybody is refused, and those who are connected hear it. */
-static void refuse_all(struct desk *d, const struct err *why)
+void desk_refuse(struct desk *d, const struct err *why)
 {
     if (d->reason[0] != '\0')
         return;
@@ -336,7 +335,7 @@ int desk_commit(struct desk *d, struct err *err)
     if (rc == 0)
         clerk_committed(d->clerk);
     if (rc < 0) {
-        refuse_all(d, &why);
+        desk_refuse(d, &why);
         if (err != NULL)
             *err = why;
         return rc;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "journal_house.h"
+#include "ledger/clockwatch.h"
 #include "ledger/ledger.h"
 #include "ledger/meter.h"
 #include "priv/imsg.h"
@@ -381,6 +382,59 @@ static void a_reload_is_answered_and_recorded(void **state)
     process_done(&p);
 }
 
+static void a_clock_that_jumps_ahead_is_not_believed(void **state)
+{
+    const int64_t hour = INT64_C(3600000);
+    struct clockwatch w = { 0 };
+    int64_t jump;
+    (void)state;
+    assert_true(clockwatch_believes(&w, NOON, 1000, &jump));
+    assert_true(clockwatch_believes(&w, NOON + 60000, 61000, &jump));
+    assert_true(clockwatch_believes(&w, NOON + 10 * hour, 10 * hour + 1000, &jump)); /* it slept */
+    assert_false(clockwatch_believes(&w, NOON + 40 * hour, 10 * hour + 2000, &jump));
+    assert_in_range(jump, 30 * hour - 1000, 30 * hour);
+    assert_true(clockwatch_believes(&w, NOON + 10 * hour, 10 * hour + 3000, &jump)); /* is back */
+    assert_true(clockwatch_believes(&w, NOON, 10 * hour + 4000, &jump)); /* and too far back */
+    assert_true(clockwatch_believes(&w, NOON + 10 * hour, 10 * hour + 5000, &jump));
+    assert_true(clockwatch_believes(&w, NOON + 10 * hour + CLOCKWATCH_JUMP_MS, 10 * hour + 1000,
+                                    &jump)); /* as one may set it by hand */
+}
+
+#ifdef RF_FAULTS
+/* The minutes of what stands in the journal are those of a clock that was right. */
+static void nothing_is_written_while_the_clock_has_jumped(void **state)
+{
+    struct process p;
+    struct scan *scan;
+    struct frame_entry entry;
+    uint64_t seq, offset;
+    int status, type = RECORD_ANSWER_ACK;
+    (void)state;
+    process_init(&p);
+    process_start(&p, "ledger.clock:8"); /* one bad second, some turns behind the start */
+    process_go(&p);
+    int fd = connect_worker(&p, 0);
+    greet(fd, 7);
+    assert_int_equal(hear_answer(fd, &seq), RECORD_ANSWER_WELCOME);
+    for (uint64_t i = 1; type == RECORD_ANSWER_ACK; i++) {
+        assert_true(i < 20);
+        tell(fd, i, i);
+        type = hear_answer(fd, &seq);
+    }
+    assert_int_equal(type, RECORD_ANSWER_REFUSED);
+    fd_close(&fd);
+    assert_int_equal(waitpid(p.pid, &status, 0), p.pid); /* the clock is back: a new one begins */
+    assert_true(WIFEXITED(status));
+    fd_close(&p.imsg_fd);
+    uint32_t now = (uint32_t)(clock_wall_ms() / 60000);
+    assert_int_equal(scan_open(p.house.folder, 0, &scan, &p.house.err), 0);
+    while (scan_next(scan, &entry, &offset, &p.house.err) == 1)
+        assert_in_range(entry.minute, now - 2, now);
+    scan_close(scan);
+    process_done(&p);
+}
+#endif
+
 static void a_damaged_journal_refuses_workers_and_is_left_alone(void **state)
 {
     struct process p;
@@ -463,6 +517,10 @@ int main(void)
         cmocka_unit_test(stopping_drains_what_was_sent_and_writes_the_last_totals),
         cmocka_unit_test(totals_are_rolled_up_while_it_runs),
         cmocka_unit_test(a_reload_is_answered_and_recorded),
+        cmocka_unit_test(a_clock_that_jumps_ahead_is_not_believed),
+#ifdef RF_FAULTS
+        cmocka_unit_test(nothing_is_written_while_the_clock_has_jumped),
+#endif
         cmocka_unit_test(a_damaged_journal_refuses_workers_and_is_left_alone),
         cmocka_unit_test(a_failed_sync_refuses_old_and_new_workers),
     };
