@@ -15,7 +15,6 @@
 #include "base/mem.h"
 #include "priv/child.h"
 #include "priv/lease.h"
-#include "tlog/trust.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #    define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
@@ -80,34 +79,6 @@ static void check_readable(const char *path, const char *file, unsigned line,
     *worst = -RF_ESYS;
 }
 
-static bool demands_witnesses(const struct policy *p)
-{
-    for (int i = 0; i < CLASS_COUNT; i++)
-        if (p->release[i] == RELEASE_WITNESSED)
-            return true;
-    return false;
-}
-
-/* Classes that wait to be witnessed would wait for ever where no quorum is asked for. */
-static void check_quorum(const struct bundle *b, struct mistakes *mistakes, int *worst)
-{
-    const char *path = b->config->ledger.witnesses_path;
-    struct err err;
-    if (b->policy == NULL || path == NULL || b->config->ledger.origin == NULL ||
-        !demands_witnesses(b->policy) || access(path, R_OK) < 0)
-        return; /* said elsewhere */
-    struct trust *trust = mem_zalloc(1, sizeof(*trust));
-    int rc =
-        trust == NULL ? err_set(&err, RF_ENOMEM, "out of memory") : trust_load(path, trust, &err);
-    if (rc < 0)
-        note(mistakes, path, &err, worst);
-    else if (trust->quorum < 0)
-        mistakes_add(mistakes, path, 0,
-                     "quorum: found \"none\", and the policy releases classes only when they are "
-                     "\"witnessed\"; name the witnesses that must have signed");
-    mem_free(trust);
-}
-
 static void check_together(const struct bundle *b, struct mistakes *mistakes, int *worst)
 {
     const struct config *c = b->config;
@@ -129,8 +100,9 @@ static void check_together(const struct bundle *b, struct mistakes *mistakes, in
         check_readable(d->tls_key, b->path, d->line, mistakes, worst);
         check_readable(d->passfile, b->path, d->line, mistakes, worst);
     }
-    check_quorum(b, mistakes, worst);
     int rc = b->policy != NULL ? config_check_policy(c, b->policy, mistakes) : 0;
+    if (rc == 0 && b->policy != NULL)
+        rc = config_check_quorum(c, b->policy, mistakes);
     if (*worst == 0 && (rc < 0 || mistakes_any(mistakes)))
         *worst = -RF_ECONFIG;
 }

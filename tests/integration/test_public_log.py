@@ -81,6 +81,7 @@ def test_nothing_leaves_before_its_record_is_witnessed_where_the_class_demands_i
     size = log.checkpoint()[0]
     assert log.leaves()[size - 1]["type"] in ("disclosure", "seal", "session")
     log.witness.stop()
+    number = grants.open()  # what the hour has said already needs no new leaf, and waits for none
     began = time.monotonic()
     with enter(gateway, number) as connection:
         assert connection.execute("select id from users").fetchall()  # identity: durable is enough
@@ -92,6 +93,45 @@ def test_nothing_leaves_before_its_record_is_witnessed_where_the_class_demands_i
     wait_until(lambda: len(disclose_or_none(gateway, number)) == 1, "nothing leaves any more",
                timeout=60 * gateway.slow)
     log.assert_holds()
+
+
+def demand_witnesses(gateway, log):
+    gateway.policy["release"] = {"contact": "witnessed", "identity": "witnessed"}
+    gateway.write_policy()
+    return gateway.command("check")
+
+
+def test_a_reload_that_demands_witnesses_reaches_sessions_that_go_on(world):
+    gateway, log, grants = world()
+    number = grants.open()
+    log.wait_for("the start", type="start")
+    with enter(gateway, number) as old:
+        assert old.execute("select email from users").fetchall()  # durable was enough
+        assert demand_witnesses(gateway, log).returncode == 0
+        gateway.reload()
+        log.wait_for("the new policy", type="policy")
+        log.witness.stop()
+        with pytest.raises(psycopg.Error):
+            old.execute("select id, email from users").fetchall()
+
+
+def test_a_quorum_of_nobody_is_nobodys_witness(world):
+    gateway, log, grants = world()
+    gateway.stop()
+    log.write_witnesses("quorum none")
+    log.witness.stop()
+    gateway.start()
+    number = grants.open()
+    assert len(disclose(gateway, number)) == 1  # durable is what the policy asks for
+    done = demand_witnesses(gateway, log)
+    assert done.returncode == 2 and "quorum" in done.stdout + done.stderr
+    # The file is right now, and the notary that runs has read the old one.
+    log.write_witnesses("quorum w1")
+    assert gateway.command("check").returncode == 0
+    gateway.reload()
+    log.wait_for("the new policy", type="policy")
+    with pytest.raises(psycopg.Error):
+        disclose(gateway, number)
 
 
 def disclose_or_none(gateway, number):
