@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "wire/rd.h"
 #include "wire/wr.h"
@@ -281,6 +282,8 @@ static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int6
     if (row != NULL && seq != row->appended + 1)
         return err_set(err, RF_EPROTO, "%s skipped from record %llu to %llu", w->name,
                        (unsigned long long)row->appended, (unsigned long long)seq);
+    if (FAULT("desk.record"))
+        return err_set(err, RF_ENOMEM, "out of memory for a record");
     int rc = clerk_append(w->desk->clerk, journal, w->desk->policy, &record, w->instance, seq,
                           now_ms, err);
     if (rc < 0 && journal_death(journal) != NULL)
