@@ -345,8 +345,6 @@ static int readable_fill(struct readable *r, const struct config *c)
         rc = readable_add(r, c->tls_key);
     if (rc == 0)
         rc = readable_add(r, c->tls_client_ca);
-    if (rc == 0)
-        rc = readable_add(r, "/etc/ssl");
     for (size_t i = 0; rc == 0 && i < c->database_count; i++) {
         const struct config_database *d = &c->databases[i];
         const char *const theirs[] = { d->tls_ca, d->tls_certificate, d->tls_key, d->passfile };
