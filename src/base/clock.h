@@ -6,6 +6,7 @@
 
 int64_t clock_mono_ms(void); /* never goes back; arbitrary start */
 int64_t clock_mono_us(void);
+int64_t clock_boot_ms(void); /* the same, and goes on while the machine sleeps */
 int64_t clock_wall_ms(void); /* Unix time; may step */
 
 /* "2026-11-22T10:05:07.123Z" for WALL_MS; OUT has room for 25 bytes. */

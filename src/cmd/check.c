@@ -97,6 +97,8 @@ static void check_all(struct check *c)
         return;
     if (c->policy != NULL)
         note(c, config_check_policy(c->config, c->policy, &c->mistakes));
+    if (c->policy != NULL)
+        note(c, config_check_quorum(c->config, c->policy, &c->mistakes));
     note(c, credentials_load(c->config->credentials_path, &c->credentials, &c->mistakes));
     if (c->config->hub.auditors_path != NULL)
         note(c, auditors_load(c->config->hub.auditors_path, &c->auditors, &c->mistakes));

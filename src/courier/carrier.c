@@ -28,6 +28,7 @@ struct slot {
     size_t header_len;
     struct buf body;
     char url[TRUST_URL_MAX + sizeof("/add-checkpoint")]; /* "": it has none */
+    size_t prefix_len;                                   /* of it */
     struct address address;
 };
 
@@ -170,6 +171,7 @@ int carrier_trust(struct carrier *c, const struct trust *trust, struct err *err)
         while (len > 0 && w->url[len - 1] == '/')
             len--;
         s->url[0] = '\0';
+        s->prefix_len = len;
         if (len > 0)
             (void)snprintf(s->url, sizeof(s->url), "%.*s/add-checkpoint", (int)len, w->url);
         s->key_id = w->key.id;
@@ -218,10 +220,18 @@ static bool set_options(struct slot *s)
 static bool set_post(struct slot *s, const struct errand_post *post, int64_t left_ms)
 {
     CURL *e = s->easy;
+    char path[TRUST_URL_MAX + ERRAND_PATH_MAX + 1];
     long connect_ms = left_ms < CARRIER_CONNECT_MS ? (long)left_ms : (long)CARRIER_CONNECT_MS;
-    return curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)left_ms) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)post->body_len) == CURLE_OK &&
+    if (curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)left_ms) != CURLE_OK ||
+        curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) != CURLE_OK)
+        return false;
+    if (post->is_fetch) { /* libcurl copies it */
+        (void)snprintf(path, sizeof(path), "%.*s%.*s", (int)s->prefix_len, s->url,
+                       (int)post->body_len, (const char *)post->body);
+        return curl_easy_setopt(e, CURLOPT_URL, path) == CURLE_OK &&
+               curl_easy_setopt(e, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+    }
+    return curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)post->body_len) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, post->body) == CURLE_OK;
 }
 

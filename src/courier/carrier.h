@@ -1,4 +1,5 @@
-/* carrier.h - posts to witnesses over libcurl's multi interface, at most one a witness.
+/* carrier.h - posts to witnesses, and what they are asked to show, over libcurl's multi interface,
+ * at most one a witness.
  *
  * What a witness may do is bounded here: an answer has at most ERRAND_BODY_MAX bytes and its header
  * CARRIER_HEADER_MAX, all of it comes within the post's time limit, redirects are answers like

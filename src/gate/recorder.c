@@ -7,7 +7,10 @@
  *   DOWN    no connection            --recorder_connect-->  HELLO
  *   HELLO   said who we are          --WELCOME n-->         UP (pending up to n dropped, rest sent)
  *   UP      --ACK n-->               UP
- *   any     --REFUSED-->             REFUSED (until a new connection)      any --end--> DOWN */
+ *   any     --REFUSED-->             REFUSED (until a new connection)      any --end--> DOWN
+ *
+ * A line that the ledger ends while it lives comes back when somebody asks for it:
+ * recorder_complain_to(). */
 #include "gate/recorder.h"
 
 #include <errno.h>
@@ -36,6 +39,9 @@ struct recorder {
     struct buf pending, answers;
     size_t sent;
     struct task send_task;
+    struct timer patience; /* while DOWN */
+    void (*on_lost)(void *arg);
+    void *lost_arg;
     struct {
         struct recorder_wait *first, *end;
     } waits[RECORD_LEVEL_COUNT];
@@ -160,6 +166,15 @@ static void on_end(struct stream *s, const char *why)
     r->open = false;
     r->state = RECORDER_DOWN;
     r->sent = 0;
+    loop_timer(r->loop, &r->patience, RECORDER_PATIENCE_MS);
+}
+
+static void on_patience(struct timer *t)
+{
+    struct recorder *r = RF_OWNER(t, struct recorder, patience);
+    loop_timer(r->loop, t, RECORDER_PATIENCE_MS);
+    if (r->on_lost != NULL)
+        r->on_lost(r->lost_arg);
 }
 
 static void on_data(struct stream *s, const uint8_t *bytes, size_t n)
@@ -204,6 +219,7 @@ int recorder_new(struct loop *l, const char *name, struct recorder **ret, struct
         return err_set(err, RF_ENOMEM, "out of memory for the recorder");
     r->loop = l;
     r->send_task.fn = on_send_task;
+    r->patience.fn = on_patience;
     (void)snprintf(r->name, sizeof(r->name), "%s", name);
     randombytes_buf(&r->instance, sizeof(r->instance));
     buf_init(&r->pending, RECORDER_PENDING_MAX);
@@ -217,6 +233,7 @@ void recorder_free(struct recorder *r)
     if (r == NULL)
         return;
     loop_task_cancel(r->loop, &r->send_task);
+    loop_timer_stop(r->loop, &r->patience);
     if (r->open)
         stream_close(&r->stream);
     buf_wipe_done(&r->pending);
@@ -224,9 +241,16 @@ void recorder_free(struct recorder *r)
     mem_free(r);
 }
 
+void recorder_complain_to(struct recorder *r, void (*on_lost)(void *arg), void *arg)
+{
+    r->on_lost = on_lost;
+    r->lost_arg = arg;
+}
+
 void recorder_connect(struct recorder *r, int fd)
 {
     struct buf hello;
+    loop_timer_stop(r->loop, &r->patience);
     if (r->open)
         stream_close(&r->stream);
     stream_init(&r->stream, r->loop, &recorder_stream_ops);

@@ -23,13 +23,17 @@ struct recorder_wait {
     bool waiting;
 };
 
-enum { RECORDER_PENDING_MAX = 32 * 1024 * 1024 };
+enum { RECORDER_PENDING_MAX = 32 * 1024 * 1024, RECORDER_PATIENCE_MS = 2000 };
 
 RF_CHECK int recorder_new(struct loop *l, const char *name, struct recorder **ret, struct err *err);
 void recorder_free(struct recorder *r);
 
 /* A (new) socket to the ledger, which the recorder owns from now on. */
 void recorder_connect(struct recorder *r, int fd);
+
+/* ON_LOST(ARG) is called when the line has been down for RECORDER_PATIENCE_MS, and again each time
+   that this long has passed: a new process of the ledger would have come with a line of its own. */
+void recorder_complain_to(struct recorder *r, void (*on_lost)(void *arg), void *arg);
 
 /* Queue a record. 0 with its number in *RET_SEQ; -RF_EUNAVAIL when the ledger has refused or too
    much is pending: then nothing may be released that depends on it. */

@@ -269,6 +269,13 @@ static void on_parser_bad(void *arg)
         log_warn("parser_not_complained_of", "again_ms=%d", (int)INSPECTOR_PATIENCE_MS);
 }
 
+static void on_ledger_lost(void *arg)
+{
+    struct worker *w = arg;
+    if (imsg_send(w->child.imsg_fd, IMSG_PEER_BAD, ROLE_LEDGER, NULL, 0, NULL, 0) < 0)
+        log_warn("ledger_not_asked_for", "again_ms=%d", (int)RECORDER_PATIENCE_MS);
+}
+
 /* ---- the beginning ---- */
 
 static int connect_peers(struct worker *w, struct err *err)
@@ -277,6 +284,7 @@ static int connect_peers(struct worker *w, struct err *err)
     struct child_peer *parser = child_peer_of(&w->child, ROLE_PARSER, 0);
     if (ledger == NULL || parser == NULL)
         return err_set(err, RF_EBUG, "a worker needs a ledger and a parser");
+    recorder_complain_to(w->recorder, on_ledger_lost, w);
     recorder_connect(w->recorder, ledger->fd);
     inspector_complain_to(w->inspector, on_parser_bad, w);
     inspector_connect(w->inspector, parser->fd);
@@ -337,8 +345,6 @@ static int readable_fill(struct readable *r, const struct config *c)
         rc = readable_add(r, c->tls_key);
     if (rc == 0)
         rc = readable_add(r, c->tls_client_ca);
-    if (rc == 0)
-        rc = readable_add(r, "/etc/ssl");
     for (size_t i = 0; rc == 0 && i < c->database_count; i++) {
         const struct config_database *d = &c->databases[i];
         const char *const theirs[] = { d->tls_ca, d->tls_certificate, d->tls_key, d->passfile };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
 #include "ledger/folder.h"
@@ -86,6 +87,7 @@ int clerk_new(struct journal *journal, const struct config *config,
         return err_set(err, RF_ENOMEM, "out of memory");
     *c = (struct clerk){ .journal = journal, .grants_table = grants };
     buf_init(&c->detail, DETAIL_MAX);
+    buf_init(&c->fresh, DETAIL_MAX);
     int rc = set_up(c, config, err);
     if (rc < 0) {
         clerk_free(c);
@@ -106,6 +108,7 @@ void clerk_free(struct clerk *c)
     mem_free(c->grants);
     mem_free(c->held);
     buf_wipe_done(&c->detail);
+    buf_wipe_done(&c->fresh);
     mem_free(c);
 }
 
@@ -430,8 +433,7 @@ static int end_grants(struct clerk *c, int64_t now_ms, struct err *err)
 
 /* ---- disclosures ---------------------------------------------------------------------------- */
 
-/* Bits of the classes in LIST; 0: one of them is none. */
-static uint32_t class_bits(const char *list)
+uint32_t clerk_class_bits(const char *list)
 {
     uint32_t bits = 0;
     for (const char *end; *list != '\0'; list = *end == ',' ? end + 1 : end) {
@@ -448,31 +450,87 @@ static uint32_t class_bits(const char *list)
     return bits;
 }
 
-/* Has a leaf of this hour said all of it? Then it is said again in the journal alone. With NOTE:
-   a leaf says it now. */
-static bool is_repeated(struct clerk *c, const struct record *said, const struct record *published,
-                        uint32_t minute, bool note)
-{
-    uint8_t subject[TAG_SUBJECT_MAX], key[REPEAT_KEY_LEN];
+/* One subject of a disclosure after the other. */
+struct walk {
+    const char *at;
+    struct repeat_what what;
+    uint8_t subject[TAG_SUBJECT_MAX];
     char classes[RECORD_WORD_MAX + 1];
-    struct repeat_what what = { .grant = said->grant,
-                                .database = said->database,
-                                .entity = published->entity,
-                                .place = published->place,
-                                .room = published->room,
-                                .subject = subject };
-    const char *at = said->revealed != NULL ? said->revealed : "";
-    bool is_covered = *at != '\0';
+    const char *key; /* as it stands in the list, with its escapes */
+    size_t key_len;
+    uint32_t bits;
+    uint8_t hash[REPEAT_KEY_LEN];
+};
+
+static void walk_begin(struct walk *w, const struct record *said, const struct record *published)
+{
+    *w = (struct walk){ .at = said->revealed != NULL ? said->revealed : "",
+                        .what = { .grant = said->grant,
+                                  .database = said->database,
+                                  .entity = published->entity,
+                                  .place = published->place,
+                                  .room = published->room } };
+}
+
+static bool walk_next_subject(struct walk *w)
+{
+    const char *begin = w->at;
+    w->at = revealed_next(begin, w->subject, &w->what.subject_len, w->classes);
+    if (w->at == NULL)
+        return false;
+    w->key = begin;
+    w->key_len = strcspn(begin, " ");
+    w->bits = w->what.subject_len > 0 ? clerk_class_bits(w->classes) : 0;
+    w->what.subject = w->subject;
+    repeat_key_of(&w->what, w->hash);
+    return true;
+}
+
+/* What no leaf of this hour has said of SAID stays in c->fresh, as `revealed` lists it. *RET_BITS:
+   its classes. An empty list: all of it is repeated. *RET_PART: some of it is. */
+static int find_fresh(struct clerk *c, const struct record *said, const struct record *published,
+                      uint32_t minute, uint32_t *ret_bits, bool *ret_part, struct err *err)
+{
+    struct walk w;
+    int rc = 0;
+    buf_clear(&c->fresh);
     repeat_enter(&c->repeats, minute, tag_epoch_number(c->period, minute));
-    while ((note || is_covered) &&
-           (at = revealed_next(at, subject, &what.subject_len, classes)) != NULL) {
-        uint32_t bits = what.subject_len > 0 ? class_bits(classes) : 0;
-        repeat_key_of(&what, key);
-        is_covered = is_covered && repeat_covers(&c->repeats, key, bits);
-        if (note)
-            repeat_note(&c->repeats, key, bits);
+    *ret_bits = 0;
+    *ret_part = false;
+    walk_begin(&w, said, published);
+    while (rc == 0 && walk_next_subject(&w)) {
+        uint32_t shown = repeat_shown(&c->repeats, w.hash) & w.bits;
+        const char *classes = w.classes;
+        char left[RECORD_WORD_MAX + 1];
+        *ret_part |= shown != 0;
+        if (w.bits != 0 && shown == w.bits)
+            continue;
+        if (shown != 0) {
+            classes_write(w.bits & ~shown, left);
+            classes = left;
+        }
+        *ret_bits |= w.bits & ~shown;
+        rc = buf_len(&c->fresh) > 0 ? buf_append(&c->fresh, " ", 1) : 0;
+        if (rc == 0)
+            rc = buf_append(&c->fresh, w.key, w.key_len);
+        if (rc == 0)
+            rc = buf_append(&c->fresh, " ", 1);
+        if (rc == 0)
+            rc = buf_append(&c->fresh, classes, strlen(classes));
     }
-    return is_covered;
+    if (rc == 0)
+        rc = buf_append(&c->fresh, "", 1); /* its end */
+    return rc < 0 ? err_set(err, (enum err_code) - rc, "could not read a disclosure's subjects")
+                  : 0;
+}
+
+/* A leaf says all of SAID now. */
+static void note_shown(struct clerk *c, const struct record *said, const struct record *published)
+{
+    struct walk w;
+    walk_begin(&w, said, published);
+    while (walk_next_subject(&w))
+        repeat_note(&c->repeats, w.hash, w.bits);
 }
 
 static int take_tags(struct clerk *c, const struct record *said,
@@ -495,50 +553,99 @@ static int take_tags(struct clerk *c, const struct record *said,
     return n > 0 ? 0 : -RF_EPROTO;
 }
 
-static int disclosure(struct clerk *c, const struct policy *policy, const struct record *said,
-                      uint64_t instance, uint64_t seq, int64_t now_ms, struct err *err)
+/* What the leaf of a disclosure says of its grant: nothing that only a worker says. A purpose that
+   the policy dropped meanwhile stays the grant's, or an honest log would contradict itself; classes
+   that the grant has not are no access under it, and no honest gateway sends them. */
+static void put_grant(struct clerk *c, struct logleaf *l, const struct known_grant *grant,
+                      uint32_t bits, char ref[KEY_NAME_MAX + 24])
+{
+    if (grant == NULL)
+        return;
+    logleaf_number(l, LEAF_KEY_GRANT, grant->id);
+    if (bits == 0 || (bits & ~grant->classes) != 0) {
+        log_error("alert",
+                  "rule=classes-beyond-grant grant=%" PRIu64
+                  " reason=\"a worker discloses classes that its grant does not name\"",
+                  grant->id);
+        return;
+    }
+    ref_write(c, grant->leaf, ref);
+    logleaf_text(l, LEAF_KEY_GRANT_REF, ref);
+}
+
+/* The leaf of SAID, whose `revealed` and classes are what it shows. */
+static int disclosure_leaf(struct clerk *c, const struct policy *policy, const struct record *said,
+                           const struct record *published, uint64_t instance, uint64_t seq,
+                           int64_t now_ms, struct err *err)
 {
     struct logleaf l = { .type = LEAF_DISCLOSURE };
-    struct record published;
+    struct record detailed = *said;
     uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN];
     char grant_ref[KEY_NAME_MAX + 24], held[HOLD_DETAIL_SIZE];
     unsigned count;
     size_t mark = tag_book_pending(c->book);
-    leaf_publish(policy, said, &published);
-    /* Only while its grant is open: what comes behind the end is for every verifier to see. */
-    if (clerk_grant(c, said->grant, said->database) != NULL &&
-        is_repeated(c, said, &published, journal_minute(c->journal, now_ms), false))
-        return journal_append(c->journal, policy, said, instance, seq, now_ms, err);
+    const struct known_grant *grant = clerk_grant(c, said->grant, said->database);
     int rc = take_tags(c, said, items, &count);
     if (rc < 0) {
         tag_book_undo(c->book, mark);
         return err_set(err, (enum err_code) - rc, "could not number the subjects of a disclosure");
     }
-    const struct known_grant *grant = clerk_grant(c, said->grant, said->database);
+    const char *purpose =
+        grant != NULL && grant->purpose[0] != '\0' ? grant->purpose : published->purpose;
     logleaf_text(&l, LEAF_KEY_REGION, c->region_name);
-    logleaf_text(&l, LEAF_KEY_ENTITY, published.entity);
-    logleaf_text(&l, LEAF_KEY_PLACE, published.place);
-    logleaf_text(&l, LEAF_KEY_ROOM, published.room);
-    logleaf_number(&l, LEAF_KEY_GRANT, published.grant);
-    if (grant != NULL) {
-        ref_write(c, grant->leaf, grant_ref);
-        logleaf_text(&l, LEAF_KEY_GRANT_REF, grant_ref);
-    }
-    logleaf_text(&l, LEAF_KEY_CLASSES, published.classes);
+    logleaf_text(&l, LEAF_KEY_ENTITY, published->entity);
+    logleaf_text(&l, LEAF_KEY_PLACE, published->place);
+    logleaf_text(&l, LEAF_KEY_ROOM, published->room);
+    put_grant(c, &l, grant, clerk_class_bits(published->classes), grant_ref);
+    logleaf_text(&l, LEAF_KEY_CLASSES, published->classes);
     logleaf_text(&l, LEAF_KEY_EPOCH, tag_book_epoch(c->book));
     logleaf_bytes(&l, LEAF_KEY_TAGS, items[0], count * (size_t)LOGLEAF_ITEM_LEN);
-    struct record detailed = *said;
-    rc = hold_put(c, policy, published.purpose, &l, held);
+    rc = hold_put(c, policy, purpose, &l, held);
     if (held[0] != '\0')
         detailed.detail = held;
     if (rc < 0)
         rc = err_set(err, RF_ENOMEM, "out of memory for a held purpose");
     else
-        rc = detailed_leaf(c, &l, &detailed, &published, instance, seq, now_ms, err);
+        rc = detailed_leaf(c, &l, &detailed, published, instance, seq, now_ms, err);
     if (rc < 0)
         tag_book_undo(c->book, mark);
-    else
-        (void)is_repeated(c, said, &published, l.minute, true);
+    return rc;
+}
+
+/* Only what is new in this hour has a leaf, while the grant is open: what comes behind its end is
+   for every verifier to see. When that is not all, the leaf is one of our own, and the worker's
+   record stands behind it whole. */
+static int disclosure(struct clerk *c, const struct policy *policy, const struct record *said,
+                      uint64_t instance, uint64_t seq, int64_t now_ms, struct err *err)
+{
+    struct record published, fresh = *said;
+    char classes[RECORD_WORD_MAX + 1];
+    uint32_t bits = 0;
+    bool is_part = false;
+    leaf_publish(policy, said, &published);
+    if (clerk_grant(c, said->grant, said->database) == NULL)
+        return disclosure_leaf(c, policy, said, &published, instance, seq, now_ms, err);
+    int rc =
+        find_fresh(c, said, &published, journal_minute(c->journal, now_ms), &bits, &is_part, err);
+    if (rc < 0)
+        return rc;
+    if (is_part) {
+        fresh.revealed = (const char *)buf_at(&c->fresh);
+        bits &= clerk_class_bits(published.classes);
+        classes_write(bits, classes);
+        if (bits != 0)
+            fresh.classes = published.classes = classes;
+    }
+    bool is_new = !is_part || fresh.revealed[0] != '\0';
+    if (is_new)
+        rc = disclosure_leaf(c, policy, &fresh, &published, is_part ? 0 : instance,
+                             is_part ? 0 : seq, now_ms, err);
+    if (rc == 0 && is_part)
+        rc = clerk_reserve(c, err);
+    if (rc == 0 && is_part)
+        rc = journal_append(c->journal, policy, said, instance, seq, now_ms, err);
+    if (rc == 0 && is_new)
+        note_shown(c, said, &published);
     return rc;
 }
 

@@ -41,9 +41,12 @@ struct known_grant {
     uint64_t id, leaf;            /* index of its leaf in the log */
     char alias[GRANT_ALIAS_SIZE]; /* of its database; "": the day that knew it was erased */
     uint32_t until;               /* minute, as its leaf says */
-    int64_t ends_ms;              /* wall clock, as control published it; 0: not known */
-    int64_t over_ms;              /* wall clock: when it was first seen to be over; 0: not yet */
-    uint32_t next;                /* in its chain: a place in the array, from 1 */
+    uint32_t classes;             /* bits, as its leaf says; 0: "unlisted" */
+    char
+        purpose[RECORD_WORD_MAX + 1]; /* of its leaf, or that it holds; "": nobody knows any more */
+    int64_t ends_ms;                  /* wall clock, as control published it; 0: not known */
+    int64_t over_ms; /* wall clock: when it was first seen to be over; 0: not yet */
+    uint32_t next;   /* in its chain: a place in the array, from 1 */
 };
 
 struct held_leaf {
@@ -95,9 +98,10 @@ struct clerk {
     struct buf detail;
     char snapshot_path[PATH_MAX]; /* "": none is kept */
     uint64_t snapshot_index;      /* of the entry that comes next after the last snapshot */
+    struct buf fresh; /* of a disclosure: what no leaf of the hour has said */
 };
 
-enum { CLERK_SIZE_OF_SNAPSHOT = 92592 }; /* of the structs that clerk_snapshot.c writes and reads */
+enum { CLERK_SIZE_OF_SNAPSHOT = 92696 }; /* of the structs that clerk_snapshot.c writes and reads */
 
 /* ---- snapshots (clerk_snapshot.c) ---- */
 
@@ -150,6 +154,8 @@ RF_CHECK int clerk_own_leaf(struct clerk *c, struct logleaf *leaf, const char *d
    would differ from what a start reads. -RF_ENOMEM. */
 RF_CHECK int clerk_reserve(struct clerk *c, struct err *err);
 uint32_t clerk_next_epoch(struct tag_period period, uint32_t minute); /* its first minute */
+/* Bits of the classes in LIST (commas between); 0: one of them is none. */
+uint32_t clerk_class_bits(const char *list);
 /* Numbers are those of a database: ALIAS (NULL: any). NULL: not known. */
 struct known_grant *clerk_grant(struct clerk *c, uint64_t id, const char *alias);
 

@@ -101,6 +101,12 @@ int clerk_reserve(struct clerk *c, struct err *err)
                : 0;
 }
 
+static void word_copy(const struct logleaf *l, enum logleaf_key key, char ret[RECORD_WORD_MAX + 1])
+{
+    const struct logleaf_value *v = &l->value[key];
+    (void)snprintf(ret, RECORD_WORD_MAX + 1, "%.*s", (int)v->len, v->text != NULL ? v->text : "");
+}
+
 static void grant_add(struct clerk *c, const struct known_grant *grant)
 {
     RF_ASSERT(c->grant_count < c->grant_room);
@@ -118,11 +124,19 @@ int clerk_grant_restore(struct clerk *c, const struct known_grant *grant)
     return rc;
 }
 
+/* Its disclosures will say the same of it. */
 static void grant_note(struct clerk *c, const struct logleaf *l)
 {
-    const struct known_grant grant = { .id = l->value[LEAF_KEY_GRANT].number,
-                                       .leaf = c->leaves,
-                                       .until = (uint32_t)l->value[LEAF_KEY_UNTIL].number };
+    char classes[RECORD_WORD_MAX + 1];
+    const struct held_leaf *last = c->held_count > 0 ? &c->held[c->held_count - 1] : NULL;
+    word_copy(l, LEAF_KEY_CLASSES, classes);
+    struct known_grant grant = { .id = l->value[LEAF_KEY_GRANT].number,
+                                 .leaf = c->leaves,
+                                 .until = (uint32_t)l->value[LEAF_KEY_UNTIL].number,
+                                 .classes = clerk_class_bits(classes) };
+    word_copy(l, LEAF_KEY_PURPOSE, grant.purpose);
+    if (logleaf_has(l, LEAF_KEY_HELD) && last != NULL && last->leaf == c->leaves)
+        (void)snprintf(grant.purpose, sizeof(grant.purpose), "%s", last->purpose);
     grant_add(c, &grant);
 }
 

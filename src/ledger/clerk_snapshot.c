@@ -19,7 +19,7 @@
  * one that is missing, torn, of another version, configuration or journal is as good as none, and
  * then the whole journal is read. So nothing is synced, and nothing depends on it.
  *
- *   "RFCLRK01" || configuration || u64 index || chain || state || SHA-256 of all before
+ *   "RFCLRK02" || configuration || u64 index || chain || state || SHA-256 of all before
  *
  * Purposes that are held are sealed with the key of their leaf's day, as in the journal: whoever
  * erases the day erases them here. Repeats (repeat.h) are not in it. Of a log that has ended, or is
@@ -35,7 +35,7 @@ _Static_assert(sizeof(struct clerk) + sizeof(struct sum) + sizeof(struct totals)
                "see above: write it, read it");
 #endif
 
-static const char magic[8] = "RFCLRK01";
+static const char magic[8] = "RFCLRK02";
 static const char name_of_seal[] = "clerk-snapshot";
 
 enum { STATE_MAX = 64 * 1024 * 1024, EACH_ENTRIES = 1 << 18 };
@@ -91,6 +91,15 @@ static void put_sums(const struct clerk *c, struct wr *w)
     }
 }
 
+/* Then its purpose stands sealed among those that are held, and is taken from there. */
+static bool is_held(const struct clerk *c, uint64_t leaf)
+{
+    for (size_t i = 0; i < c->held_count; i++)
+        if (c->held[i].leaf == leaf)
+            return true;
+    return false;
+}
+
 static void put_grants(const struct clerk *c, struct wr *w)
 {
     wr_u32(w, (uint32_t)c->grant_count);
@@ -98,7 +107,9 @@ static void put_grants(const struct clerk *c, struct wr *w)
         wr_u64(w, c->grants[i].id);
         wr_u64(w, c->grants[i].leaf);
         wr_u32(w, c->grants[i].until);
+        wr_u32(w, c->grants[i].classes);
         wr_cstr(w, c->grants[i].alias);
+        wr_cstr(w, is_held(c, c->grants[i].leaf) ? "" : c->grants[i].purpose);
     }
 }
 
@@ -279,7 +290,9 @@ static bool get_grants(struct clerk *c, struct rd *r)
         struct known_grant g = { .id = rd_u64(r) };
         g.leaf = rd_u64(r);
         g.until = rd_u32(r);
-        if (!word_get(r, g.alias, sizeof(g.alias)) || clerk_grant_restore(c, &g) < 0)
+        g.classes = rd_u32(r);
+        if (!word_get(r, g.alias, sizeof(g.alias)) ||
+            !word_get(r, g.purpose, sizeof(g.purpose)) || clerk_grant_restore(c, &g) < 0)
             return false;
     }
     return !r->bad;
@@ -304,6 +317,9 @@ static bool open_held(struct clerk *c, struct held_leaf *h, const uint8_t *seale
         memcpy(h->salt, buf_at(&plain), SEAL_SALT_LEN);
         memcpy(h->purpose, buf_at(&plain) + SEAL_SALT_LEN, len);
         h->purpose[len] = '\0';
+        for (size_t i = 0; i < c->grant_count; i++)
+            if (c->grants[i].leaf == h->leaf)
+                memcpy(c->grants[i].purpose, h->purpose, len + 1);
         rc = hold_restore(c, h);
     }
     buf_wipe_done(&plain);

@@ -6,7 +6,9 @@
  *      │  409, size <= ours                         │   at once again from there, three times
  *      └─ anything else, or nothing in time ────────┘   backs off
  *
- *     409, size > ours ──▶ the alarm, for ever
+ *     409, size > ours ──▶ CLAIMED: at once asked for the checkpoint that it has
+ *                             one that our key has signed, larger ──▶ the alarm, for ever
+ *                             anything else ──▶ backs off
  *
  * Invariants:
  *   a line is kept         =>  it verifies, by that witness's key, over the text that was asked
@@ -14,9 +16,10 @@
  *   a witness is asked     =>  about a checkpoint that was offered, and there is no alarm
  *   a witness's size is n  =>  it cosigned n, or said n itself, and n <= the current size
  *
- * A 409 is not signed: a witness that lies can raise the alarm, and whoever configures a witness
- * gives it that power. The other choice, to go on, would let a rolled-back log sign a second
- * history, which nobody can take back. */
+ * A 409 is not signed: whoever sits on the way to a witness, or is it, can say any size. So it ends
+ * nothing. Our own signature under a larger checkpoint does, because nobody else can make it: then
+ * going on would let a rolled-back log sign a second history, which nobody can take back. A witness
+ * that only claims, and shows nothing, gives no cosignature either. */
 #include "ledger/cosign.h"
 
 #include <inttypes.h>
@@ -35,6 +38,8 @@ enum {
 
 struct peer {
     bool is_asked, size_known, covers;
+    bool has_claimed; /* a larger size: what it is asked next is to show it */
+    bool is_showing;  /* and that is under way */
     uint64_t size;
     int64_t hold_ms;    /* not asked before */
     int64_t refresh_ms; /* asked again though it covers */
@@ -52,6 +57,7 @@ struct cosign {
     const struct trust *trust;
     const struct key *log_key;
     char origin[KEY_NAME_MAX + 1];
+    char path[1 + 2 * DIGEST_LEN + sizeof("/checkpoint")]; /* where a witness has our newest */
     uint64_t random, last_ticket;
     struct peer peers[TRUST_MAX];
     /* the current checkpoint; an empty text: none yet */
@@ -67,9 +73,9 @@ struct cosign {
 };
 
 static const char *const outcome_names[COSIGN_OUTCOME_COUNT] = {
-    [COSIGN_DROPPED] = "dropped",   [COSIGN_COVERED] = "covered", [COSIGN_OLDER] = "older",
-    [COSIGN_BEHIND] = "behind",     [COSIGN_REFUSED] = "refused", [COSIGN_DISPUTED] = "disputed",
-    [COSIGN_FAILED] = "unanswered", [COSIGN_ALARM] = "alarm",
+    [COSIGN_DROPPED] = "dropped", [COSIGN_COVERED] = "covered",   [COSIGN_OLDER] = "older",
+    [COSIGN_BEHIND] = "behind",   [COSIGN_REFUSED] = "refused",   [COSIGN_DISPUTED] = "disputed",
+    [COSIGN_CLAIMED] = "claimed", [COSIGN_FAILED] = "unanswered", [COSIGN_ALARM] = "alarm",
 };
 
 const char *cosign_outcome_name(enum cosign_outcome outcome)
@@ -104,6 +110,12 @@ int cosign_new(const struct trust *trust, const char *origin, const struct key *
     c->trust = trust;
     c->log_key = log_key;
     memcpy(c->origin, origin, len + 1);
+    uint8_t digest[DIGEST_LEN];
+    char hex[2 * DIGEST_LEN + 1];
+    const struct iovec piece = digest_piece(origin, len);
+    digest_pieces(&piece, 1, digest);
+    digest_hex(digest, sizeof(digest), hex);
+    (void)snprintf(c->path, sizeof(c->path), "/%s/checkpoint", hex);
     c->random = seed;
     c->last_ticket = next_random(c) >> 2; /* no ticket of an object before this one comes again */
     buf_init(&c->note, WITNESS_REQUEST_MAX);
@@ -234,7 +246,7 @@ static void back_off(struct cosign *c, struct peer *p, int64_t now_ms)
 /* When it may be asked again; only for one that is idle. */
 static int64_t peer_due_ms(const struct peer *p)
 {
-    return p->covers && p->refresh_ms > p->hold_ms ? p->refresh_ms : p->hold_ms;
+    return p->covers && !p->has_claimed && p->refresh_ms > p->hold_ms ? p->refresh_ms : p->hold_ms;
 }
 
 static int make_body(struct cosign *c, uint64_t old_size, struct err *err)
@@ -257,7 +269,7 @@ static int ask(struct cosign *c, unsigned witness, int64_t now_ms, struct errand
 {
     struct peer *p = &c->peers[witness];
     uint64_t old_size = p->size_known ? p->size : 0;
-    int rc = make_body(c, old_size, err);
+    int rc = p->has_claimed ? 0 : make_body(c, old_size, err);
     if (rc < 0) { /* our own fault, not the witness's: it does not count against it */
         p->hold_ms = now_ms + jittered(c, COSIGN_BACKOFF_MIN_MS, 2);
         return rc;
@@ -270,9 +282,11 @@ static int ask(struct cosign *c, unsigned witness, int64_t now_ms, struct errand
     *ret = (struct errand_post){ .witness = witness,
                                  .key_id = c->trust->witnesses[witness].key.id,
                                  .ticket = p->ticket,
-                                 .limit_ms = COSIGN_LIMIT_MS,
-                                 .body = buf_at(&c->body),
-                                 .body_len = buf_len(&c->body) };
+                                 .limit_ms = COSIGN_LIMIT_MS };
+    p->is_showing = ret->is_fetch = p->has_claimed;
+    ret->body = p->is_showing ? (const uint8_t *)c->path : buf_at(&c->body);
+    ret->body_len = p->is_showing ? strlen(c->path) : buf_len(&c->body);
+    p->has_claimed = false;
     return 1;
 }
 
@@ -388,8 +402,9 @@ static enum cosign_outcome on_size(struct cosign *c, unsigned witness, const cha
     if (!line_cut(&rest, &line) || rest.len != 0 || !line_number(line, &size))
         return ended(c, p, COSIGN_REFUSED, now_ms);
     if (size > c->checkpoint.size) {
-        raise_alarm(c, witness, size, c->checkpoint.size);
-        return ended(c, p, COSIGN_ALARM, now_ms);
+        p->has_claimed = true;
+        p->hold_ms = now_ms;
+        return ended(c, p, COSIGN_CLAIMED, now_ms);
     }
     p->size = size;
     p->size_known = true;
@@ -397,6 +412,21 @@ static enum cosign_outcome on_size(struct cosign *c, unsigned witness, const cha
         return ended(c, p, COSIGN_REFUSED, now_ms);
     p->hold_ms = now_ms;
     return ended(c, p, COSIGN_BEHIND, now_ms);
+}
+
+/* What a witness shows that claimed a larger size. Only our own signature is believed. */
+static enum cosign_outcome on_shown(struct cosign *c, unsigned witness, const char *body,
+                                    size_t len, int64_t now_ms)
+{
+    struct peer *p = &c->peers[witness];
+    struct note n;
+    struct checkpoint shown;
+    if (note_read(body, len, &n, NULL) < 0 || note_verify(&n, c->log_key, NULL, NULL) != 1 ||
+        checkpoint_read(n.text, n.text_len, &shown, NULL) < 0 ||
+        strcmp(shown.origin, c->origin) != 0 || shown.size <= c->checkpoint.size)
+        return ended(c, p, COSIGN_REFUSED, now_ms);
+    raise_alarm(c, witness, shown.size, c->checkpoint.size);
+    return ended(c, p, COSIGN_ALARM, now_ms);
 }
 
 enum cosign_outcome cosign_answer(struct cosign *c, const struct errand_answer *a, int64_t now_ms)
@@ -408,6 +438,9 @@ enum cosign_outcome cosign_answer(struct cosign *c, const struct errand_answer *
     const char *body = (const char *)a->body;
     if (a->failure != ERRAND_REACHED)
         return ended(c, p, COSIGN_FAILED, now_ms);
+    if (p->is_showing)
+        return a->status == 200 ? on_shown(c, a->witness, body, a->body_len, now_ms)
+                                : ended(c, p, COSIGN_REFUSED, now_ms);
     if (a->status == 200)
         return on_cosigned(c, a->witness, body, a->body_len, now_ms);
     if (a->status == 409 && a->is_size)

@@ -59,9 +59,10 @@ enum cosign_outcome {
     COSIGN_OLDER,    /* a cosignature of the checkpoint that was current when it was asked for */
     COSIGN_BEHIND,   /* the witness named the size it has: it is asked again from there */
     COSIGN_REFUSED,  /* an answer, no cosignature: backs off */
+    COSIGN_CLAIMED,  /* it says that it has a larger log than ours: it is asked to show it */
     COSIGN_DISPUTED, /* 422 to a proof from the size it has: its history differs; backs off */
     COSIGN_FAILED,   /* no answer: backs off */
-    COSIGN_ALARM,    /* it has cosigned a larger log than ours: ours was rolled back */
+    COSIGN_ALARM,    /* it shows a larger log that we have signed: ours was rolled back */
     COSIGN_OUTCOME_COUNT
 };
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "wire/rd.h"
 #include "wire/wr.h"
@@ -234,8 +235,7 @@ void desk_reached(struct desk *d, uint64_t signed_entries, uint64_t witnessed_en
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
-/* From now on everybody is refused, and those who are connected hear it. */
-static void refuse_all(struct desk *d, const struct err *why)
+void desk_refuse(struct desk *d, const struct err *why)
 {
     if (d->reason[0] != '\0')
         return;
@@ -282,6 +282,8 @@ static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int6
     if (row != NULL && seq != row->appended + 1)
         return err_set(err, RF_EPROTO, "%s skipped from record %llu to %llu", w->name,
                        (unsigned long long)row->appended, (unsigned long long)seq);
+    if (FAULT("desk.record"))
+        return err_set(err, RF_ENOMEM, "out of memory for a record");
     int rc = clerk_append(w->desk->clerk, journal, w->desk->policy, &record, w->instance, seq,
                           now_ms, err);
     if (rc < 0 && journal_death(journal) != NULL)
@@ -336,7 +338,7 @@ int desk_commit(struct desk *d, struct err *err)
     if (rc == 0)
         clerk_committed(d->clerk);
     if (rc < 0) {
-        refuse_all(d, &why);
+        desk_refuse(d, &why);
         if (err != NULL)
             *err = why;
         return rc;

@@ -46,6 +46,9 @@ bool desk_has_message(const struct desk_worker *w); /* a whole one waits */
    reason is given once, then -RF_EUNAVAIL. */
 RF_CHECK int desk_commit(struct desk *d, struct err *err);
 
+/* From now on everybody is refused with WHY. Whatever was appended is committed before. */
+void desk_refuse(struct desk *d, const struct err *why);
+
 /* Put what is due into the output, and give it: the caller sends and consumes. */
 struct buf *desk_answer(struct desk_worker *w);
 

@@ -5,10 +5,12 @@
 
 /* Layout, big-endian:
      post    u8 1, u32 witness, u32 key id, u64 ticket, u32 limit in ms, str32 body
+     fetch   the same with u8 3; the body is a path
      answer  u8 2, u32 witness, u64 ticket, u16 status, u8 failure, u8 is_size, str32 body */
 enum {
     POST = 1,
     ANSWER = 2,
+    FETCH = 3,
     POST_HEAD = 1 + 4 + 4 + 8 + 4 + 4,
     ANSWER_HEAD = 1 + 4 + 8 + 2 + 3 + 4
 };
@@ -24,8 +26,20 @@ const char *errand_failure_name(enum errand_failure failure)
     return failure_names[failure < ERRAND_FAILURE_COUNT ? failure : ERRAND_UNREACHED];
 }
 
+/* Characters that need no escape in a URL and cannot lead out of the prefix. */
+static bool is_path(const uint8_t *path, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (path[i] != '/' && path[i] != '-' && (path[i] < '0' || path[i] > '9') &&
+            (path[i] < 'a' || path[i] > 'z'))
+            return false;
+    return n >= 1 && n <= ERRAND_PATH_MAX && path[0] == '/';
+}
+
 static bool post_is_valid(const struct errand_post *p)
 {
+    if (p->is_fetch && !is_path(p->body, p->body_len))
+        return false;
     return p->witness < TRUST_MAX && p->ticket != 0 && p->limit_ms >= 1 &&
            p->limit_ms <= ERRAND_LIMIT_MAX_MS && p->body_len >= 1 && p->body_len <= ERRAND_BODY_MAX;
 }
@@ -57,7 +71,7 @@ int errand_post_write(struct buf *to, const struct errand_post *p)
     if (rc < 0)
         return rc;
     struct wr w = wr_to(to);
-    wr_u8(&w, POST);
+    wr_u8(&w, p->is_fetch ? FETCH : POST);
     wr_u32(&w, p->witness);
     wr_u32(&w, p->key_id);
     wr_u64(&w, p->ticket);
@@ -71,14 +85,15 @@ int errand_post_read(const void *packet, size_t n, struct errand_post *ret)
 {
     struct rd r = rd_of(packet, n);
     struct errand_post p = { 0 };
-    bool is_post = rd_u8(&r) == POST;
+    uint8_t type = rd_u8(&r);
+    p.is_fetch = type == FETCH;
     p.witness = rd_u32(&r);
     p.key_id = rd_u32(&r);
     p.ticket = rd_u64(&r);
     p.limit_ms = rd_u32(&r);
     p.body_len = rd_u32(&r);
     p.body = rd_bytes(&r, p.body_len);
-    if (!rd_done(&r) || !is_post || !post_is_valid(&p))
+    if (!rd_done(&r) || (type != POST && type != FETCH) || !post_is_valid(&p))
         return -RF_EPROTO;
     *ret = p;
     return 0;

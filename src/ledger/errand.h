@@ -19,14 +19,16 @@ enum {
     ERRAND_BODY_MAX = WITNESS_REQUEST_MAX,
     ERRAND_MESSAGE_MAX = ERRAND_BODY_MAX + 64, /* of any packet in either direction */
     ERRAND_LIMIT_MAX_MS = 60 * 1000,
+    ERRAND_PATH_MAX = 100, /* of a fetch */
 };
 
-/* NOTARY to COURIER. */
+/* NOTARY to COURIER: a post of BODY to add-checkpoint, or a fetch of what BODY names. */
 struct errand_post {
     uint32_t witness;    /* index in the trust file, < TRUST_MAX */
     uint32_t key_id;     /* of that witness's key: the two may have read different files */
     uint64_t ticket;     /* not 0 */
     uint32_t limit_ms;   /* for all of it, 1..ERRAND_LIMIT_MAX_MS */
+    bool is_fetch;       /* GET of the path BODY below the witness's prefix, "/…" */
     const uint8_t *body; /* borrowed; at least one byte */
     size_t body_len;
 };

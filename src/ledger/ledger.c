@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "ledger/clerk.h"
+#include "ledger/clockwatch.h"
 #include "ledger/desk.h"
 #include "ledger/libraries.h"
 #include "ledger/progress.h"
@@ -26,12 +28,20 @@
  * one write and one sync; then the acknowledgements. While the disk is busy the next batch gathers
  * in the sockets, so batches grow with the load and nobody waits for a timer.
  *
+ * A worker has a share of each turn, in bytes, so that nobody's flood keeps a turn from its end.
+ *
+ * A wall clock that jumps ahead is not believed: nothing is written with such a time, and persons
+ * are refused. When the clock is back this process ends, so that a new one begins with everybody
+ * anew.
+ *
  * Back-pressure: a full batch stops the reading, the sockets fill, and the workers wait. */
 
 enum {
     SEATS_MAX = DESK_WORKERS_MAX,
     LOCK_WAIT_MS = 3000,
     FLUSH_WAIT_MS = 1000,
+    SEAT_TURN_MAX = 1024 * 1024, /* bytes of one worker a turn; a whole batch, if it is all new */
+    DAY_MS = 24 * 60 * 60 * 1000,
     TICK_MS = 250, /* ends of grants; roll-ups and seals have minutes */
 };
 
@@ -56,10 +66,48 @@ struct ledger {
     struct seat seats[SEATS_MAX];
     size_t seat_count;
     char binary[2 * DIGEST_LEN + 1];
-    int64_t rollup_at_ms;           /* monotonic */
+    int64_t rollup_at_ms; /* monotonic */
+    struct clockwatch clock;
+    bool is_in_doubt;               /* what the wall clock said last is not believed */
+    bool is_refused;                /* and everybody has heard so */
     bool is_stopping, is_cut_short; /* one STOP, two */
     bool death_is_logged;
 };
+
+/* ---- the time ------------------------------------------------------------------------------- */
+
+/* The wall clock, if it is believed: nothing is appended otherwise. */
+static bool now(struct ledger *l, int64_t *ret_ms)
+{
+    int64_t jump_ms;
+    *ret_ms = clock_wall_ms();
+    if (FAULT("ledger.clock"))
+        *ret_ms += DAY_MS;
+    bool is_good = clockwatch_believes(&l->clock, *ret_ms, clock_boot_ms(), &jump_ms);
+    if (!is_good && !l->is_in_doubt)
+        log_error("clock-jumped",
+                  "ahead_ms=%" PRId64 " hint=\"nobody is recorded with such a time; set the clock "
+                  "right, or restart the gateway if it is\"",
+                  jump_ms);
+    if (is_good && l->is_refused && !l->is_stopping) {
+        log_warn("clock-back", "hint=\"the ledger starts anew\"");
+        l->is_stopping = true;
+    }
+    l->is_in_doubt = !is_good;
+    return is_good;
+}
+
+/* Of a journal that was opened: minutes do not go back, so its entries say the last one until the
+   clock has got there. */
+static void compare_with_journal(const struct ledger *l)
+{
+    int64_t last_ms = (int64_t)journal_minute(l->journal, 0) * 60000, wall_ms = clock_wall_ms();
+    if (last_ms - wall_ms > DAY_MS)
+        log_warn("clock-behind",
+                 "hours=%" PRId64 " reason=\"the journal's last entry is of a later day\" "
+                 "hint=\"is the clock right? entries keep that last minute until it has come\"",
+                 (last_ms - wall_ms) / (60 * 60 * 1000));
+}
 
 /* ---- records of our own --------------------------------------------------------------------- */
 
@@ -88,7 +136,9 @@ static int start_write(struct ledger *l, bool is_reload, uint64_t cut_bytes, str
         (void)snprintf(cut, sizeof(cut), " cut_bytes=%" PRIu64, cut_bytes);
     (void)snprintf(detail, sizeof(detail), "%s binary=%s policy=%s%s",
                    is_reload ? "reload=1" : "start=1", l->binary, policy, cut);
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms;
+    if (!now(l, &now_ms))
+        return err_set(err, RF_EUNAVAIL, "the clock has jumped ahead");
     const struct clerk_start start = { .is_reload = is_reload,
                                        .binary = l->binary_digest,
                                        .libraries = l->libraries_digest,
@@ -107,9 +157,9 @@ static int start_write(struct ledger *l, bool is_reload, uint64_t cut_bytes, str
 static void rollup_now(struct ledger *l)
 {
     struct err err;
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms;
     l->rollup_at_ms = clock_mono_ms() + l->child.config->service_rollup_ms;
-    if (l->journal == NULL || journal_death(l->journal) != NULL)
+    if (l->journal == NULL || journal_death(l->journal) != NULL || !now(l, &now_ms))
         return;
     if (rollup_write(l->rollup, l->journal, l->clerk, l->child.policy, now_ms, &err) < 0 &&
         journal_death(l->journal) == NULL)
@@ -157,20 +207,22 @@ static void seat_replaced(struct ledger *l, int fd)
     fd_close(&fd);
 }
 
-/* Take what the worker has sent, as far as the batch has room. False: the seat was given up. */
+/* Take what the worker has sent, as far as the batch has room, and no more than its share of a
+   turn: what is sent again fills no batch, and whoever floods us with it must not keep the others
+   from their commit. False: the seat was given up. */
 static bool seat_read(struct ledger *l, size_t i, int64_t now_ms)
 {
     struct seat *s = &l->seats[i];
     struct err err;
-    for (;;) {
+    for (size_t taken = 0;;) {
         size_t room;
         if (desk_work(s->worker, now_ms, &err) < 0) {
             log_err(LOG_LEVEL_ERROR, "worker-ended", &err);
             seat_leave(l, i);
             return false;
         }
-        if (desk_is_full(l->desk))
-            return true;
+        if (desk_is_full(l->desk) || taken >= SEAT_TURN_MAX)
+            return true; /* the rest is readable, so poll() comes back at once */
         uint8_t *to = desk_room(s->worker, &room);
         if (to == NULL) {
             log_error("worker-ended", "reason=memory worker=%s", desk_worker_name(s->worker));
@@ -189,6 +241,7 @@ static bool seat_read(struct ledger *l, size_t i, int64_t now_ms)
             return false;
         }
         desk_fed(s->worker, (size_t)n);
+        taken += (size_t)n;
     }
 }
 
@@ -210,7 +263,9 @@ static void seat_write(struct seat *s)
 
 static void seats_read(struct ledger *l)
 {
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms;
+    if (!now(l, &now_ms) && !l->is_refused)
+        return; /* commit() refuses them */
     for (size_t i = 0; i < l->seat_count;)
         i += seat_read(l, i, now_ms) ? 1 : 0;
     if (l->seat_count > 1 && desk_is_full(l->desk)) { /* whoever came first is last next time */
@@ -246,15 +301,16 @@ static void hear_notary(struct ledger *l)
 static void tick(struct ledger *l)
 {
     struct err err;
+    int64_t now_ms;
     l->tick_at_ms = clock_mono_ms() + TICK_MS;
-    if (l->clerk == NULL || journal_death(l->journal) != NULL)
+    if (l->clerk == NULL || journal_death(l->journal) != NULL || !now(l, &now_ms))
         return;
     /* Seals and roll-ups come at their time to the millisecond, and not with the first record
        behind it: when they are published must not tell who was at work. */
-    int64_t due_ms = clerk_due_ms(l->clerk) - clock_wall_ms();
+    int64_t due_ms = clerk_due_ms(l->clerk) - now_ms;
     if (due_ms >= 0 && due_ms < TICK_MS)
         l->tick_at_ms = clock_mono_ms() + due_ms + 1;
-    if (clerk_tick(l->clerk, l->child.policy, clock_wall_ms(), &err) < 0 &&
+    if (clerk_tick(l->clerk, l->child.policy, now_ms, &err) < 0 &&
         journal_death(l->journal) == NULL)
         log_err(LOG_LEVEL_WARN, "log-tick-failed", &err);
 }
@@ -265,6 +321,11 @@ static void commit(struct ledger *l)
     if (desk_commit(l->desk, &err) < 0 && !l->death_is_logged) {
         l->death_is_logged = true;
         log_err(LOG_LEVEL_ERROR, "journal-stopped", &err);
+    }
+    if (l->is_in_doubt && !l->is_refused) {
+        l->is_refused = l->death_is_logged = true;
+        (void)err_set(&err, RF_EUNAVAIL, "the gateway's clock has jumped ahead");
+        desk_refuse(l->desk, &err);
     }
     for (size_t i = 0; i < l->seat_count; i++)
         seat_write(&l->seats[i]);
@@ -342,6 +403,8 @@ static int wait_ms(const struct ledger *l)
     int64_t until =
         l->clerk != NULL && l->tick_at_ms < l->rollup_at_ms ? l->tick_at_ms : l->rollup_at_ms;
     int64_t left = until - clock_mono_ms();
+    if (l->is_in_doubt) /* is it back? */
+        return TICK_MS;
     if (desk_is_full(l->desk))
         return 0;
     for (size_t i = 0; i < l->seat_count; i++)
@@ -446,6 +509,7 @@ static int journal_start(struct ledger *l, struct journal_found *found, struct e
         log_warn("keys-not-locked", "hint=\"raise RLIMIT_MEMLOCK: day keys may be swapped out\"");
     log_info("journal-open", "entries=%" PRIu64 " segments_checked=%zu", found->entries,
              found->checked);
+    compare_with_journal(l);
     int rc = config->ledger.origin == NULL ? 0 : clerk_open(l, err);
     return rc < 0 ? rc : desk_new(l->journal, l->clerk, l->child.policy, NULL, &l->desk, err);
 }

@@ -123,7 +123,7 @@ static void check_alarm(struct notary *n)
     if (a == NULL || n->is_over)
         return;
     (void)err_set(&why, RF_ETAMPER,
-                  "witness \"%s\" has cosigned %" PRIu64
+                  "witness \"%s\" shows our signature over %" PRIu64
                   " leaves of this log, and here are %" PRIu64,
                   n->trust->witnesses[a->witness].name, a->witness_size, a->our_size);
     err_hint(&why, "%s", scribe_tamper_hint);
@@ -186,6 +186,11 @@ static void hear_courier(struct notary *n)
         enum cosign_outcome what = cosign_answer(n->cosign, &answer, clock_mono_ms());
         log_debug("witness-answered", "witness=%u outcome=%s status=%u", answer.witness,
                   cosign_outcome_name(what), answer.status);
+        if (what == COSIGN_CLAIMED)
+            log_warn("witness-claims-more",
+                     "witness=%u hint=\"it is asked to show our signature; unless it does, this is "
+                     "its word or that of whoever sits between\"",
+                     answer.witness);
         check_alarm(n);
     }
 }
@@ -195,6 +200,12 @@ static void hear_courier(struct notary *n)
 static bool may_publish(const struct notary *n)
 {
     return !n->needs_quorum || cosign_is_met(n->cosign, NULL);
+}
+
+/* `quorum none` lets anything be published, and is nobody's word for it. */
+static bool is_witnessed(const struct notary *n)
+{
+    return n->needs_quorum && cosign_is_met(n->cosign, NULL);
 }
 
 /* The present checkpoint, when it is new or has more cosignatures than the published one. */
@@ -319,7 +330,7 @@ static void tell_ledger(struct notary *n)
     size_t len;
     if (scribe_note(n->scribe, &len) == NULL || n->is_over)
         return;
-    if (scribe_published_size(n->scribe) == scribe_checkpoint(n->scribe)->size && may_publish(n))
+    if (scribe_published_size(n->scribe) == scribe_checkpoint(n->scribe)->size && is_witnessed(n))
         now.witnessed = now.signed_;
     if (p == NULL || p->fd < 0 ||
         (now.signed_ == n->said.signed_ && now.witnessed == n->said.witnessed))

@@ -52,9 +52,9 @@ static struct repeat_slot *slot_of(const struct repeat_set *s, const uint8_t key
     return &s->slots[at];
 }
 
-bool repeat_covers(const struct repeat_set *s, const uint8_t key[REPEAT_KEY_LEN], uint32_t classes)
+uint32_t repeat_shown(const struct repeat_set *s, const uint8_t key[REPEAT_KEY_LEN])
 {
-    return s->capacity > 0 && classes != 0 && (slot_of(s, key)->classes & classes) == classes;
+    return s->capacity > 0 ? slot_of(s, key)->classes : 0;
 }
 
 static bool grow(struct repeat_set *s)

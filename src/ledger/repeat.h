@@ -43,8 +43,8 @@ void repeat_done(struct repeat_set *s);
 /* The time is MINUTE, in epoch number EPOCH: what an earlier hour or epoch showed is forgotten. */
 void repeat_enter(struct repeat_set *s, uint32_t minute, uint64_t epoch);
 void repeat_key_of(const struct repeat_what *what, uint8_t ret[REPEAT_KEY_LEN]);
-/* Were all of CLASSES (bits) shown? */
-bool repeat_covers(const struct repeat_set *s, const uint8_t key[REPEAT_KEY_LEN], uint32_t classes);
+/* Bits of the classes that were shown. */
+uint32_t repeat_shown(const struct repeat_set *s, const uint8_t key[REPEAT_KEY_LEN]);
 /* They are, now. What finds no room has a leaf next time, too. */
 void repeat_note(struct repeat_set *s, const uint8_t key[REPEAT_KEY_LEN], uint32_t classes);
 

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -14,6 +15,7 @@
 #include "policy/mistakes.h"
 #include "policy/quantity.h"
 #include "tlog/key.h"
+#include "tlog/trust.h"
 
 enum { PATH_LEN_MAX = 1000, HOSTS_MAX = 16, LISTEN_MAX = 64, DATABASES_MAX = 200 };
 
@@ -664,4 +666,33 @@ int config_check_policy(const struct config *c, const struct policy *p, struct m
         rc = -RF_ECONFIG;
     }
     return rc;
+}
+
+static bool demands_witnesses(const struct policy *p)
+{
+    for (int i = 0; i < CLASS_COUNT; i++)
+        if (p->release[i] == RELEASE_WITNESSED)
+            return true;
+    return false;
+}
+
+int config_check_quorum(const struct config *c, const struct policy *p, struct mistakes *mistakes)
+{
+    const char *path = c->ledger.witnesses_path;
+    struct err err;
+    if (path == NULL || c->ledger.origin == NULL || !demands_witnesses(p))
+        return 0;
+    struct trust *trust = mem_zalloc(1, sizeof(*trust));
+    int rc = trust == NULL ? err_set(&err, RF_ENOMEM, "out of memory") : digest_init(&err);
+    if (rc == 0)
+        rc = trust_load(path, trust, &err); /* whose keys have digests */
+    if (rc < 0)
+        mistakes_add(mistakes, path, 0, "%s", err.line);
+    else if (trust->quorum < 0)
+        mistakes_add(mistakes, path, 0,
+                     "quorum: found \"none\", and the policy releases classes only when they are "
+                     "witnessed; name whose signatures are needed");
+    bool is_good = rc == 0 && trust->quorum >= 0;
+    mem_free(trust);
+    return is_good ? 0 : -RF_ECONFIG;
 }

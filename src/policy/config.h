@@ -123,6 +123,10 @@ void config_free(struct config *c);
    two calls it before using them. */
 RF_CHECK int config_check_policy(const struct config *c, const struct policy *p,
                                  struct mistakes *mistakes);
+/* Where the policy waits for witnesses, the witnesses' file must say whose word counts. Reads that
+   file, so it is for whoever can. 0, or -RF_ECONFIG with mistakes added. */
+RF_CHECK int config_check_quorum(const struct config *c, const struct policy *p,
+                                 struct mistakes *mistakes);
 
 /* All listening sockets in one row: those of `listen`, then the hub's. */
 size_t config_socket_count(const struct config *c);

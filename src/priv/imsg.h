@@ -33,7 +33,8 @@ enum imsg_type {
     IMSG_FAILED, /* payload: one line why */
     IMSG_CANCEL_FOR, /* arg: index of the worker that the key names; payload: the key's bytes */
     IMSG_PEER_BAD,   /* worker: that peer talks nonsense or hung up and nobody came in its place;
-                        arg: its role, ROLE_PARSER alone. It is ended, and so replaced. */
+                        arg: its role. ROLE_PARSER: it is ended, and so replaced. ROLE_LEDGER: it
+                        stays, and the two get a new link, a few times. */
     IMSG_TYPE_COUNT
 };
 

@@ -136,14 +136,24 @@ static const struct {
     { HUB | SUP, "openat2" },
 };
 
+/* What looking up a name reads (man 5 resolv.conf, nsswitch.conf, gai.conf), and whom TLS believes.
+   Not all of /etc: keys and passwords of others lie there. Files are known by what they are when a
+   process starts: one that is replaced later needs a restart, a folder does not. */
+#define NAMES                                                                                  \
+    "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/host.conf", \
+        "/etc/services", "/etc/protocols", "/run/systemd/resolve", "/run/resolvconf",          \
+        "/run/NetworkManager"
+#define AUTHORITIES "/etc/ssl", "/etc/ca-certificates", "/etc/pki/tls/certs", "/usr/lib/ssl"
+#define CLIENT      "/etc/passwd", "/etc/localtime", "/usr/share/zoneinfo", "/dev/null", "/dev/urandom"
+
 /* Landlock: rights that a role gives up unless a path gives them back. */
 enum handled { HANDLED_WRITES /* reads stay as they are */, HANDLED_EVERYTHING };
 
 static const struct {
     enum handled handled;
-    bool connects;            /* TCP, to any port */
-    bool binds;               /* TCP */
-    const char *read_only[8]; /* besides the caller's; what is not there is left out */
+    bool connects;             /* TCP, to any port */
+    bool binds;                /* TCP */
+    const char *read_only[24]; /* besides the caller's; what is not there is left out */
     const char *read_write[2];
 } files[ROLE_COUNT] = {
     /* reads configuration from wherever it is told to, and children start from libraries */
@@ -151,8 +161,7 @@ static const struct {
     [ROLE_WORKER] = { HANDLED_EVERYTHING,
                       true,
                       false,
-                      { "/etc", "/run/systemd/resolve", "/usr/lib/ssl", "/usr/share/zoneinfo",
-                        "/dev/null", "/dev/urandom", NULL },
+                      { NAMES, AUTHORITIES, CLIENT, NULL },
                       { NULL } },
     [ROLE_PARSER] = { HANDLED_EVERYTHING, false, false, { NULL }, { NULL } },
     [ROLE_LEDGER] = { HANDLED_EVERYTHING,
@@ -163,8 +172,7 @@ static const struct {
     [ROLE_CONTROL] = { HANDLED_EVERYTHING,
                        true,
                        false,
-                       { "/etc", "/run/systemd/resolve", "/usr/lib/ssl", "/usr/share/zoneinfo",
-                         "/dev/null", "/dev/urandom", NULL },
+                       { NAMES, AUTHORITIES, CLIENT, NULL },
                        { NULL } },
     [ROLE_NOTARY] = { HANDLED_EVERYTHING,
                       false,
@@ -174,7 +182,7 @@ static const struct {
     [ROLE_COURIER] = { HANDLED_EVERYTHING, /* names, and whom to believe: the witnesses' file too */
                        true,
                        false,
-                       { "/etc", "/run/systemd/resolve", NULL },
+                       { NAMES, AUTHORITIES, NULL },
                        { NULL } },
     [ROLE_HUB] = { HANDLED_EVERYTHING, /* its sockets are handed to it */
                    false,

@@ -101,6 +101,8 @@ static void check_together(const struct bundle *b, struct mistakes *mistakes, in
         check_readable(d->passfile, b->path, d->line, mistakes, worst);
     }
     int rc = b->policy != NULL ? config_check_policy(c, b->policy, mistakes) : 0;
+    if (rc == 0 && b->policy != NULL)
+        rc = config_check_quorum(c, b->policy, mistakes);
     if (*worst == 0 && (rc < 0 || mistakes_any(mistakes)))
         *worst = -RF_ECONFIG;
 }

@@ -19,6 +19,8 @@ enum {
     GIVE_UP_AFTER = 5,       /* deaths in a row before everybody was serving once */
     HEARD_A_TURN = 64,       /* messages of one child, before signals and the others' have theirs */
     CANCELS_WAITING_MAX = 64,
+    RELINKS_MAX = 3, /* of one worker, until it has had none for: */
+    RELINK_FORGET_MS = 10 * 60 * 1000,
 };
 
 /* Who talks to whom, and how. */
@@ -302,12 +304,39 @@ static void on_cancel_for(struct crew *c, const struct imsg *msg)
     }
 }
 
-/* A worker cannot do without the parser, and a parser that hostile text has taken over does not end
-   by itself. Only the parser: a worker that lies here does no more than one hostile text could. */
-static bool on_peer_bad(struct crew *c, const struct crew_member *m, const struct imsg *msg)
+/* The ledger has ended a worker's conversation and lives. A new one costs the ledger a seat, so
+   there are few: whoever cannot keep one is replaced whole. A dead ledger's successor brings links.
+ */
+static void relink(struct crew *c, struct crew_member *worker)
 {
-    if (m->role != ROLE_WORKER || msg->arg != ROLE_PARSER)
+    int64_t now_ms = clock_mono_ms();
+    for (size_t i = 0; i < c->count; i++) {
+        struct crew_member *ledger = &c->members[i];
+        if (ledger->role != ROLE_LEDGER || ledger->state != CREW_SERVING)
+            continue;
+        if (now_ms - worker->relinked_ms > RELINK_FORGET_MS)
+            worker->relinks = 0;
+        worker->relinked_ms = now_ms;
+        log_warn("worker-relinked", "child=%s times=%u", worker->name, worker->relinks);
+        if (worker->relinks++ == RELINKS_MAX)
+            kill_member(worker, "the ledger ends every conversation with it");
+        else
+            link_pair(worker, ledger, SOCK_STREAM);
+        return;
+    }
+}
+
+/* A worker cannot do without the parser, and a parser that hostile text has taken over does not end
+   by itself. Only the parser is ended: a worker that lies here does no more than one hostile text
+   could. */
+static bool on_peer_bad(struct crew *c, struct crew_member *m, const struct imsg *msg)
+{
+    if (m->role != ROLE_WORKER || (msg->arg != ROLE_PARSER && msg->arg != ROLE_LEDGER))
         return false;
+    if (msg->arg == ROLE_LEDGER) {
+        relink(c, m);
+        return true;
+    }
     for (size_t i = 0; i < c->count; i++)
         if (c->members[i].role == ROLE_PARSER && c->members[i].state == CREW_SERVING) {
             log_warn("child-complained-of", "child=%s by=%s", c->members[i].name, m->name);

@@ -43,6 +43,8 @@ struct crew_member {
     bool asked;          /* owes an answer to a later CONFIG */
     bool gave_up;        /* said FAILED of itself: nothing but its end is expected */
     bool retired;        /* not to be started again */
+    int64_t relinked_ms; /* a worker: when it was linked to the ledger anew last, and how often */
+    unsigned relinks;
 };
 
 struct crew {

@@ -85,10 +85,12 @@ static void take_posts(struct world *w)
     struct witness_request r;
     while (cosign_next(w->c, w->now, &post, NULL) == 1) {
         RF_ASSERT(!w->has_alarm && post.witness < WITNESSES);
+        w->tickets[post.witness] = post.ticket;
+        if (post.is_fetch)
+            continue;
         RF_ASSERT(witness_request_read((const char *)post.body, post.body_len, &r, NULL) == 0);
         RF_ASSERT(r.old_size <= w->size && r.checkpoint_len == buf_len(&notes[w->size]) &&
                   memcmp(r.checkpoint, buf_at(&notes[w->size]), r.checkpoint_len) == 0);
-        w->tickets[post.witness] = post.ticket;
     }
 }
 

@@ -228,6 +228,19 @@ def test_a_failing_sync_stops_persons_with_a_clear_error(new_gateway):
     assert gateway.command("log", "check").returncode == 0
 
 
+def test_a_conversation_that_the_ledger_ends_begins_again(new_gateway):
+    """One worker's record finds no memory; the ledger lives, and so does the worker."""
+    gateway = new_gateway(environment={"RF_FAULT": "desk.record:5"},
+                          config={"limits": {"ledger_wait": "1s"}})
+    before = gateway.pids("worker"), gateway.pids("ledger")
+    for _ in range(6):
+        enters(gateway, PERSON)
+    gateway.wait_for_log("worker-relinked")
+    wait_until(lambda: enters(gateway, PERSON), "persons are not let in again")
+    assert (gateway.pids("worker"), gateway.pids("ledger")) == before
+    assert gateway.command("log", "check").returncode == 0
+
+
 def test_a_full_disk_stops_persons_with_a_clear_error(new_gateway):
     gateway = new_gateway(start=False, config={"limits": {"ledger_wait": "1s"}})
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs",

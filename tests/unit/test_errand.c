@@ -100,6 +100,28 @@ static void the_largest_fit_a_packet_and_larger_ones_are_refused(void **state)
     buf_done(&b);
 }
 
+static void a_fetch_names_a_path_and_nothing_else(void **state)
+{
+    static const char *const bad[] = { "", "checkpoint", "/..", "/a?b", "/a b", "/\n", "//A" };
+    struct errand_post p = a_post(), got;
+    struct buf b;
+    (void)state;
+    buf_init(&b, ERRAND_MESSAGE_MAX);
+    p.is_fetch = true;
+    for (size_t i = 0; i < RF_COUNT(bad); i++) {
+        p.body = (const uint8_t *)bad[i];
+        p.body_len = strlen(bad[i]);
+        assert_int_equal(errand_post_write(&b, &p), -RF_EINVAL);
+    }
+    p.body = (const uint8_t *)"/0123456789abcdef/checkpoint";
+    p.body_len = 28;
+    assert_int_equal(errand_post_write(&b, &p), 0);
+    assert_int_equal(errand_post_read(buf_at(&b), buf_len(&b), &got), 0);
+    assert_true(got.is_fetch);
+    assert_int_equal(got.body_len, 28);
+    buf_done(&b);
+}
+
 static void values_without_sense_are_not_written(void **state)
 {
     struct errand_post posts[] = { a_post(), a_post(), a_post(), a_post(), a_post() };
@@ -186,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_read_as_they_were_written),
         cmocka_unit_test(the_largest_fit_a_packet_and_larger_ones_are_refused),
+        cmocka_unit_test(a_fetch_names_a_path_and_nothing_else),
         cmocka_unit_test(values_without_sense_are_not_written),
         cmocka_unit_test(cut_or_lengthened_messages_are_refused),
         cmocka_unit_test(a_turned_bit_is_refused_or_means_what_it_says),

@@ -4,14 +4,17 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
 #include "journal_house.h"
+#include "ledger/clockwatch.h"
 #include "ledger/ledger.h"
 #include "ledger/meter.h"
 #include "priv/imsg.h"
@@ -224,6 +227,49 @@ static void records_of_workers_are_durable_when_acknowledged(void **state)
     process_done(&p);
 }
 
+/* A worker that was taken over sends one record again and again, which fills no batch: the other's
+   acknowledgement comes before all of that was read. */
+static void a_flood_of_repeats_delays_nobody_else(void **state)
+{
+    struct process p;
+    const int room = 32 * 1024 * 1024;
+    int left = 0, whole;
+    uint64_t seq;
+    struct buf b;
+    struct record r = house_record(1);
+    (void)state;
+    process_init(&p);
+    process_start(&p, NULL);
+    process_go(&p);
+    int a = connect_worker(&p, 0), other = connect_worker(&p, 1);
+    greet(a, 1);
+    greet(other, 2);
+    assert_int_equal(hear_answer(a, &seq), RECORD_ANSWER_WELCOME);
+    assert_int_equal(hear_answer(other, &seq), RECORD_ANSWER_WELCOME);
+    tell(a, 1, 1);
+    expect_ack(a, 1);
+    buf_init(&b, 1 << 20);
+    while (buf_len(&b) < 1000 * 1000)
+        assert_int_equal(record_write(&b, 1, &r), 0);
+    bool can_fill = setsockopt(a, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) == 0;
+    assert_int_equal(kill(p.pid, SIGSTOP), 0); /* a whole flood is there when it looks */
+    for (int i = 0; i < 20 && can_fill; i++)
+        assert_int_equal(fd_write_all(a, buf_at(&b), buf_len(&b)), 0);
+    assert_int_equal(ioctl(a, SIOCOUTQ, &whole), 0);
+    tell(other, 1, 1);
+    assert_int_equal(kill(p.pid, SIGCONT), 0);
+    expect_ack(other, 1);
+    assert_int_equal(ioctl(a, SIOCOUTQ, &left), 0);
+    assert_true(!can_fill || left > whole / 4);
+    buf_done(&b);
+    fd_close(&a);
+    fd_close(&other);
+    process_stop(&p);
+    process_done(&p);
+    if (!can_fill)
+        skip(); /* not root */
+}
+
 static void a_killed_ledger_has_lost_nothing_that_it_acknowledged(void **state)
 {
     struct process p;
@@ -338,6 +384,59 @@ static void a_reload_is_answered_and_recorded(void **state)
     process_done(&p);
 }
 
+static void a_clock_that_jumps_ahead_is_not_believed(void **state)
+{
+    const int64_t hour = INT64_C(3600000);
+    struct clockwatch w = { 0 };
+    int64_t jump;
+    (void)state;
+    assert_true(clockwatch_believes(&w, NOON, 1000, &jump));
+    assert_true(clockwatch_believes(&w, NOON + 60000, 61000, &jump));
+    assert_true(clockwatch_believes(&w, NOON + 10 * hour, 10 * hour + 1000, &jump)); /* it slept */
+    assert_false(clockwatch_believes(&w, NOON + 40 * hour, 10 * hour + 2000, &jump));
+    assert_in_range(jump, 30 * hour - 1000, 30 * hour);
+    assert_true(clockwatch_believes(&w, NOON + 10 * hour, 10 * hour + 3000, &jump)); /* is back */
+    assert_true(clockwatch_believes(&w, NOON, 10 * hour + 4000, &jump)); /* and too far back */
+    assert_true(clockwatch_believes(&w, NOON + 10 * hour, 10 * hour + 5000, &jump));
+    assert_true(clockwatch_believes(&w, NOON + 10 * hour + CLOCKWATCH_JUMP_MS, 10 * hour + 1000,
+                                    &jump)); /* as one may set it by hand */
+}
+
+#ifdef RF_FAULTS
+/* The minutes of what stands in the journal are those of a clock that was right. */
+static void nothing_is_written_while_the_clock_has_jumped(void **state)
+{
+    struct process p;
+    struct scan *scan;
+    struct frame_entry entry;
+    uint64_t seq, offset;
+    int status, type = RECORD_ANSWER_ACK;
+    (void)state;
+    process_init(&p);
+    process_start(&p, "ledger.clock:8"); /* one bad second, some turns behind the start */
+    process_go(&p);
+    int fd = connect_worker(&p, 0);
+    greet(fd, 7);
+    assert_int_equal(hear_answer(fd, &seq), RECORD_ANSWER_WELCOME);
+    for (uint64_t i = 1; type == RECORD_ANSWER_ACK; i++) {
+        assert_true(i < 20);
+        tell(fd, i, i);
+        type = hear_answer(fd, &seq);
+    }
+    assert_int_equal(type, RECORD_ANSWER_REFUSED);
+    fd_close(&fd);
+    assert_int_equal(waitpid(p.pid, &status, 0), p.pid); /* the clock is back: a new one begins */
+    assert_true(WIFEXITED(status));
+    fd_close(&p.imsg_fd);
+    uint32_t now = (uint32_t)(clock_wall_ms() / 60000);
+    assert_int_equal(scan_open(p.house.folder, 0, &scan, &p.house.err), 0);
+    while (scan_next(scan, &entry, &offset, &p.house.err) == 1)
+        assert_in_range(entry.minute, now - 2, now);
+    scan_close(scan);
+    process_done(&p);
+}
+#endif
+
 static void a_damaged_journal_refuses_workers_and_is_left_alone(void **state)
 {
     struct process p;
@@ -414,11 +513,16 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_of_workers_are_durable_when_acknowledged),
+        cmocka_unit_test(a_flood_of_repeats_delays_nobody_else),
         cmocka_unit_test(a_killed_ledger_has_lost_nothing_that_it_acknowledged),
         cmocka_unit_test(what_a_dead_worker_had_sent_is_written),
         cmocka_unit_test(stopping_drains_what_was_sent_and_writes_the_last_totals),
         cmocka_unit_test(totals_are_rolled_up_while_it_runs),
         cmocka_unit_test(a_reload_is_answered_and_recorded),
+        cmocka_unit_test(a_clock_that_jumps_ahead_is_not_believed),
+#ifdef RF_FAULTS
+        cmocka_unit_test(nothing_is_written_while_the_clock_has_jumped),
+#endif
         cmocka_unit_test(a_damaged_journal_refuses_workers_and_is_left_alone),
         cmocka_unit_test(a_failed_sync_refuses_old_and_new_workers),
     };

@@ -183,6 +183,11 @@ static int call_read_etc(void)
     return fd >= 0 && read(fd, &byte, 1) == 1 ? 0 : 1;
 }
 
+static int call_read_rest_of_etc(void)
+{
+    return open("/etc/debian_version", O_RDONLY) < 0 && open("/etc/group", O_RDONLY) < 0 ? 0 : 1;
+}
+
 static int call_executable_memory(void)
 {
     void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -397,6 +402,9 @@ static void nobody_opens_files_that_are_not_its_own(void **state)
     assert_passes(ROLE_CONTROL, call_read_outside);
     assert_passes(ROLE_WORKER, call_read_outside);
     assert_passes(ROLE_HUB, call_read_outside);
+    assert_passes(ROLE_WORKER, call_read_rest_of_etc);
+    assert_passes(ROLE_CONTROL, call_read_rest_of_etc);
+    assert_passes(ROLE_COURIER, call_read_rest_of_etc);
 }
 
 static void memory_never_becomes_code(void **state)

@@ -19,12 +19,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "priv/listener.h"
 #include "super/backoff.h"
 #include "super/bundle.h"
 #include "super/notify.h"
 #include "super/outbox.h"
 #include "super/pidfile.h"
+#include "tlog/key.h"
 
 static char folder[64];
 
@@ -632,6 +634,46 @@ static void files_that_are_named_must_be_readable(void **state)
     mistakes_done(&m);
 }
 
+/* Whoever demands witnesses names whose word counts: a quorum of nobody would never be reached. */
+static void what_waits_for_witnesses_needs_a_quorum(void **state)
+{
+    static const char *const quorums[] = { "none", "w1" };
+    uint8_t seed[KEY_SEED_LEN] = { 3 };
+    struct secret_key witness;
+    char vkey[KEY_VKEY_SIZE], text[sizeof(policy_text) + 100], trust[KEY_VKEY_SIZE + 60];
+    (void)state;
+    assert_int_equal(digest_init(NULL), 0);
+    assert_int_equal(secret_key_make("witness.example/w1", KEY_COSIGNATURE, seed, &witness, NULL),
+                     0);
+    key_write(&witness.key, vkey);
+    secret_key_wipe(&witness);
+    for (int is_demanded = 0; is_demanded < 2; is_demanded++)
+        for (size_t i = 0; i < RF_COUNT(quorums); i++) {
+            struct bundle *b = NULL;
+            struct mistakes m;
+            mistakes_init(&m);
+            write_good_files();
+            write_config("US", "us-virginia",
+                         "ledger: {origin: log.example/us, directory: public, key: log.key,"
+                         " vrf_key: vrf.key, witnesses: witnesses}\n");
+            write_file("log.key", 0600, "");
+            write_file("vrf.key", 0600, "");
+            (void)snprintf(text, sizeof(text), "%s%s", policy_text,
+                           is_demanded ? "release: {contact: witnessed}\n" : "");
+            write_file("policy.yaml", 0644, text);
+            (void)snprintf(trust, sizeof(trust), "witness w1 %s\nquorum %s\n", vkey, quorums[i]);
+            write_file("witnesses", 0644, trust);
+            int rc = bundle_load(path_of("ringfence.yaml"), &b, &m);
+            bool is_refused = is_demanded && i == 0;
+            if (rc != (is_refused ? -RF_ECONFIG : 0))
+                mistakes_print(&m, stderr);
+            assert_int_equal(rc, is_refused ? -RF_ECONFIG : 0);
+            assert_int_equal(says(&m, "quorum"), is_refused);
+            bundle_free(b);
+            mistakes_done(&m);
+        }
+}
+
 static void what_needs_a_restart_is_a_mistake_in_a_reload(void **state)
 {
     struct bundle *old = NULL, *next = NULL;
@@ -678,6 +720,7 @@ int main(void)
         cmocka_unit_test(mistakes_of_all_files_come_at_once),
         cmocka_unit_test(what_cannot_be_read_weighs_more_than_what_is_wrong),
         cmocka_unit_test(files_that_are_named_must_be_readable),
+        cmocka_unit_test(what_waits_for_witnesses_needs_a_quorum),
         cmocka_unit_test(what_needs_a_restart_is_a_mistake_in_a_reload),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
