@@ -1,5 +1,6 @@
 """`ringfence log` on public logs: verify, show, tail, prove, export, claims, audit."""
 
+import base64
 import filecmp
 import gzip
 import hashlib
@@ -558,10 +559,17 @@ reader = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(reader)
 
 
+spec = importlib.util.spec_from_file_location(
+    "log_reader", os.path.join(ROOT, "tests", "vectors", "log-reader.py"))
+tags = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tags)
+
+
 class Audited:
     """A log and the journal that it was made of, by the second implementation of the journal."""
 
     name, key, journal_id = b"us-virginia", bytes(range(32)), bytes(range(16))
+    revealed = {}
 
     def __init__(self, world, tmp_path):
         self.world, self.state = world, str(tmp_path / "gateway-state")
@@ -580,7 +588,10 @@ class Audited:
         data, written, index = reader.header(0, self.journal_id, chain, self.name), [], 0
         for i, leaf in enumerate(leaves):
             salt, fields = bytes([i]) * 32, json.loads(leaf)
-            private = reader.canonical([("time", "2026-11-22T10:05:00.%03dZ" % i)])
+            private = [("time", "2026-11-22T10:05:00.%03dZ" % i)]
+            if i in self.revealed:
+                private.append(("revealed", self.revealed[i]))
+            private = reader.canonical(private)
             if fields["type"] == "seal" and "chain" in fields:
                 leaf = leaf.replace(fields["chain"], chain.hex())
             leaf = leaf.replace(fields["d"], reader.commitment(salt, private).hex())
@@ -595,6 +606,26 @@ class Audited:
         with open(os.path.join(self.state, "journal/%020d.journal" % 0), "wb") as segment:
             segment.write(data)
         return written
+
+    def disclose(self, tmp_path, spoil_tag=False, spoil_classes=False, revealed="alice identity bob identity,contact"):
+        """The same log with the tags of two subjects, by the second implementation; the VRF key's file."""
+        secret, time_of = bytes(range(7, 38)) + b"\x01", lambda i: "2026-11-22T10:05:00.%03dZ" % i
+        file = str(tmp_path / "vrf.key")
+        with open(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as to:
+            to.write(f"ringfence-vrf@1 us-virginia {base64.b64encode(secret).decode()}\n")
+        self.leaves[0] = re.sub('"vrf":"[0-9a-f]+"', f'"vrf":"{tags.vrf_public(secret).hex()}"', self.leaves[0])
+        seen, items = {}, b""
+        for who, classes in (("alice", "identity"), ("bob", "identity,contact")):
+            k = tags.vrf_prove(secret, tags.alpha_of("us-virginia", f"60m-{MINUTE // 60}", who.encode()))[1][:32]
+            n = seen.setdefault(who, 0)
+            access = tags.access_of(who.encode(), "contact" if spoil_classes else classes, time_of(3))
+            tag = tags.tag_of(k, ORIGIN, n)
+            items += (bytes(16) + tag)[spoil_tag * 5:][:16] if spoil_tag else tag
+            items += tags.commitment_of(tags.salt_of(k, ORIGIN, n), access)
+        self.leaves[3] = re.sub('"tags":"[^"]+"', f'"tags":"{base64.b64encode(items).decode()}"', self.leaves[3])
+        self.revealed = {3: revealed}
+        self.log = self.world.make("disclosed", self.journal(self.leaves))
+        return file
 
     def audit(self, *options):
         return self.world.run("audit", self.log, "--state", self.state, "--json", *options)
@@ -626,6 +657,37 @@ def test_an_audit_opens_what_chance_picks(world, tmp_path):
     os.unlink(audited.day)
     facts = json.loads(audited.audit("--seed", "x", "--count", "50").stdout)
     assert (facts["opened"], facts["sealed"]) == (0, len(LINES))
+
+
+@pytest.mark.parametrize("spoil, text", [
+    ({}, None),
+    ({"spoil_tag": True}, "tag 0 is not one of the subject"),
+    ({"spoil_classes": True}, "commitment 0 is not to the access"),
+    ({"revealed": "alice identity carol identity,contact"}, "tag 1 is not one of the subject"),
+    ({"revealed": "alice identity"}, "names no subject for tag 1"),
+    ({"revealed": "alice identity bob identity,contact eve identity"}, "names more subjects"),
+])
+def test_an_audit_makes_the_tags_again(world, tmp_path, spoil, text):
+    audited = Audited(world, tmp_path)
+    vrf = audited.disclose(tmp_path, **spoil)
+    blind = json.loads(audited.audit("--seed", "x", "--count", "4").stdout)
+    assert blind["tags_checked"] is None and blind["findings"] == []
+    picked = next(f"beacon {i}" for i in range(1000)
+                  if 3 in (found := picks(len(LINES), blind["root"], f"beacon {i}".encode(), 4)) and 7 not in found)
+    done = audited.audit("--seed", picked, "--count", "4", "--vrf", vrf)
+    facts = json.loads(done.stdout)
+    assert done.returncode == (4 if text else 0), done.stderr
+    assert [f["leaf"] for f in facts["findings"]] == ([3] if text else [])
+    assert facts["tags_checked"] == 2 if text is None else text in done.stderr
+
+
+def test_an_audit_wants_the_logs_own_vrf_key(world, tmp_path):
+    audited = Audited(world, tmp_path)
+    vrf = audited.disclose(tmp_path)
+    audited.leaves[0] = re.sub('"vrf":"[0-9a-f]+"', f'"vrf":"{"1" * 64}"', audited.leaves[0])
+    audited.log = world.make("foreign", audited.journal(audited.leaves))
+    done = audited.audit("--seed", "x", "--vrf", vrf)
+    assert done.returncode in (2, 3) and "is not the one of this log" in done.stderr
 
 
 def test_an_audit_finds_a_journal_that_is_not_the_logs(world, tmp_path):
