@@ -61,13 +61,13 @@ def inside(folder, options):
         result["age"][f"{kind}, {ms} ms"] = runs
         print_row(f"{kind}, {ms} ms a batch", found["records_per_second"], found["cpu_us"],
                   found["commit_us"] / 1000, found["records_per_commit"])
-    print("\ngrowth      entries     leaves   us/entry  us/leaf scribed   checkpoint ms    start s    peak MB")
+    print("\ngrowth      entries     leaves   us/entry  us/leaf scribed   checkpoint ms    start s   replay s    peak MB")
     for count in options.entries:
         found = bench("grow", count)
         result["grow"].append(found)
         print(f"{found['entries']:>19} {found['leaves']:>10} {found['write_cpu_us']:>10.2f}"
               f" {found['scribe_cpu_us']:>17.2f} {found['checkpoint_us'] / 1000:>15.2f}"
-              f" {found['start_s']:>10.2f} {found['peak_kilobytes'] / 1024:>10.1f}", flush=True)
+              f" {found['start_s']:>10.2f} {found['replay_s']:>10.2f} {found['peak_kilobytes'] / 1024:>10.1f}", flush=True)
     return result
 
 

@@ -52,10 +52,12 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 
 void log_err(enum log_level level, const char *event, const struct err *e)
 {
-    char line[500], detail[700];
-    log_event(level, event, "code=%s message=%s detail=%s", err_name(e->code),
+    char line[500], detail[700], hint[500];
+    log_event(level, event, "code=%s message=%s detail=%s%s%s", err_name(e->code),
               log_quote(line, sizeof(line), e->line, strlen(e->line)),
-              log_quote(detail, sizeof(detail), e->detail, strlen(e->detail)));
+              log_quote(detail, sizeof(detail), e->detail, strlen(e->detail)),
+              e->hint[0] != '\0' ? " hint=" : "",
+              e->hint[0] != '\0' ? log_quote(hint, sizeof(hint), e->hint, strlen(e->hint)) : "");
 }
 
 const char *log_quote(char *out, size_t out_len, const char *s, size_t len)

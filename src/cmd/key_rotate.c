@@ -204,7 +204,7 @@ static int rotate(struct key_house *h, const struct rotate_options *o, struct ke
 int key_rotate(const struct command_context *context, int argc, char **argv)
 {
     struct rotate_options o;
-    struct key_published published;
+    struct key_published published = { 0 };
     struct key_house house;
     struct err err;
     int status = COMMAND_DONE;

@@ -125,11 +125,13 @@ static int print_json(struct telling *t, const char *bytes, size_t n,
                       const struct claim_trust *trust, struct err *err)
 {
     const struct claim_result *c = t->result;
-    (void)printf("{\"verdict\":\"%s\",\"witnessed\":%s,\"unwitnessed\":%u,\"access_count\":%" PRIu64
-                 ",\"logs\":[",
-                 c->unwitnessed > 0 ? "unwitnessed" : "holds",
+    (void)printf("{\"verdict\":\"%s\",\"witnessed\":%s,\"unwitnessed\":%u,\"elsewhere\":%u,"
+                 "\"access_count\":%" PRIu64 ",\"logs\":[",
+                 c->unwitnessed > 0 ? "unwitnessed"
+                 : c->elsewhere > 0 ? "partial"
+                                    : "holds",
                  trust->witnesses != NULL && c->unwitnessed == 0 ? "true" : "false", c->unwitnessed,
-                 c->access_count);
+                 c->elsewhere, c->access_count);
     t->comma = "";
     int rc = walk(t, bytes, n, CLAIM_LOG, tell_origin, err);
     (void)fputs("],\"epochs\":[", stdout);
@@ -161,10 +163,14 @@ static int print(struct telling *t, const char *bytes, size_t n, const struct cl
 {
     const struct claim_result *c = t->result;
     (void)printf(c->access_count == 0 ? "Nobody looked at your data in clear.\n"
-                                      : "Your data was looked at in clear %" PRIu64 " times:\n\n",
+                                      : "Your data was looked at in clear, %" PRIu64
+                                        " entries:\n\n",
                  c->access_count);
     int rc = walk(t, bytes, n, CLAIM_ACCESS, tell_access, err);
-    (void)printf("\nThe list is true, and complete for these epochs: ");
+    (void)printf(
+        "\nA line stands for the hour that it falls in: who looks again within it, under the same "
+        "grant, is not\nlisted twice. The list is true, and %s for these epochs: ",
+        c->elsewhere > 0 ? "NOT COMPLETE" : "complete");
     t->comma = "";
     if (rc == 0)
         rc = walk(t, bytes, n, CLAIM_EPOCH, tell_epoch, err);
@@ -173,6 +179,11 @@ static int print(struct telling *t, const char *bytes, size_t n, const struct cl
     if (rc == 0)
         rc = walk(t, bytes, n, CLAIM_LOG, tell_origin, err);
     (void)printf("\n");
+    if (c->elsewhere > 0)
+        (void)
+            printf("Not complete alone: in %u cases a log of another VRF key lived in one of these "
+                   "epochs; ask for\nthe file of that key, too.\n",
+                   c->elsewhere);
     print_witnesses(trust, c);
     (void)printf(
         "It rests on logs that hold as a whole: anybody can check them with \"ringfence log "
@@ -203,7 +214,7 @@ static int judge(const struct log_arguments *a, struct telling *t, struct err *e
         rc = (t->json ? print_json : print)(t, bytes, n, &trust, err);
     mem_free_secret(bytes, n);
     mem_free(witnesses);
-    return rc < 0 ? rc : result.unwitnessed > 0 ? 1 : 0;
+    return rc < 0 ? rc : result.unwitnessed > 0 || result.elsewhere > 0 ? 1 : 0;
 }
 
 int log_verify_claim(const struct command_context *context, const struct log_arguments *a)

@@ -37,6 +37,7 @@ struct who_looked {
     const struct command_context *context;
     struct log_arguments shared; /* what log_verify_one() wants to know */
     const char *region, *subject, *out;
+    const char *vrf_path; /* NULL: the configuration's */
     const char *epochs[EPOCHS_MAX], *states[STATES_MAX];
     size_t epoch_count, state_count;
     struct given_log logs[LOG_SOURCES_MAX];
@@ -64,6 +65,8 @@ static bool read_arguments(int argc, char **argv, struct who_looked *w, struct e
             w->subject = value;
         else if (strcmp(option, "--out") == 0 && w->out == NULL)
             w->out = value;
+        else if (strcmp(option, "--vrf-key") == 0 && w->vrf_path == NULL)
+            w->vrf_path = value;
         else if (strcmp(option, "--remember") == 0 && a->remember == NULL)
             a->remember = value;
         else if (strcmp(option, "--log") == 0 && w->log_count < LOG_SOURCES_MAX)
@@ -363,7 +366,8 @@ static int run(struct who_looked *w, struct err *err)
     if (strcmp(config->databases[0].region, w->region) != 0)
         return err_set(err, RF_EUSAGE, "this gateway's log is of region \"%.60s\"",
                        config->databases[0].region);
-    int rc = vrfkey_load(config->ledger.vrf_path, w->region, options.secret, err);
+    const char *vrf_path = w->vrf_path != NULL ? w->vrf_path : config->ledger.vrf_path;
+    int rc = vrfkey_load(vrf_path, w->region, options.secret, err);
     if (rc == 0)
         rc = looking_new(&options, &w->looking, err);
     sodium_memzero(options.secret, sizeof(options.secret));
@@ -415,8 +419,9 @@ static void print_json(const struct who_looked *w)
     (void)fputs(",\"region\":", stdout);
     command_print_json(w->region);
     (void)printf(",\"accesses\":%" PRIu64 ",\"told\":%" PRIu64 ",\"searched\":%" PRIu64
-                 ",\"unwitnessed\":%u,\"logs\":[",
-                 w->result.access_count, w->told, w->searched, w->result.unwitnessed);
+                 ",\"unwitnessed\":%u,\"elsewhere\":%u,\"logs\":[",
+                 w->result.access_count, w->told, w->searched, w->result.unwitnessed,
+                 w->result.elsewhere);
     for (size_t i = 0; i < looking_log_count(w->looking); i++) {
         (void)fputs(i > 0 ? "," : "", stdout);
         command_print_json(looking_log_key(w->looking, i)->name);
@@ -440,6 +445,10 @@ static void print(const struct who_looked *w)
     if (w->result.unwitnessed > 0)
         (void)printf("%u logs are not witnessed as the gateway's own file of witnesses asks for\n",
                      w->result.unwitnessed);
+    if (w->result.elsewhere > 0)
+        (void)printf(
+            "in some of the epochs there were logs of another VRF key: a claim file of that one "
+            "(--vrf-key) completes it\n");
     (void)printf("it holds the person's keys of these epochs: hand it to nobody else\n");
 }
 

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "control/grants.h"
+#include "control/logsize.h"
 #include "control/retention.h"
 #include "control/watch.h"
 #include "policy/arena.h"
@@ -23,15 +24,43 @@ struct control {
     struct grants grants[LEASE_SLOTS];
     struct retention retention[LEASE_SLOTS];
     size_t watch_count; /* and of grants */
+    struct logsize logsize;
     bool is_stopping;
 };
+
+/* ---- the log's size ---- */
+
+static int notary_fd(struct control *c)
+{
+    const struct child_peer *p = child_peer_of(&c->child, ROLE_NOTARY, 0);
+    return p != NULL ? p->fd : -1;
+}
+
+static void hear_notary(struct control *c)
+{
+    struct sight heard;
+    int rc = sight_hear(notary_fd(c), &heard);
+    if (rc == 1 && c->logsize.signed_.size == 0)
+        logsize_ask(&c->logsize); /* the first of this notary is kept at once */
+    if (rc == 1)
+        c->logsize.signed_ = heard;
+    if (rc < 0) /* a new one comes with a new socket */
+        fd_close(&child_peer_of(&c->child, ROLE_NOTARY, 0)->fd);
+}
+
+static void tell_notary(struct control *c)
+{
+    if (c->logsize.is_news && notary_fd(c) >= 0 &&
+        sight_tell(notary_fd(c), &c->logsize.seen) != -RF_ETIMEOUT)
+        c->logsize.is_news = false;
+}
 
 /* One poll for everything there is; FD (or -1) is somebody else's, with EVENTS and a time limit.
    Turns every watch but those that are being checked, and all grants. Returns true when FD is
    ready. */
 static bool wait_once(struct control *c, int fd, short events, int timeout_ms)
 {
-    struct pollfd polled[LEASE_SLOTS * (2 + GRANTS_LINES) + 1];
+    struct pollfd polled[LEASE_SLOTS * (2 + GRANTS_LINES) + 3];
     int64_t now = clock_mono_ms(), until = now + timeout_ms;
     for (size_t i = 0; i < c->watch_count; i++) {
         const struct watch *w = &c->watches[i];
@@ -54,8 +83,16 @@ static bool wait_once(struct control *c, int fd, short events, int timeout_ms)
         until = due < until ? due : until;
         old[i] = (struct pollfd){ .fd = retention_fd(r), .events = r->events };
     }
+    struct pollfd *size = old + c->watch_count, *notary = size + 1;
+    *size = (struct pollfd){ .fd = logsize_fd(&c->logsize), .events = c->logsize.events };
+    *notary = (struct pollfd){ .fd = notary_fd(c), .events = POLLIN };
+    until = logsize_due_ms(&c->logsize) < until ? logsize_due_ms(&c->logsize) : until;
     int left = until > now ? (int)(until - now) : 0;
-    int n = poll(polled, (nfds_t)(c->watch_count * (2 + GRANTS_LINES) + 1), left);
+    int n = poll(polled, (nfds_t)(c->watch_count * (2 + GRANTS_LINES) + 3), left);
+    if (n > 0 && notary->revents != 0)
+        hear_notary(c);
+    logsize_turn(&c->logsize, n > 0 && size->revents != 0);
+    tell_notary(c);
     for (size_t i = 0; i < c->watch_count; i++) {
         watch_turn(&c->watches[i], n > 0 && polled[i].revents != 0);
         grants_turn(&c->grants[i], lines + i * GRANTS_LINES, n > 0);
@@ -77,6 +114,7 @@ static void watch_all(struct control *c)
     for (unsigned i = 0; i < LEASE_SLOTS; i++)
         lease_publish(c->lease, i, 0, LEASE_UNKNOWN);
     c->watch_count = config->database_count < LEASE_SLOTS ? config->database_count : LEASE_SLOTS;
+    logsize_init(&c->logsize, config);
     const char *aliases[LEASE_SLOTS];
     for (size_t i = 0; i < c->watch_count; i++)
         aliases[i] = config->databases[i].alias;
@@ -97,12 +135,14 @@ static void forget_all(struct control *c)
         retention_done(&c->retention[i]);
     }
     c->watch_count = 0;
+    logsize_done(&c->logsize);
 }
 
 static void take(struct control *c, struct imsg *m)
 {
     struct err err = { 0 };
     bool is_reload = m->type == IMSG_CONFIG;
+    bool is_notary = m->type == IMSG_PEER && m->arg == ROLE_NOTARY;
     if (m->type == IMSG_STOP) {
         imsg_close_fds(m);
         c->is_stopping = true;
@@ -118,6 +158,10 @@ static void take(struct control *c, struct imsg *m)
         log_warn("supervisor-silent", "about=reload");
     }
     fd_close(&c->child.replaced_fd);
+    if (is_notary) {
+        c->logsize.signed_ = (struct sight){ 0 }; /* only asked for, until it says more */
+        logsize_ask(&c->logsize);
+    }
     if (is_reload) {
         watch_all(c);
         child_retired_done(&c->child.retired);

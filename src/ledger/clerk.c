@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ledger/clerk_inside.h"
+#include "ledger/folder.h"
 #include "ledger/revealed.h"
 #include "ledger/succession.h"
 #include "ledger/vrfkey.h"
@@ -67,6 +68,13 @@ static int set_up(struct clerk *c, const struct config *config, struct err *err)
     if (tag_period_read(c->epoch_spec, strlen(c->epoch_spec), &c->period) < 0)
         return err_set(err, RF_ECONFIG, "no such epoch: \"%s\"", c->epoch_spec);
     c->slots = mem_zalloc(SUM_SLOTS, sizeof(*c->slots));
+    if (config->state_dir != NULL) {
+        int rc = folder_make(config->state_dir, "clerk", err);
+        if (rc < 0)
+            return rc;
+        (void)snprintf(c->snapshot_path, sizeof(c->snapshot_path), "%.*s/clerk/snapshot",
+                       PATH_MAX - 32, config->state_dir);
+    }
     return c->slots == NULL ? err_set(err, RF_ENOMEM, "out of memory") : load_keys(c, l, err);
 }
 
@@ -611,6 +619,9 @@ int64_t clerk_due_ms(const struct clerk *c)
 
 void clerk_committed(struct clerk *c)
 {
-    if (c != NULL)
-        tag_book_commit(c->book);
+    if (c == NULL)
+        return;
+    tag_book_commit(c->book);
+    if (clerk_snapshot_is_due(c))
+        clerk_snapshot(c);
 }

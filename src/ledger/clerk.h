@@ -18,7 +18,7 @@ struct clerk;
 struct grant_table;
 
 /* JOURNAL and GRANTS (NULL: none are known) are borrowed. CONFIG has a section `ledger`; keys are
-   loaded from the files that it names. */
+   loaded from the files that it names. Snapshots are kept in its STATE/clerk, which is made. */
 RF_CHECK int clerk_new(struct journal *journal, const struct config *config,
                        const struct grant_table *grants, struct clerk **ret, struct err *err);
 void clerk_free(struct clerk *c);
@@ -71,6 +71,10 @@ const struct clerk_end *clerk_ended(const struct clerk *c); /* NULL: the log goe
 /* 0, or -RF_ECONFIG: the log has ended, and ERR says what to do. */
 RF_CHECK int clerk_goes_on(const struct clerk *c, struct err *err);
 size_t clerk_held(const struct clerk *c); /* leaves whose purposes no `opened` has shown yet */
+
+/* Put down what the clerk knows, so that a start reads little of the journal (clerk_snapshot.c).
+   Happens by itself now and then; nothing depends on it. C may be NULL. */
+void clerk_snapshot(struct clerk *c);
 
 /* journal_commit() succeeded. C may be NULL. */
 void clerk_committed(struct clerk *c);

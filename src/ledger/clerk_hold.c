@@ -34,6 +34,11 @@ static int remember(struct clerk *c, const struct held_leaf *h)
     return 0;
 }
 
+int hold_restore(struct clerk *c, const struct held_leaf *h)
+{
+    return remember(c, h);
+}
+
 int hold_put(struct clerk *c, const struct policy *policy, const char *purpose,
              struct logleaf *leaf, char detail[HOLD_DETAIL_SIZE])
 {

@@ -2,6 +2,8 @@
 #ifndef RF_LEDGER_CLERK_INSIDE_H
 #define RF_LEDGER_CLERK_INSIDE_H
 
+#include <limits.h>
+
 #include "ledger/clerk.h"
 #include "ledger/frame.h"
 #include "ledger/leaf.h"
@@ -15,6 +17,7 @@ enum {
     SUM_GROUPS_MAX =
         4096, /* words of the policy bound it; past it the group "unlisted" takes all */
     SUM_BUCKETS = 1024,
+    SUM_GROUPS_OTHER = 64, /* "unlisted": of each type, room and interval */
     GRANT_BUCKETS = 1 << 14,
     SUM_SLOTS = METER_WORKERS_MAX * METER_SLOTS_PER_WORKER,
     DETAIL_MAX = 64 * 1024,
@@ -90,7 +93,28 @@ struct clerk {
     size_t held_count, held_room;
     uint8_t held_hash[DIGEST_LEN];
     struct buf detail;
+    char snapshot_path[PATH_MAX]; /* "": none is kept */
+    uint64_t snapshot_index;      /* of the entry that comes next after the last snapshot */
 };
+
+enum { CLERK_SIZE_OF_SNAPSHOT = 92592 }; /* of the structs that clerk_snapshot.c writes and reads */
+
+/* ---- snapshots (clerk_snapshot.c) ---- */
+
+struct clerk_place { /* of the journal: chain value before the entry of INDEX */
+    uint64_t index;
+    uint8_t chain[DIGEST_LEN];
+};
+
+bool clerk_snapshot_is_due(const struct clerk *c);
+/* Take everything from the snapshot: false, and as before, when there is none that fits. Whether it
+   is of this journal is for the caller to see. C knows nothing yet. */
+bool clerk_snapshot_load(struct clerk *c, struct clerk_place *ret);
+/* Know nothing again. */
+void clerk_forget(struct clerk *c);
+RF_CHECK int sum_restore(struct clerk *c, const struct sum *s);                     /* -RF_ENOMEM */
+RF_CHECK int clerk_grant_restore(struct clerk *c, const struct known_grant *grant); /* likewise */
+RF_CHECK int hold_restore(struct clerk *c, const struct held_leaf *h);              /* likewise */
 
 /* ---- sums (clerk_sum.c) ---- */
 

@@ -101,16 +101,29 @@ int clerk_reserve(struct clerk *c, struct err *err)
                : 0;
 }
 
-static void grant_note(struct clerk *c, const struct logleaf *l)
+static void grant_add(struct clerk *c, const struct known_grant *grant)
 {
     RF_ASSERT(c->grant_count < c->grant_room);
-    uint32_t *head = grant_head(c, l->value[LEAF_KEY_GRANT].number);
-    c->grants[c->grant_count++] =
-        (struct known_grant){ .id = l->value[LEAF_KEY_GRANT].number,
-                              .leaf = c->leaves,
-                              .until = (uint32_t)l->value[LEAF_KEY_UNTIL].number,
-                              .next = *head };
+    uint32_t *head = grant_head(c, grant->id);
+    c->grants[c->grant_count] = *grant;
+    c->grants[c->grant_count++].next = *head;
     *head = (uint32_t)c->grant_count;
+}
+
+int clerk_grant_restore(struct clerk *c, const struct known_grant *grant)
+{
+    int rc = grants_reserve(c);
+    if (rc == 0)
+        grant_add(c, grant);
+    return rc;
+}
+
+static void grant_note(struct clerk *c, const struct logleaf *l)
+{
+    const struct known_grant grant = { .id = l->value[LEAF_KEY_GRANT].number,
+                                       .leaf = c->leaves,
+                                       .until = (uint32_t)l->value[LEAF_KEY_UNTIL].number };
+    grant_add(c, &grant);
 }
 
 /* Numbers of grants are never used twice: a grant that ended need not be known any more. */
@@ -311,18 +324,62 @@ static int entry_note(struct clerk *c, const struct policy_region *region, const
     return rc;
 }
 
-int clerk_replay(struct clerk *c, const struct policy *policy, struct err *err)
+void clerk_forget(struct clerk *c)
+{
+    c->leaves = c->policy_leaf = c->slots_start = 0;
+    c->epoch_minute = c->seal_minute = 0;
+    c->since_interval = c->since_epoch = (struct since){ 0 };
+    sum_drop_first(c, c->sum_count);
+    c->grant_count = c->held_count = 0;
+    c->member_count = 0;
+    c->end = (struct clerk_end){ .leaf = 0 };
+    c->is_ending = false;
+    memset(c->grant_heads, 0, sizeof(c->grant_heads));
+    memset(c->slots, 0, SUM_SLOTS * sizeof(*c->slots));
+    tag_book_enter(c->book, 0);
+}
+
+/* Entries from FROM on. 0: FROM is no place of this journal. */
+static int replay_from(struct clerk *c, const struct policy_region *region,
+                       const struct clerk_place *from, struct err *err)
 {
     struct frame_entry entry;
     struct scan *scan = NULL;
     uint64_t offset;
-    const struct policy_region *region = policy_region_find(policy, c->region_name);
-    int rc = scan_open(journal_folder(c->journal), 0, &scan, err);
-    while (rc >= 0 && (rc = scan_next(scan, &entry, &offset, err)) == 1) {
-        rc = entry_note(c, region, scan_state(scan)->header.name, &entry, err);
+    int rc = scan_open(journal_folder(c->journal), from->index, &scan, err);
+    bool is_there = false;
+    while (rc >= 0) {
+        const struct scan_state *at = scan_state(scan);
+        if (at->index == from->index)
+            is_there = from->index == 0 || memcmp(at->chain, from->chain, DIGEST_LEN) == 0;
+        if (at->index >= from->index && !is_there)
+            break;
+        rc = scan_next(scan, &entry, &offset, err);
+        if (rc != 1)
+            break;
+        if (entry.index < from->index)
+            continue;
+        rc = entry_note(c, region, at->header.name, &entry, err);
         if (rc < 0)
             err_detail(err, "entry %" PRIu64 " of the journal", entry.index);
     }
     scan_close(scan);
+    return rc < 0 ? rc : is_there;
+}
+
+int clerk_replay(struct clerk *c, const struct policy *policy, struct err *err)
+{
+    const struct policy_region *region = policy_region_find(policy, c->region_name);
+    struct clerk_place from = { 0 };
+    struct err why;
+    if (clerk_snapshot_load(c, &from)) {
+        if (replay_from(c, region, &from, &why) == 1) {
+            c->snapshot_index = from.index;
+            return 0;
+        }
+        clerk_forget(c); /* whatever is wrong, reading all of it says so */
+    }
+    from = (struct clerk_place){ 0 };
+    int rc = replay_from(c, region, &from, err);
     return rc < 0 ? rc : 0;
 }

@@ -113,6 +113,17 @@ static struct sum *group(struct clerk *c, const struct sum *wanted)
     return &c->sums[c->sum_count - 1];
 }
 
+int sum_restore(struct clerk *c, const struct sum *s)
+{
+    if (sum_reserve(c) < 0)
+        return -RF_ENOMEM;
+    struct sum *to = group(c, s);
+    const uint32_t next = to->next;
+    *to = *s;
+    to->next = next;
+    return 0;
+}
+
 /* What a leaf must have is there, whatever a worker left out: a group that cannot be written would
    stop everything behind it for ever. */
 static struct sum group_of(const struct clerk *c, enum logleaf_type type, const struct leaf *r)

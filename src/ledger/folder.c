@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,21 @@ int folder_sync(const char *path, struct err *err)
         rc = err_sys(err, "could not sync folder \"%s\"", path);
     fd_close(&fd);
     return rc;
+}
+
+int folder_sync_above(const char *path, struct err *err)
+{
+    char parent[PATH_MAX];
+    if (snprintf(parent, sizeof(parent), "%s", path) >= PATH_MAX)
+        return err_set(err, RF_ETOOBIG, "path \"%.100s…\" is too long", path);
+    char *end = parent + strlen(parent);
+    while (end > parent + 1 && end[-1] == '/')
+        *--end = '\0';
+    end = strrchr(parent, '/');
+    if (end == NULL)
+        return folder_sync(".", err);
+    end[end == parent ? 1 : 0] = '\0';
+    return access(parent, R_OK) < 0 && errno == EACCES ? 0 : folder_sync(parent, err);
 }
 
 int folder_make(const char *parent, const char *name, struct err *err)

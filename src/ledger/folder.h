@@ -9,6 +9,10 @@
 /* Flush the names in folder PATH. */
 RF_CHECK int folder_sync(const char *path, struct err *err);
 
+/* Flush the name of folder PATH itself. Where we may not read the folder above it, somebody else
+   made ours, and nothing is done. */
+RF_CHECK int folder_sync_above(const char *path, struct err *err);
+
 /* Make folder PARENT/NAME with mode 0700 unless it is there, and sync PARENT. */
 RF_CHECK int folder_make(const char *parent, const char *name, struct err *err);
 

@@ -19,6 +19,7 @@
 #include "ledger/folder.h"
 #include "ledger/frame.h"
 #include "ledger/leaf.h"
+#include "ledger/mirror.h"
 #include "ledger/scan.h"
 #include "ledger/segment.h"
 
@@ -26,6 +27,7 @@
  *   dead            => no byte is written and no sync is tried, for ever
  *   batch empty     => index and chain are those of the disk
  *   a batch lies whole in one segment
+ *   with a copy: both have the batch on stable storage before it is acknowledged
  *   minute never decreases, also over a restart: entries keep their order when the clock does not
  *
  * Why death: after a failed fsync the kernel may have dropped the dirty pages and marked them
@@ -49,6 +51,7 @@ struct journal {
     uint64_t offset; /* end of what is in the present segment */
     uint64_t segment_max;
     int lock_fd, fd;
+    struct mirror *mirror; /* NULL: there is no copy */
     struct daykey_store *keys;
     struct buf batch, leaf, detail, sealed;
     struct entry_chance
@@ -140,6 +143,8 @@ static int segment_begin(struct journal *j, uint64_t index, const uint8_t chain[
         goto out;
     }
     rc = folder_place_file(j->folder, fresh, path, buf_at(&bytes), buf_len(&bytes), err);
+    if (rc == 0 && j->mirror != NULL)
+        rc = mirror_begin(j->mirror, index, buf_at(&bytes), buf_len(&bytes), err);
     if (rc < 0)
         goto out;
     fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -280,6 +285,8 @@ static int recover(struct journal *j, const char *name, struct journal_found *fo
         rc = last_segment_settle(j, list.first[list.count - 1], err);
     if (rc == 0)
         rc = replay(j, name, &list, found, err);
+    if (rc == 0 && j->mirror != NULL)
+        rc = mirror_resume(j->mirror, list.first[list.count - 1], err);
     if (rc == 0)
         rc = folder_sync(j->folder, err);
 out:
@@ -291,6 +298,7 @@ int journal_open(const struct journal_options *options, struct journal **ret,
                  struct journal_found *ret_found, struct err *err)
 {
     struct journal_found found = { 0 };
+    uint64_t copy_cut = 0;
     size_t name_len = strlen(options->name);
     if (name_len == 0 || name_len > FRAME_NAME_MAX)
         return err_set(err, RF_EINVAL, "name of the gateway has %zu bytes", name_len);
@@ -317,8 +325,15 @@ int journal_open(const struct journal_options *options, struct journal **ret,
         rc = lock_take(j, options->lock_wait_ms, err);
     if (rc == 0)
         rc = daykey_open(options->state_dir, &j->keys, err);
+    if (rc == 0 && options->copy_dir != NULL)
+        rc = mirror_open(options->copy_dir, j->folder, options->name, &j->mirror, &copy_cut, err);
     if (rc == 0)
         rc = recover(j, options->name, &found, err);
+    if (rc == 0 && copy_cut > 0) { /* before our own look */
+        found.cut_bytes = copy_cut;
+        found.cut_at = j->offset;
+        segment_path(j->folder, j->header.first, "", found.cut_path);
+    }
     if (rc < 0) {
         journal_close(j);
         return rc;
@@ -334,6 +349,7 @@ void journal_close(struct journal *j)
         return;
     fd_close(&j->fd);
     fd_close(&j->lock_fd);
+    mirror_close(j->mirror);
     daykey_close(j->keys);
     buf_done(&j->batch);
     buf_done(&j->leaf);
@@ -503,8 +519,12 @@ int journal_commit(struct journal *j, struct err *err)
         rc = segment_begin(j, j->batch_first, j->batch_chain, why);
     if (rc == 0)
         rc = batch_write(j, why);
+    if (rc == 0 && j->mirror != NULL)
+        rc = mirror_write(j->mirror, buf_at(&j->batch), len, j->offset, why);
     if (rc == 0)
         rc = batch_sync(j, why);
+    if (rc == 0 && j->mirror != NULL)
+        rc = mirror_sync(j->mirror, why);
     if (rc < 0)
         return die(j, why);
     j->offset += len;

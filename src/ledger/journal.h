@@ -26,6 +26,7 @@ enum { JOURNAL_SEGMENT_MAX = 64 * 1024 * 1024, JOURNAL_BATCH_MAX = 1024 * 1024 }
 struct journal_options {
     const char *state_dir; /* made when it is not there; its parent is not */
     const char *name;      /* of the gateway */
+    const char *copy_dir;  /* of a second, synchronous copy; NULL: there is none */
     uint64_t segment_max;  /* bytes; 0: JOURNAL_SEGMENT_MAX */
     int lock_wait_ms;      /* how long to wait for another holder of the lock to go away */
 };

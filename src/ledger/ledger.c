@@ -399,6 +399,7 @@ static void finish(struct ledger *l)
     } while (!l->is_cut_short && !is_drained(l) && clock_mono_ms() < until);
     rollup_now(l);
     commit(l);
+    clerk_snapshot(l->clerk);
     until = clock_mono_ms() + FLUSH_WAIT_MS;
     for (size_t i = 0; i < l->seat_count;) {
         struct pollfd p = { .fd = l->seats[i].fd, .events = POLLOUT };
@@ -429,6 +430,7 @@ static int journal_start(struct ledger *l, struct journal_found *found, struct e
     const struct config *config = l->child.config;
     const struct journal_options options = { .state_dir = config->state_dir,
                                              .name = config->name,
+                                             .copy_dir = config->ledger.copy_path,
                                              .lock_wait_ms = LOCK_WAIT_MS };
     struct err why;
     if (journal_open(&options, &l->journal, found, &why) < 0) {
@@ -450,10 +452,15 @@ static int journal_start(struct ledger *l, struct journal_found *found, struct e
 
 static int narrow(struct ledger *l, char *report, size_t report_len, struct err *err)
 {
-    char journal[PATH_MAX], keys[PATH_MAX];
-    const char *read_write[] = { journal, keys, NULL };
+    char journal[PATH_MAX], keys[PATH_MAX], clerk[PATH_MAX];
+    const char *read_write[5] = { journal, keys };
+    size_t count = 2;
+    if (l->clerk != NULL)
+        read_write[count++] = clerk;
+    read_write[count] = l->child.config->ledger.copy_path;
     (void)snprintf(journal, sizeof(journal), "%s/journal", l->child.config->state_dir);
     (void)snprintf(keys, sizeof(keys), "%s/keys/day", l->child.config->state_dir);
+    (void)snprintf(clerk, sizeof(clerk), "%s/clerk", l->child.config->state_dir);
     const struct sandbox_paths paths = { .read_write = read_write };
     return sandbox_enter(ROLE_LEDGER, &paths, l->child.config->sandbox_floor, report, report_len,
                          err);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -19,6 +20,7 @@
 #include "ledger/folder.h"
 #include "ledger/progress.h"
 #include "ledger/scribe.h"
+#include "ledger/sight.h"
 #include "ledger/vault.h"
 #include "priv/child.h"
 #include "priv/sandbox.h"
@@ -38,7 +40,9 @@
  * tries. */
 
 enum {
-    STOP_WAIT_MS = 3000, /* for the ledger's last word and the witnesses, when told to stop */
+    LOCK_WAIT_MS = 3000,
+    DATABASE_WAIT_MS = 5000, /* for what the region's database has seen, before we sign */
+    STOP_WAIT_MS = 3000,     /* for the ledger's last word and the witnesses, when told to stop */
     COLLECT_MS = 30 * 1000,
     VAULT_MS = 200,             /* the private store may be that far behind */
     VAULT_AGAIN_MS = 30 * 1000, /* after a failure */
@@ -53,7 +57,10 @@ struct notary {
     struct cosign *cosign;
     struct vault *vault; /* NULL: not opened yet, or it failed */
     int64_t vault_at_ms;
-    struct progress said; /* to the ledger */
+    struct progress said;      /* to the ledger */
+    uint64_t told_control;     /* size of a checkpoint */
+    bool has_signed;           /* since its start: the one before has told of the others */
+    int64_t database_until_ms; /* it is waited for; 0: not any more */
     uint64_t committed;
     uint64_t offered;       /* size that the witnesses were shown last */
     uint64_t lines_version; /* of the cosignatures that are published: cosign_version() */
@@ -235,6 +242,19 @@ static void offer(struct notary *n)
     check_alarm(n);
 }
 
+/* The region's database may know of more than our folders do. Without it we go on after a while:
+   witnesses guard, too. */
+static bool is_database_heard(struct notary *n, int64_t now_ms)
+{
+    if (n->database_until_ms != 0 && now_ms >= n->database_until_ms) {
+        n->database_until_ms = 0;
+        log_warn("log-size-unknown",
+                 "hint=\"the region's database did not say how large the log was: a roll-back of "
+                 "both folders would be seen by witnesses alone\"");
+    }
+    return n->database_until_ms == 0;
+}
+
 static bool may_sign(const struct notary *n, int64_t now_ms)
 {
     bool waits = n->cosign != NULL && n->needs_quorum && cosign_is_waiting(n->cosign);
@@ -247,7 +267,7 @@ static void advance(struct notary *n)
 {
     struct err err;
     int64_t now_ms = clock_mono_ms();
-    if (!may_sign(n, now_ms))
+    if (!is_database_heard(n, now_ms) || !may_sign(n, now_ms))
         return;
     int rc = scribe_advance(n->scribe, n->committed, clock_wall_ms(), &err);
     if (rc < 0) {
@@ -258,6 +278,7 @@ static void advance(struct notary *n)
     if (rc == 1 && scribe_next(n->scribe) >= n->committed)
         n->sign_at_ms = now_ms + n->child.config->ledger.checkpoint_ms;
     behind(n);
+    n->has_signed = n->has_signed || rc == 1;
     if (rc == 1 || n->offered != scribe_checkpoint(n->scribe)->size) /* made again by now */
         offer(n);
 }
@@ -322,6 +343,52 @@ static void hear_ledger(struct notary *n)
     }
 }
 
+static void hear_control(struct notary *n)
+{
+    struct child_peer *p = child_peer_of(&n->child, ROLE_CONTROL, 0);
+    struct sight seen;
+    struct err err;
+    int rc = sight_hear(p->fd, &seen);
+    if (rc < 0) {
+        fd_close(&p->fd);
+        n->told_control = 0;
+    }
+    if (rc != 1 || n->is_over)
+        return;
+    if (!seen.is_answered) {
+        if (n->database_until_ms != 0)
+            n->database_until_ms = 1; /* it will not, soon */
+        return;
+    }
+    struct checkpoint c = { .size = seen.size };
+    memcpy(c.origin, n->key.key.name, sizeof(c.origin));
+    memcpy(c.root, seen.root, sizeof(c.root));
+    n->database_until_ms = 0;
+    rc = scribe_must_hold(n->scribe, &c, &err);
+    if (rc == -RF_ETAMPER) {
+        err_hint(&err, "the region's database has seen it; %s", scribe_tamper_hint);
+        end_log(n, &err);
+    } else if (rc < 0) {
+        log_err(LOG_LEVEL_WARN, "log-size-not-compared", &err);
+    }
+    behind(n);
+}
+
+static void tell_control(struct notary *n)
+{
+    const struct child_peer *p = child_peer_of(&n->child, ROLE_CONTROL, 0);
+    struct sight now = { .is_answered = true };
+    size_t len;
+    if (p == NULL || p->fd < 0 || n->is_over || !n->has_signed ||
+        scribe_note(n->scribe, &len) == NULL)
+        return;
+    const struct checkpoint *c = scribe_checkpoint(n->scribe);
+    now.size = c->size;
+    memcpy(now.root, c->root, sizeof(now.root));
+    if (now.size != n->told_control && sight_tell(p->fd, &now) == 0)
+        n->told_control = now.size;
+}
+
 static void on_message(struct notary *n, struct imsg *m)
 {
     struct err err;
@@ -350,6 +417,8 @@ static void on_message(struct notary *n, struct imsg *m)
         if (n->scribe != NULL)
             scribe_read_again(n->scribe);
     }
+    if (type == IMSG_PEER && role == ROLE_CONTROL)
+        n->told_control = 0;
     if (type == IMSG_PEER && role == ROLE_COURIER && n->cosign != NULL)
         cosign_lost(n->cosign, clock_mono_ms());
     fd_close(&n->child.replaced_fd);
@@ -380,6 +449,8 @@ static int wait_ms(const struct notary *n)
         return NEVER_MS;
     if (n->collect_at_ms < until)
         until = n->collect_at_ms;
+    if (n->database_until_ms != 0)
+        return n->database_until_ms > now_ms ? (int)(n->database_until_ms - now_ms) : 0;
     if (scribe_next(n->scribe) < n->committed && scribe_due_ms(n->scribe) == 0 &&
         n->sign_at_ms < until)
         until = n->sign_at_ms;
@@ -401,7 +472,8 @@ static void turn(struct notary *n, int most_ms)
 {
     struct pollfd p[] = { { .fd = n->child.imsg_fd, .events = POLLIN },
                           { .fd = peer_fd(n, ROLE_LEDGER), .events = POLLIN },
-                          { .fd = peer_fd(n, ROLE_COURIER), .events = POLLIN } };
+                          { .fd = peer_fd(n, ROLE_COURIER), .events = POLLIN },
+                          { .fd = peer_fd(n, ROLE_CONTROL), .events = POLLIN } };
     int ms = wait_ms(n);
     if (poll(p, RF_COUNT(p), ms < most_ms ? ms : most_ms) < 0 && errno != EINTR) {
         log_error("poll-failed", "errno=%d", errno);
@@ -412,6 +484,8 @@ static void turn(struct notary *n, int most_ms)
         hear_ledger(n);
     if (p[2].revents != 0 && n->cosign != NULL)
         hear_courier(n);
+    if (p[3].revents != 0)
+        hear_control(n);
     if (p[0].revents != 0)
         supervisor_read(n);
     advance(n);
@@ -420,6 +494,7 @@ static void turn(struct notary *n, int most_ms)
     publish(n);
     tell_ledger(n);
     keep_vault(n);
+    tell_control(n);
     if (clock_mono_ms() >= n->collect_at_ms) {
         scribe_collect(n->scribe, clock_mono_ms());
         n->collect_at_ms = clock_mono_ms() + COLLECT_MS;
@@ -492,6 +567,17 @@ static int narrow(struct notary *n, char *report, size_t report_len, struct err 
     return sandbox_enter(ROLE_NOTARY, &paths, c->sandbox_floor, report, report_len, err);
 }
 
+/* A hand-over between two starts of the daemon may overlap a little: the locks are waited for. */
+static int open_log(struct notary *n, const struct scribe_options *options, struct err *err)
+{
+    const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+    int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
+    int rc;
+    while ((rc = scribe_open(options, &n->scribe, err)) == -RF_EUNAVAIL && clock_mono_ms() < until)
+        (void)nanosleep(&pause, NULL);
+    return rc;
+}
+
 /* A past that contradicts itself leaves a notary that signs nothing and says why. */
 static int start(struct notary *n, struct err *err)
 {
@@ -513,7 +599,7 @@ static int start(struct notary *n, struct err *err)
     if (rc == 0)
         rc = start_witnesses(n, err);
     if (rc == 0)
-        rc = scribe_open(&options, &n->scribe, err);
+        rc = open_log(n, &options, err);
     if (rc == -RF_ETAMPER) {
         err_hint(err, "%s", scribe_tamper_hint);
         end_log(n, err);
@@ -531,6 +617,7 @@ static int start(struct notary *n, struct err *err)
         offer(n); /* what was signed before the stop may lack its quorum */
     }
     n->collect_at_ms = clock_mono_ms() + COLLECT_MS;
+    n->database_until_ms = clock_mono_ms() + DATABASE_WAIT_MS;
     return child_ready(&n->child, report) < 0
                ? err_set(err, RF_EUNAVAIL, "the supervisor does not listen")
                : 0;

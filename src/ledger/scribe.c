@@ -179,8 +179,12 @@ static int lock_take(struct scribe *s, struct err *err)
         return err_sys(err, "could not open \"%s\"", path);
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
-    return errno == EWOULDBLOCK ? err_set(err, RF_EUNAVAIL, "the log is written by another process")
-                                : err_sys(err, "could not lock \"%s\"", path);
+    if (errno != EWOULDBLOCK)
+        return err_sys(err, "could not lock \"%s\"", path);
+    (void)err_set(err, RF_EUNAVAIL, "the log of \"%.200s\" is written by another process",
+                  s->folder);
+    err_hint(err, "is a second gateway running with the same state folder?");
+    return -RF_EUNAVAIL;
 }
 
 /* Take over what was remembered: the signed note and where the journal stood. */
@@ -399,7 +403,9 @@ static int add_leaf(struct scribe *s, struct err *err)
 
 static int read_on(struct scribe *s, uint64_t committed, int64_t wall_ms, struct err *err)
 {
-    const uint64_t most = store_size(s->store) + LEAVES_A_ROUND;
+    uint64_t most = store_size(s->store) + LEAVES_A_ROUND;
+    if (store_size(s->store) < s->present.size && most > s->present.size)
+        most = s->present.size; /* its partial tiles are compared, too */
     s->due_ms = 0;
     while (s->next < committed && store_size(s->store) < most) {
         struct leaf leaf;

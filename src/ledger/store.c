@@ -222,19 +222,13 @@ static int ensure_file(struct store *s, const struct tlog_path *path, const void
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-/* The folder's own name. */
-static int sync_parent(const struct store *s, struct err *err)
+static int refuse_second(const char *directory, struct err *err)
 {
-    char parent[PATH_MAX];
-    (void)snprintf(parent, sizeof(parent), "%s", s->directory);
-    char *end = parent + strlen(parent);
-    while (end > parent + 1 && end[-1] == '/')
-        *--end = '\0';
-    end = strrchr(parent, '/');
-    if (end == NULL)
-        return folder_sync(".", err);
-    end[end == parent ? 1 : 0] = '\0';
-    return folder_sync(parent, err);
+    if (errno != EWOULDBLOCK)
+        return err_sys(err, "could not lock folder \"%.200s\"", directory);
+    (void)err_set(err, RF_EUNAVAIL, "\"%.200s\" is written by another process", directory);
+    err_hint(err, "each log has a folder of its own; is a second gateway running with this one?");
+    return -RF_EUNAVAIL;
 }
 
 int store_open(const char *directory, struct store **ret, struct err *err)
@@ -250,16 +244,14 @@ int store_open(const char *directory, struct store **ret, struct err *err)
         rc = err_set(err, RF_ETOOBIG, "path \"%.100s…\" is too long", directory);
     else if (mkdir(directory, FOLDER_MODE) < 0 && errno != EEXIST)
         rc = err_sys(err, "could not make folder \"%.200s\"", directory);
-    else if ((rc = sync_parent(s, err)) < 0)
+    else if ((rc = folder_sync_above(s->directory, err)) < 0)
         ;
     else if ((s->fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         rc = err_sys(err, "could not open folder \"%.200s\"", directory);
     else if (fchmod(s->fd, FOLDER_MODE) < 0)
         rc = err_sys(err, "could not open up folder \"%.200s\"", directory);
     else if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
-        rc = errno == EWOULDBLOCK
-                 ? err_set(err, RF_EUNAVAIL, "\"%.200s\" is written by another process", directory)
-                 : err_sys(err, "could not lock folder \"%.200s\"", directory);
+        rc = refuse_second(directory, err);
     if (rc < 0) {
         store_close(s);
         return rc;

@@ -243,6 +243,21 @@ void tag_book_commit(struct tag_book *b)
     b->pending_count = 0;
 }
 
+uint64_t tag_book_count(const struct tag_book *b)
+{
+    return b->set.count;
+}
+
+int tag_book_export(const struct tag_book *b, struct buf *to)
+{
+    uint8_t(*sorted)[TAG_LEN] = tag_set_sorted(&b->set);
+    if (sorted == NULL)
+        return -RF_ENOMEM;
+    int rc = buf_append(to, sorted, b->set.count * TAG_LEN);
+    mem_free(sorted);
+    return rc;
+}
+
 int tag_book_seal(const struct tag_book *b, uint8_t ret_root[DIGEST_LEN], uint64_t *ret_count)
 {
     RF_ASSERT(b->pending_count == 0);

@@ -10,6 +10,7 @@
 #ifndef RF_LEDGER_TAG_BOOK_H
 #define RF_LEDGER_TAG_BOOK_H
 
+#include "base/buf.h"
 #include "ledger/tag_set.h"
 
 struct tag_book;
@@ -46,6 +47,10 @@ size_t tag_book_pending(const struct tag_book *b);
 /* Give the numbers taken since MARK back: their leaf was not written and never will be. */
 void tag_book_undo(struct tag_book *b, size_t mark);
 void tag_book_commit(struct tag_book *b); /* all of them are durable */
+
+uint64_t tag_book_count(const struct tag_book *b); /* tags of the epoch */
+/* Append all tags of the epoch: tag_book_note() takes them back. -RF_ENOMEM, -RF_ETOOBIG. */
+RF_CHECK int tag_book_export(const struct tag_book *b, struct buf *to);
 
 /* `tags` and `tags_root` of the epoch's seal. Nothing is uncommitted. */
 RF_CHECK int tag_book_seal(const struct tag_book *b, uint8_t ret_root[DIGEST_LEN],

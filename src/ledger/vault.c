@@ -11,7 +11,6 @@
 
 #include "base/mem.h"
 #include "ledger/daykey.h"
-#include "ledger/folder.h"
 #include "ledger/leaf.h"
 #include "ledger/scan.h"
 #include "ledger/segment.h"
@@ -220,9 +219,7 @@ int vault_open(const char *state_dir, struct vault **ret, struct err *err)
     if (v == NULL)
         return err_set(err, RF_ENOMEM, "out of memory");
     mode_t before = umask(0077); /* SQLite's own files, too */
-    int rc = folder_make(state_dir, "vault", err);
-    if (rc == 0)
-        rc = path_of(state_dir, v->path, err);
+    int rc = path_of(state_dir, v->path, err);
     if (rc == 0)
         rc = journal_of(v, state_dir, TO_END, err);
     if (rc == 0)

@@ -19,9 +19,9 @@ enum { VAULT_ROUND = 2000 /* entries of the journal in one transaction */ };
 
 /* ---- the writer, one at a time: the notary ---- */
 
-/* Makes folder and file as needed; what cannot be used is begun anew. Of a day that has no key
-   nothing is taken in, so that an erased day does not come back. -RF_ENOTFOUND: there is no journal
-   yet. */
+/* The folder STATE_DIR/vault is there (who writes here may not be allowed to make it); the file is
+   made as needed, and what cannot be used is begun anew. Of a day that has no key nothing is taken
+   in, so that an erased day does not come back. -RF_ENOTFOUND: there is no journal yet. */
 RF_CHECK int vault_open(const char *state_dir, struct vault **ret, struct err *err);
 /* Take in some of the journal's first COMMITTED entries: vault_next() says how far. After a failure
    the vault must be closed. */

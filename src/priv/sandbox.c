@@ -176,7 +176,7 @@ static const struct {
                        false,
                        { "/etc", "/run/systemd/resolve", NULL },
                        { NULL } },
-    [ROLE_HUB] = { HANDLED_EVERYTHING, /* its sockets are bound before it narrows */
+    [ROLE_HUB] = { HANDLED_EVERYTHING, /* its sockets are handed to it */
                    false,
                    false,
                    { "/usr/share/zoneinfo", "/dev/urandom", NULL },

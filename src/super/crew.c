@@ -28,7 +28,7 @@ static const struct {
 } links[] = {
     { ROLE_WORKER, ROLE_LEDGER, SOCK_STREAM },     { ROLE_WORKER, ROLE_PARSER, SOCK_SEQPACKET },
     { ROLE_CONTROL, ROLE_LEDGER, SOCK_STREAM },    { ROLE_LEDGER, ROLE_NOTARY, SOCK_SEQPACKET },
-    { ROLE_NOTARY, ROLE_COURIER, SOCK_SEQPACKET },
+    { ROLE_NOTARY, ROLE_COURIER, SOCK_SEQPACKET }, { ROLE_CONTROL, ROLE_NOTARY, SOCK_SEQPACKET },
 };
 
 static void add_member(struct crew *c, enum imsg_role role, unsigned index)

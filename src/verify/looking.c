@@ -253,8 +253,9 @@ static int on_genesis(struct looking *l, const void *bytes, size_t n, const stru
     if (!logleaf_is(leaf, LEAF_KEY_REGION, l->o.region))
         return err_set(err, RF_EINVAL, "log \"%.200s\" is not of region \"%.60s\"", log->key.name,
                        l->o.region);
-    if (vrf_public_of(l->o.secret, public) < 0 || memcmp(vrf, public, sizeof(vrf)) != 0)
-        return err_set(err, RF_ECONFIG, "the VRF key is not that of log \"%.200s\"", log->key.name);
+    if (vrf_public_of(l->o.secret, public) < 0)
+        return err_set(err, RF_ECONFIG, "the VRF key is none");
+    log->is_covered = memcmp(vrf, public, sizeof(vrf)) == 0;
     l->period = period;
     l->has_period = true;
     log->begins = tag_epoch_number(period, leaf->minute);
@@ -400,6 +401,7 @@ int looking_leaf(void *context, uint64_t index, const void *bytes, size_t n,
     if ((leaf->type == LEAF_GENESIS) != (index == 0) || (index > 0 && !l->has_period))
         return err_set(err, RF_ETAMPER, "log \"%.200s\" does not begin with its genesis",
                        looking_present(l)->key.name);
+    const bool is_covered = looking_present(l)->is_covered;
     switch (leaf->type) {
     case LEAF_GENESIS:
         return on_genesis(l, bytes, n, leaf, err);
@@ -407,12 +409,12 @@ int looking_leaf(void *context, uint64_t index, const void *bytes, size_t n,
     case LEAF_SUCCESSOR:
         return on_named(l, index, bytes, n, leaf, err);
     case LEAF_DISCLOSURE:
-        return on_disclosure(l, index, bytes, n, leaf, err);
+        return is_covered ? on_disclosure(l, index, bytes, n, leaf, err) : 0;
     case LEAF_OPENED:
         on_opened(l, leaf);
         return 0;
     case LEAF_SEAL:
-        return on_seal(l, index, bytes, n, leaf, err);
+        return is_covered ? on_seal(l, index, bytes, n, leaf, err) : 0;
     default:
         return 0;
     }
@@ -496,9 +498,17 @@ static int order_roster(struct looking *l, struct err *err)
     return count == l->log_count ? 0 : err_set(err, RF_ETAMPER, "the logs are not one roster");
 }
 
-bool looking_lived(const struct looked_log *log, uint64_t epoch)
+bool looking_shows(const struct looked_log *log, uint64_t epoch)
 {
-    return epoch >= log->begins && (!log->ended || epoch <= log->ends);
+    return log->is_covered && epoch >= log->begins && (!log->ended || epoch <= log->ends);
+}
+
+static int judge_cover(const struct looking *l, struct err *err)
+{
+    for (unsigned i = 0; i < l->log_count; i++)
+        if (l->logs[i].is_covered)
+            return 0;
+    return err_set(err, RF_ECONFIG, "the VRF key is that of none of the logs");
 }
 
 static void judge_epoch(struct looking *l, struct looked_epoch *e)
@@ -508,7 +518,7 @@ static void judge_epoch(struct looking *l, struct looked_epoch *e)
         const struct looked_log *log = &l->logs[l->roster[at]];
         const struct span *s = looking_span_find(log, e->number);
         e->accesses += s != NULL ? s->accesses : 0;
-        if (e->verdict == LOOKING_SHOWN && looking_lived(log, e->number) &&
+        if (e->verdict == LOOKING_SHOWN && looking_shows(log, e->number) &&
             (s == NULL || !s->is_sealed)) {
             e->verdict = LOOKING_OPEN;
             e->because = at;
@@ -557,7 +567,9 @@ static int show_accesses(struct looking *l, struct err *err)
 
 int looking_settle(struct looking *l, struct err *err)
 {
-    int rc = find_first(l, err);
+    int rc = judge_cover(l, err);
+    if (rc == 0)
+        rc = find_first(l, err);
     if (rc == 0)
         rc = order_roster(l, err);
     for (size_t i = 0; rc == 0 && i < l->epoch_count; i++)

@@ -44,6 +44,7 @@ struct looked_log {
     char (*named_origins)[KEY_NAME_MAX + 1];
     size_t named_count, named_room;
     bool has_predecessor, ended;
+    bool is_covered;       /* its VRF key is the one that K comes from (claims.md, section 1) */
     uint64_t begins, ends; /* numbers of epochs */
     struct span *spans;
     size_t span_count, span_room;
@@ -80,6 +81,7 @@ struct looking {
 struct looked_log *looking_present(struct looking *l);
 struct looked_epoch *looking_epoch_find(struct looking *l, uint64_t number); /* NULL: none */
 struct span *looking_span_find(const struct looked_log *log, uint64_t epoch);
-bool looking_lived(const struct looked_log *log, uint64_t epoch);
+/* Is LOG to be shown in EPOCH: it lived, and is covered? */
+bool looking_shows(const struct looked_log *log, uint64_t epoch);
 
 #endif

@@ -109,7 +109,7 @@ static int put_epoch(struct writing *w, const struct looked_epoch *e)
     if (rc == 0)
         rc = put(w, CLAIM_K);
     for (unsigned i = 0; rc == 0 && i < l->log_count; i++)
-        if (looking_lived(&l->logs[l->roster[i]], e->number))
+        if (looking_shows(&l->logs[l->roster[i]], e->number))
             rc = put_span(w, &l->logs[l->roster[i]], e->number);
     return rc;
 }

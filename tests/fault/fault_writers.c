@@ -1,6 +1,6 @@
 /* fault_writers.c - the writers of journal and public log on a disk that fails, fills up, and
  * forgets what was not synced; and processes that are killed at any call.
- * usage: fault_writers calls|power|alarm [STRIDE [SECONDS]]
+ * usage: fault_writers calls|power|alarm|copy-calls|copy-power [STRIDE [SECONDS]]
  *
  * One run is a gateway's life: start, records, disclosures, checkpoints; stop, a torn tail, start
  * again, more of it. `calls` meets each call of it with each fault, in a process of its own; then a
@@ -14,6 +14,8 @@
  * hold
  *
  * `alarm` is `power` on a disk that lies about every sync: that must be noticed.
+ *
+ * With `copy-` the journal has its synchronous copy.
  *
  * With STRIDE only every STRIDE-th is tried, beginning with one by chance; after SECONDS no more.
  */
@@ -67,6 +69,10 @@ static void left_the_process(struct log_house *h)
     outside->note_count = n + 1;
     disk_mark((int)n + MARK_NOTE);
 }
+
+static unsigned stride = 1;
+static int64_t until_ms = INT64_MAX;
+static bool with_copy;
 
 /* ---- a gateway's life ----------------------------------------------------------------------- */
 
@@ -260,11 +266,21 @@ static void outside_clear(void)
     memset(outside, 0, sizeof(*outside));
 }
 
+/* Beside the journal, so that all of it is below one folder. */
+static void copy_to(struct log_house *h, const char *state, char ret[96])
+{
+    (void)snprintf(ret, 96, "%s/copy", state);
+    h->house.copy = ret;
+}
+
 static bool try_call(const struct trial *t, bool *ret_end)
 {
     struct log_house h;
+    char copy[96];
     outside_clear();
     log_house_init(&h);
+    if (with_copy)
+        copy_to(&h, h.house.state, copy);
     h.house.segment_max = 16 * 1024;
     bool good = apart(&h, live_with, (void *)(uintptr_t)t);
     if (!good)
@@ -282,9 +298,6 @@ static bool try_call(const struct trial *t, bool *ret_end)
     log_house_done(&h);
     return good;
 }
-
-static unsigned stride = 1;
-static int64_t until_ms = INT64_MAX;
 
 static void every_call(void)
 {
@@ -320,7 +333,8 @@ static void mark_outside(const struct outside *all, int what)
 static bool try_disk(struct log_house *h, const struct powerloss *p, enum powerloss_disk disk,
                      uint64_t chance)
 {
-    char state[64], was[64], directory[80];
+    char state[64], was[64], directory[80], copy[96];
+    const char *copy_was = h->house.copy;
     strcpy(state, "/dev/shm/ringfence-power-XXXXXX");
     assert_non_null(mkdtemp(state));
     powerloss_make(p, disk, chance, state);
@@ -329,11 +343,14 @@ static bool try_disk(struct log_house *h, const struct powerloss *p, enum powerl
     memcpy(h->house.state, state, sizeof(state));
     (void)snprintf(h->directory, sizeof(h->directory), "%s/public", state);
     assert_int_equal(segment_folder(state, h->house.folder, &h->err), 0);
+    if (with_copy)
+        copy_to(h, state, copy);
     bool good = apart(h, judge_apart, NULL);
     if (getenv("RF_KEEP") == NULL || good)
         assert_int_equal(nftw(state, house_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
     else
         print_message("# left in %s\n", state);
+    h->house.copy = copy_was;
     memcpy(h->house.state, was, sizeof(was));
     memcpy(h->directory, directory, sizeof(directory));
     assert_int_equal(segment_folder(was, h->house.folder, &h->err), 0);
@@ -343,11 +360,14 @@ static bool try_disk(struct log_house *h, const struct powerloss *p, enum powerl
 static void every_power_loss(bool is_alarm)
 {
     struct log_house h;
+    char copy[96];
     struct outside all;
     const struct disk_record *records;
     unsigned tried = 0, bad[POWERLOSS_COUNT] = { 0 };
     outside_clear();
     log_house_init(&h);
+    if (with_copy)
+        copy_to(&h, h.house.state, copy);
     h.house.segment_max = 16 * 1024;
     disk_trace_begin(h.house.state, is_alarm);
     life(&h);
@@ -395,9 +415,12 @@ int main(int argc, char **argv)
         stride = (unsigned)strtoul(argv[2], NULL, 10);
     if (argc > 3)
         until_ms = clock_mono_ms() + strtol(argv[3], NULL, 10) * 1000;
-    if (strcmp(argv[1], "calls") == 0)
+    const char *what = argv[1];
+    with_copy = strncmp(what, "copy-", 5) == 0;
+    what += with_copy ? 5 : 0;
+    if (strcmp(what, "calls") == 0)
         every_call();
     else
-        every_power_loss(strcmp(argv[1], "alarm") == 0);
+        every_power_loss(strcmp(what, "alarm") == 0);
     return 0;
 }

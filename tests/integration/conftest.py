@@ -122,6 +122,7 @@ counter = itertools.count()
 @pytest.fixture
 def new_gateway(scratch, authority, pair, request):
     """new_gateway(config={…}, policy=function, environment={…}, start=True, region=pair)"""
+    pair.primary.rows("DELETE FROM ringfence.log_size")  # each test has a log of its own
     gateways = Gateways(scratch, authority, request)
 
     def make(region=None, **options):

@@ -674,7 +674,7 @@ def test_an_audit_makes_the_tags_again(world, tmp_path, spoil, text):
     assert blind["tags_checked"] is None and blind["findings"] == []
     picked = next(f"beacon {i}" for i in range(1000)
                   if 3 in (found := picks(len(LINES), blind["root"], f"beacon {i}".encode(), 4)) and 7 not in found)
-    done = audited.audit("--seed", picked, "--count", "4", "--vrf", vrf)
+    done = audited.audit("--seed", picked, "--count", "4", "--vrf-key", vrf)
     facts = json.loads(done.stdout)
     assert done.returncode == (4 if text else 0), done.stderr
     assert [f["leaf"] for f in facts["findings"]] == ([3] if text else [])
@@ -686,7 +686,7 @@ def test_an_audit_wants_the_logs_own_vrf_key(world, tmp_path):
     vrf = audited.disclose(tmp_path)
     audited.leaves[0] = re.sub('"vrf":"[0-9a-f]+"', f'"vrf":"{"1" * 64}"', audited.leaves[0])
     audited.log = world.make("foreign", audited.journal(audited.leaves))
-    done = audited.audit("--seed", "x", "--vrf", vrf)
+    done = audited.audit("--seed", "x", "--vrf-key", vrf)
     assert done.returncode in (2, 3) and "is not the one of this log" in done.stderr
 
 

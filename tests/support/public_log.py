@@ -2,6 +2,7 @@
 leaves, `ringfence log verify`."""
 
 import base64
+import itertools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from ports import free_port
 from waiting import wait_until
 
 ITEM = 48  # a tag of 16 bytes, a commitment of 32
+NAMES = (f"us-virginia-{os.getpid()}-{n}" for n in itertools.count())
 
 
 class Witness:
@@ -47,7 +49,9 @@ class Witness:
 class PublicLog:
     """The log of a gateway that is not started yet: its section of the configuration, its files."""
 
-    def __init__(self, gateway, witness=True, origin="log.example/us-virginia", **section):
+    def __init__(self, gateway, witness=True, origin=None, **section):
+        # The region's database remembers every origin's size: a log of another test is another log.
+        origin = origin or f"log.example/{next(NAMES)}"
         self.gateway, self.origin = gateway, origin
         self.folder = gateway.path("public")
         self.vkey = gateway.path("log.vkey")

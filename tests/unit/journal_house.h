@@ -29,6 +29,7 @@ struct house {
     struct journal *journal;
     struct journal_found found;
     uint64_t segment_max;
+    const char *copy; /* folder of the journal's copy; NULL: none */
     struct err err;
 };
 
@@ -81,9 +82,9 @@ static inline void house_init(struct house *h)
 
 static inline int house_open(struct house *h)
 {
-    const struct journal_options options = { .state_dir = h->state,
-                                             .name = NAME,
-                                             .segment_max = h->segment_max };
+    const struct journal_options options = {
+        .state_dir = h->state, .name = NAME, .copy_dir = h->copy, .segment_max = h->segment_max
+    };
     return journal_open(&options, &h->journal, &h->found, &h->err);
 }
 

@@ -100,6 +100,15 @@ static inline void log_house_init(struct log_house *h)
     log_house_init_with(h, log_policy_text);
 }
 
+/* STATE/clerk, which a clerk makes whose configuration names STATE. Borrowed until the next call.
+ */
+static inline const char *log_snapshot_folder(const struct log_house *h)
+{
+    static char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%.4000s/clerk", h->house.state);
+    return path;
+}
+
 static inline int log_clerk_open(struct log_house *h)
 {
     int rc = house_open(&h->house);

@@ -65,6 +65,8 @@ static char *knowledge(const struct clerk *c)
         if (c->slots[i].statements > 0 || c->slots[i].bytes > 0 || c->slots[i].rows > 0)
             line_add(&l, "slot %" PRIu64 " %zu: %" PRIu64 " %" PRIu64 " %" PRIu64, c->slots_start,
                      i, c->slots[i].statements, c->slots[i].rows, c->slots[i].bytes);
+    for (unsigned i = 0; i < c->member_count; i++)
+        line_add(&l, "member %s", c->members[i]);
     for (size_t i = 0; i < c->grant_count; i++)
         line_add(&l, "grant %" PRIu64 " leaf %" PRIu64 " of \"%s\" until %u", c->grants[i].id,
                  c->grants[i].leaf, c->grants[i].alias, c->grants[i].until);
@@ -84,6 +86,27 @@ static char *knowledge(const struct clerk *c)
         free(l.list[i]);
     }
     return text;
+}
+
+/* One that begins with the last snapshot knows the same; TAKES: there is one that fits. */
+static void assert_snapshot_is_live(struct log_house *h, bool takes)
+{
+    struct clerk *other;
+    struct clerk_place from = { 0 };
+    h->config.state_dir = h->house.state;
+    assert_int_equal(clerk_new(h->house.journal, &h->config, h->grants, &other, &h->err), 0);
+    assert_int_equal(clerk_snapshot_load(other, &from), takes);
+    clerk_forget(other);
+    assert_int_equal(clerk_replay(other, h->policy, &h->err), 0);
+    assert_int_equal(other->snapshot_index, takes ? from.index : 0);
+    char *live = knowledge(h->clerk), *read = knowledge(other);
+    if (strcmp(live, read) != 0)
+        print_message("live:\n%s\nsnapshot and rest:\n%s\n", live, read);
+    assert_string_equal(live, read);
+    free(live);
+    free(read);
+    clerk_free(other);
+    h->config.state_dir = NULL;
 }
 
 /* A clerk that reads the journal knows what the one that wrote it knows. */
@@ -256,6 +279,100 @@ static void what_is_read_after_a_start_is_what_the_last_clerk_knew(void **state)
         assert_true(j.of_type[LEAF_SEAL] > 2 && j.of_type[LEAF_SESSION] > 2);
         log_house_done(&h);
     }
+}
+
+static void take_snapshot(struct log_house *h)
+{
+    (void)mkdir(log_snapshot_folder(h), 0700);
+    (void)snprintf(h->clerk->snapshot_path, sizeof(h->clerk->snapshot_path), "%.4000s/snapshot",
+                   log_snapshot_folder(h));
+    clerk_snapshot(h->clerk);
+    assert_int_equal(h->clerk->snapshot_index, journal_next_index(h->house.journal));
+    h->clerk->snapshot_path[0] = '\0';
+}
+
+static void a_snapshot_and_the_rest_of_the_journal_are_the_whole_journal(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 11; seed <= 16; seed++) {
+        struct log_house h;
+        struct gateway g;
+        bool is_taken = false;
+        gateway_init(&g, seed);
+        log_house_init(&h);
+        log_open(&h);
+        for (int i = 0; i < 150; i++) {
+            do_anything(&h, &g);
+            assert_int_equal(log_commit(&h), 0);
+            if (i % 13 == 5) {
+                take_snapshot(&h);
+                is_taken = true;
+            }
+            assert_snapshot_is_live(&h, is_taken);
+        }
+        log_house_done(&h);
+    }
+}
+
+static void spoil(const char *path, long at, int bits)
+{
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    int byte = fgetc(f);
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ bits, f), byte ^ bits);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void a_snapshot_that_is_spoilt_torn_or_of_another_journal_is_as_good_as_none(void **state)
+{
+    struct log_house h, other;
+    struct gateway g;
+    struct stat st;
+    char path[PATH_MAX];
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    gateway_init(&g, 21);
+    for (int i = 0; i < 60; i++)
+        do_anything(&h, &g);
+    assert_int_equal(log_commit(&h), 0);
+    take_snapshot(&h);
+    (void)snprintf(path, sizeof(path), "%.4000s/snapshot", log_snapshot_folder(&h));
+    assert_int_equal(stat(path, &st), 0);
+    for (long at = 0; at < st.st_size; at += 7) {
+        spoil(path, at, 1 << at % 8);
+        assert_snapshot_is_live(&h, false);
+        spoil(path, at, 1 << at % 8);
+    }
+    assert_snapshot_is_live(&h, true);
+    for (off_t len = 0; len < st.st_size; len += 61) {
+        take_snapshot(&h);
+        assert_int_equal(truncate(path, len), 0);
+        assert_snapshot_is_live(&h, false);
+    }
+    /* of another journal of the same configuration, and of one that was longer */
+    log_house_init(&other);
+    memcpy(other.vrf_path, h.vrf_path, sizeof(other.vrf_path));
+    log_open(&other);
+    take_snapshot(&h);
+    char to[PATH_MAX];
+    (void)mkdir(log_snapshot_folder(&other), 0700);
+    (void)snprintf(to, sizeof(to), "%.4000s/snapshot", log_snapshot_folder(&other));
+    assert_int_equal(rename(path, to), 0);
+    other.config.state_dir = other.house.state;
+    struct clerk *reader;
+    assert_int_equal(clerk_new(other.house.journal, &other.config, other.grants, &reader, &h.err),
+                     0);
+    assert_int_equal(clerk_replay(reader, other.policy, &h.err), 0);
+    char *live = knowledge(other.clerk), *read = knowledge(reader);
+    assert_string_equal(live, read);
+    free(live);
+    free(read);
+    clerk_free(reader);
+    log_house_done(&other);
+    log_house_done(&h);
 }
 
 /* The journal ends behind entry CUT, as a crash in a batch may leave it; another gateway goes on.
@@ -1223,6 +1340,42 @@ static void an_end_that_a_crash_cuts_short_is_completed(void **state)
     log_house_done(&h);
 }
 
+/* How many leaves the verifier finds wrong. */
+static unsigned count_wrong(struct log_house *h)
+{
+    struct log_judge *j = calloc(1, sizeof(*j));
+    assert_non_null(j);
+    assert_int_equal(rules_new(&h->key.key, &j->rules, &h->err), 0);
+    log_walk(h, log_judge_entry, j);
+    unsigned wrong = j->findings.tampered;
+    rules_free(j->rules);
+    free(j);
+    return wrong;
+}
+
+/* What only the end of a log may do is wrong in one that goes on. */
+static void an_interval_or_epoch_cut_short_without_an_end_is_found(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 3; what++) { /* 2: neither */
+        struct log_house h;
+        log_house_init(&h);
+        log_open(&h);
+        log_put(&h, RECORD_SESSION_OPEN);
+        if (what == 0)
+            assert_int_equal(clerk_roll_up(h.clerk, h.policy, UINT32_MAX, h.now_ms, &h.err), 0);
+        if (what == 1)
+            assert_int_equal(clerk_seal_epoch(h.clerk, h.now_ms, &h.err), 0);
+        struct logleaf l = { .type = LEAF_POLICY };
+        logleaf_text(&l, LEAF_KEY_REGION, "us-virginia");
+        logleaf_bytes(&l, LEAF_KEY_POLICY, h.policy->digest, DIGEST_LEN);
+        assert_int_equal(clerk_own_leaf(h.clerk, &l, "{}", h.now_ms, &h.err), 0);
+        assert_int_equal(log_commit(&h), 0);
+        assert_true((count_wrong(&h) > 0) == (what < 2));
+        log_house_done(&h);
+    }
+}
+
 static void a_log_that_continues_another_says_so_in_its_genesis(void **state)
 {
     static char predecessor[] = "12 log.example/before";
@@ -1269,6 +1422,7 @@ int main(void)
         cmocka_unit_test(a_log_begins_with_its_genesis_and_a_start),
         cmocka_unit_test(an_ended_log_takes_nothing_more),
         cmocka_unit_test(an_end_that_a_crash_cuts_short_is_completed),
+        cmocka_unit_test(an_interval_or_epoch_cut_short_without_an_end_is_found),
         cmocka_unit_test(a_log_that_continues_another_says_so_in_its_genesis),
         cmocka_unit_test(every_start_is_a_leaf_and_the_genesis_stays_the_only_one),
         cmocka_unit_test(few_sessions_are_published_without_numbers),
@@ -1303,6 +1457,8 @@ int main(void)
         cmocka_unit_test(a_genesis_that_differs_from_the_configuration_is_refused),
         cmocka_unit_test(a_vrf_key_that_was_exchanged_is_refused),
         cmocka_unit_test(what_is_read_after_a_start_is_what_the_last_clerk_knew),
+        cmocka_unit_test(a_snapshot_and_the_rest_of_the_journal_are_the_whole_journal),
+        cmocka_unit_test(a_snapshot_that_is_spoilt_torn_or_of_another_journal_is_as_good_as_none),
         cmocka_unit_test(a_log_that_goes_on_behind_any_cut_of_the_journal_keeps_every_rule),
 #ifdef RF_FAULTS
         cmocka_unit_test(after_a_failed_sync_no_leaf_is_written),

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "ledger/progress.h"
+#include "ledger/sight.h"
 
 struct pair {
     int ledger, notary;
@@ -118,6 +119,41 @@ static void telling_who_is_gone_says_so(void **state)
     pair_done(&p);
 }
 
+/* ---- the same between notary and control ---- */
+
+static void a_sight_is_heard_as_it_was_told_and_the_newest_counts(void **state)
+{
+    struct sight heard, said = { .is_answered = true, .size = 7, .root = { 1, 2, 3 } };
+    struct pair p = pair_make();
+    (void)state;
+    assert_int_equal(sight_hear(p.notary, &heard), 0);
+    assert_int_equal(sight_tell(p.ledger, &said), 0);
+    said.size = UINT64_MAX;
+    said.root[31] = 9;
+    assert_int_equal(sight_tell(p.ledger, &said), 0);
+    fd_close(&p.ledger);
+    assert_int_equal(sight_hear(p.notary, &heard), 1);
+    assert_true(heard.is_answered && heard.size == UINT64_MAX);
+    assert_memory_equal(heard.root, said.root, sizeof(said.root));
+    assert_int_equal(sight_hear(p.notary, &heard), -RF_EUNAVAIL);
+    pair_done(&p);
+}
+
+static void sights_of_another_form_are_refused(void **state)
+{
+    uint8_t bytes[64] = { 0 };
+    struct sight heard;
+    (void)state;
+    for (size_t n = 1; n <= sizeof(bytes); n++)
+        for (bytes[0] = 0; bytes[0] < 3; bytes[0]++) {
+            struct pair p = pair_make();
+            assert_int_equal(send(p.ledger, bytes, n, 0), (ssize_t)n);
+            assert_int_equal(sight_hear(p.notary, &heard),
+                             n == 41 && bytes[0] < 2 ? 1 : -RF_EPROTO);
+            pair_done(&p);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +164,8 @@ int main(void)
         cmocka_unit_test(packets_of_another_length_are_refused),
         cmocka_unit_test(who_does_not_read_is_told_later),
         cmocka_unit_test(telling_who_is_gone_says_so),
+        cmocka_unit_test(a_sight_is_heard_as_it_was_told_and_the_newest_counts),
+        cmocka_unit_test(sights_of_another_form_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
