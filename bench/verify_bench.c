@@ -61,6 +61,7 @@ static int make_round(struct making *k, struct err *err)
         word[18] = (char)('a' + i); /* twelve groups */
         rc = say(k, line, err);
     }
+    rc = rc == 0 ? say(k, "seal of=interval", err) : rc;
     k->grant_at = logmaker_size(k->m);
     (void)snprintf(line, sizeof(line),
                    "grant grant=%llu entity=clipstream-us place=US purpose=abuse_report "
@@ -76,8 +77,7 @@ static int make_round(struct making *k, struct err *err)
         rc = say(k, line, err);
     (void)snprintf(line, sizeof(line), "revoke grant=%llu grant_ref=%llu rule=expired", number,
                    (unsigned long long)k->grant_at);
-    rc = rc == 0 ? say(k, line, err) : rc;
-    return rc == 0 ? say(k, "seal of=interval", err) : rc;
+    return rc == 0 ? say(k, line, err) : rc;
 }
 
 static int make(struct logmaker_options *options, uint64_t leaves, struct err *err)

@@ -92,6 +92,7 @@ static bool take_value(unsigned takes, const char *option, const char *value,
         { "--type", TAKES_TYPE, &a->type },
         { "--seed", TAKES_SAMPLE, &a->seed },
         { "--state", TAKES_SAMPLE, &a->state_dir },
+        { "--vrf-key", TAKES_SAMPLE, &a->vrf },
         { "--token-file", UINT_MAX, &a->token_file },
         { "--ca", UINT_MAX, &a->access.ca },
     };

@@ -3,16 +3,22 @@
  * For an auditor beside the operator: the log's files are public, the journal and its keys are in
  * the state folder. Checked are, of every leaf, that the journal makes the log (same bytes, same
  * root, and the chain value that each seal of an interval shows); of the picked ones, that they are
- * in the checkpoint's tree and that their private part opens and answers to its commitment. */
+ * in the checkpoint's tree and that their private part opens and answers to its commitment; and
+ * with the region's VRF key, that the tags of picked disclosures are those of the subjects that the
+ * private part names. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "cmd/audit_tags.h"
 #include "cmd/logcommand.h"
 #include "ledger/opening.h"
 #include "ledger/scan.h"
+#include "ledger/seal.h"
 #include "ledger/segment.h"
+#include "policy/config.h"
+#include "policy/mistakes.h"
 #include "tlog/bundle.h"
 #include "tlog/tree.h"
 #include "verify/sample.h"
@@ -28,6 +34,8 @@ struct audit {
     uint64_t *picked;
     size_t count, next; /* NEXT of them is awaited in the journal */
     uint64_t opened, sealed, seals;
+    struct audit_tags tags;
+    struct config *config; /* NULL: the state folder was named */
     struct findings findings;
 };
 
@@ -38,8 +46,20 @@ static void wrong(struct audit *a, uint64_t leaf, const char *what)
 
 /* ---- one entry of the journal --------------------------------------------------------------- */
 
+static int judge_tags(struct audit *a, uint64_t index, const struct logleaf *leaf, struct err *err)
+{
+    char why[200];
+    if (leaf->type != LEAF_DISCLOSURE)
+        return 0;
+    int rc = audit_tags_judge(&a->tags, leaf, buf_at(&a->plain) + SEAL_SALT_LEN,
+                              buf_len(&a->plain) - SEAL_SALT_LEN, why, err);
+    if (rc == 1)
+        wrong(a, index, why);
+    return rc < 0 ? rc : 0;
+}
+
 static int judge_picked(struct audit *a, const struct frame_entry *entry, const struct leaf *leaf,
-                        struct err *err)
+                        const struct logleaf *public_part, struct err *err)
 {
     uint64_t index = a->picked[a->next++];
     struct err why;
@@ -61,18 +81,15 @@ static int judge_picked(struct audit *a, const struct frame_entry *entry, const 
         a->opened++;
     else
         return err_set(err, RF_EIO, "%.300s", why.line);
-    return 0;
+    return rc == 1 ? judge_tags(a, index, public_part, err) : 0;
 }
 
-static void judge_chain(struct audit *a, const struct frame_entry *entry,
-                        const uint8_t before[DIGEST_LEN])
+static void judge_chain(struct audit *a, const struct logleaf *l, const uint8_t before[DIGEST_LEN])
 {
-    struct logleaf l;
     uint8_t said[DIGEST_LEN];
-    if (logleaf_read(entry->leaf, entry->leaf_len, &l) < 0 || l.type != LEAF_SEAL ||
-        !logleaf_has(&l, LEAF_KEY_CHAIN))
+    if (l->type != LEAF_SEAL || !logleaf_has(l, LEAF_KEY_CHAIN))
         return;
-    logleaf_hash(&l, LEAF_KEY_CHAIN, said);
+    logleaf_hash(l, LEAF_KEY_CHAIN, said);
     a->seals++;
     if (memcmp(said, before, sizeof(said)) != 0)
         wrong(a, a->edge.size, "shows another chain value than the journal has there");
@@ -82,13 +99,17 @@ static int judge_entry(struct audit *a, const struct frame_entry *entry,
                        const uint8_t before[DIGEST_LEN], struct err *err)
 {
     struct leaf leaf;
+    struct logleaf public_part;
     uint8_t hash[TLOG_HASH_LEN];
     int rc = opening_leaf(entry, &leaf, err);
     if (rc < 0 || leaf.type == LEAF_NONE)
         return rc;
-    judge_chain(a, entry, before);
-    if (a->next < a->count && a->picked[a->next] == a->edge.size)
-        rc = judge_picked(a, entry, &leaf, err);
+    rc = logleaf_read(entry->leaf, entry->leaf_len, &public_part);
+    RF_ASSERT(rc == 0); /* opening_leaf() read it, too */
+    judge_chain(a, &public_part, before);
+    rc = audit_tags_leaf(&a->tags, &public_part, err);
+    if (rc == 0 && a->next < a->count && a->picked[a->next] == a->edge.size)
+        rc = judge_picked(a, entry, &leaf, &public_part, err);
     if (rc < 0)
         return rc;
     tlog_leaf_hash(entry->leaf, entry->leaf_len, hash);
@@ -127,11 +148,26 @@ static int judge_journal(struct audit *a, struct err *err)
 
 /* ---- the verb ------------------------------------------------------------------------------- */
 
+/* The VRF key: named, or the configuration's where that names the state folder, too. Nobody has to
+   have it: then tags are not checked, and that is told. */
+static void find_vrf(struct audit *a, const struct command_context *context)
+{
+    struct mistakes mistakes;
+    const char *path = a->arguments->vrf;
+    mistakes_init(&mistakes);
+    if (path == NULL && a->arguments->state_dir == NULL &&
+        config_load(context->config_path, &a->config, &mistakes) == 0)
+        path = a->config->ledger.vrf_path;
+    mistakes_done(&mistakes);
+    audit_tags_init(&a->tags, path);
+}
+
 static int begin(struct audit *a, const struct command_context *context, struct err *err)
 {
     char state[PATH_MAX], folder[PATH_MAX];
     const struct log_arguments *args = a->arguments;
     const struct key *key = NULL;
+    find_vrf(a, context);
     int rc = log_find_state(context, args->state_dir, state, err);
     if (rc == 0)
         rc = segment_folder(state, folder, err);
@@ -170,6 +206,13 @@ static void print(const struct audit *a, bool json)
     (void)printf(json ? "],\"opened\":%" PRIu64 ",\"sealed\":%" PRIu64 ",\"seals\":%" PRIu64 ","
                       : "\nopened   %" PRIu64 "\nsealed   %" PRIu64 "\nseals    %" PRIu64 "\n",
                  a->opened, a->sealed, a->seals);
+    if (a->tags.has_key)
+        (void)printf(json ? "\"tags_checked\":%" PRIu64 "," : "tags     %" PRIu64 " checked\n",
+                     a->tags.checked);
+    else if (json)
+        (void)fputs("\"tags_checked\":null,", stdout);
+    else
+        (void)fputs("tags     not checked: no VRF key is named\n", stdout);
     if (json) {
         log_print_findings_json(&a->findings);
         (void)fputs("}\n", stdout);
@@ -199,6 +242,8 @@ int log_audit(const struct command_context *context, const struct log_arguments 
             print(a, context->json);
             status = findings_exit_status(&a->findings);
         }
+        audit_tags_done(&a->tags);
+        config_free(a->config);
         scan_close(a->scan);
         daykey_close(a->keys);
         source_close(a->source);

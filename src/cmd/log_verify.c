@@ -328,7 +328,24 @@ static void print_neighbour_json(const char *name, const struct rules_log *log)
     (void)printf(",\"leaf\":%" PRIu64 "},", log->leaf);
 }
 
-static void print_log_json(const struct judged *l)
+static void print_not_given_json(const struct judging *j, const struct rules_facts *f)
+{
+    const char *comma = "";
+    (void)fputs("\"not_given\":[", stdout);
+    for (unsigned i = 0; i < f->member_count + 2; i++) {
+        const char *origin = i < f->member_count    ? f->members[i].origin
+                             : i == f->member_count ? f->predecessor.origin
+                                                    : f->successor.origin;
+        if (origin[0] == '\0' || log_called(j, origin) != NULL)
+            continue;
+        (void)fputs(comma, stdout);
+        command_print_json(origin);
+        comma = ",";
+    }
+    (void)fputs("],", stdout);
+}
+
+static void print_log_json(const struct judging *j, const struct judged *l)
 {
     const struct verify_report *r = l->report;
     const struct witnessing_report *w = &r->witnessing;
@@ -353,13 +370,20 @@ static void print_log_json(const struct judged *l)
         command_print_json(r->facts.members[i].origin);
     }
     (void)fputs("],", stdout);
+    print_not_given_json(j, &r->facts);
     print_neighbour_json("predecessor", &r->facts.predecessor);
     print_neighbour_json("successor", &r->facts.successor);
     log_print_findings_json(&r->findings);
     (void)putchar('}');
 }
 
-static void print_log(const struct judged *l)
+/* Leaves speak of it, and nothing here could be compared with it. */
+static const char *not_given(const struct judging *j, const char *origin)
+{
+    return log_called(j, origin) == NULL ? " (not given)" : "";
+}
+
+static void print_log(const struct judging *j, const struct judged *l)
 {
     const struct verify_report *r = l->report;
     const struct witnessing_report *w = &r->witnessing;
@@ -380,12 +404,14 @@ static void print_log(const struct judged *l)
             (void)printf("  %-10s %" PRIu64 "\n", logleaf_type_name((enum logleaf_type)i),
                          r->facts.of_type[i]);
     for (unsigned i = 0; i < r->facts.member_count; i++)
-        (void)printf("  member     %s\n", r->facts.members[i].origin);
+        (void)printf("  member     %s%s\n", r->facts.members[i].origin,
+                     not_given(j, r->facts.members[i].origin));
     if (r->facts.predecessor.origin[0] != '\0')
-        (void)printf("  continues  %s\n", r->facts.predecessor.origin);
+        (void)printf("  continues  %s%s\n", r->facts.predecessor.origin,
+                     not_given(j, r->facts.predecessor.origin));
     if (r->facts.successor.origin[0] != '\0')
-        (void)printf("  ended      leaf %" PRIu64 ", continued by %s\n", r->facts.successor.leaf,
-                     r->facts.successor.origin);
+        (void)printf("  ended      leaf %" PRIu64 ", continued by %s%s\n", r->facts.successor.leaf,
+                     r->facts.successor.origin, not_given(j, r->facts.successor.origin));
     if (r->facts.elsewhere > 0)
         (void)printf("  %" PRIu64 " references to leaves of other logs\n", r->facts.elsewhere);
 }
@@ -416,7 +442,10 @@ static void print_claim_json(const struct judging *j, const struct claim_result 
 
 static void print_claim(const struct judging *j, const struct claim_result *c)
 {
-    (void)printf("%-7s  %s: %s\n         %s%s%s\n", claim_verdict_name(c->verdict), c->name,
+    /* What somebody only declared never looks like what a machine has measured. */
+    bool is_declared = c->verdict == CLAIM_TRUE && strcmp(c->grade, "declared") == 0;
+    (void)printf("%-7s  %s: %s\n         %s%s%s\n",
+                 is_declared ? "TRUE (declared)" : claim_verdict_name(c->verdict), c->name,
                  c->sentence, c->why, c->grade[0] != '\0' ? "; " : "", c->grade);
     for (unsigned i = 0; i < c->leaf_count; i++)
         (void)printf("         leaf %" PRIu64 " of %s%s\n", c->leaves[i].index,
@@ -468,10 +497,10 @@ static int print_all(struct judging *j)
             continue;
         if (j->context->json) {
             (void)fputs(comma, stdout);
-            print_log_json(&j->logs[i]);
+            print_log_json(j, &j->logs[i]);
             comma = ",";
         } else {
-            print_log(&j->logs[i]);
+            print_log(j, &j->logs[i]);
         }
     }
     if (j->context->json) {

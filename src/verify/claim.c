@@ -16,6 +16,9 @@ void claims_log(struct claims *c, const char *origin)
     if (c->log_count < CLAIM_LOGS_MAX)
         (void)snprintf(c->origins[c->log_count++], sizeof(c->origins[0]), "%s", origin);
     c->period[0] = '\0';
+    c->rollup = 0;
+    for (size_t i = 0; i < c->count; i++)
+        c->list[i].has_epoch_number = false;
 }
 
 size_t claims_count(const struct claims *c)
@@ -196,14 +199,38 @@ static void open_held(const struct claims *c, struct claim *claim, const struct 
     }
 }
 
+#define ROLLUP_TYPES                                                                            \
+    (UINT64_C(1) << LEAF_SESSION | UINT64_C(1) << LEAF_TRANSFER | UINT64_C(1) << LEAF_SERVICE | \
+     UINT64_C(1) << LEAF_DENIAL)
+
+/* Is L behind everything that its log will ever say of the claim's period? */
+static bool is_behind(const struct claims *c, const struct claim *claim, const struct logleaf *l)
+{
+    bool of_rollups = (claim->types & ROLLUP_TYPES) != 0;
+    bool is_epoch_seal = l->type == LEAF_SEAL && logleaf_is(l, LEAF_KEY_OF, "epoch");
+    uint64_t minute = l->minute;
+    if (l->type == LEAF_SUCCESSOR)
+        return true;
+    if (claim->epoch != NULL && is_epoch_seal && logleaf_is(l, LEAF_KEY_EPOCH, claim->epoch) &&
+        !of_rollups)
+        return true;
+    /* Roll-ups of an interval stand behind its end, and behind the epoch's seal. */
+    if (of_rollups && ((ROLLUP_TYPES >> l->type & 1) != 0 || is_epoch_seal || c->rollup == 0))
+        return false;
+    if (of_rollups) /* the end of the last interval that is over */
+        minute -= minute % c->rollup;
+    if (claim->epoch != NULL)
+        return claim->has_epoch_number &&
+               tag_epoch_number(c->tag_period, (uint32_t)minute) > claim->epoch_number;
+    return claim->has_interval && minute >= claim->until;
+}
+
 static int claim_leaf(const struct claims *c, struct claim *claim, uint64_t index,
                       const struct logleaf *l)
 {
     uint64_t least, most, log = c->log_count > 0 ? c->log_count - 1 : 0;
     bool is_held;
-    if (claim->epoch != NULL && l->type == LEAF_SEAL && logleaf_is(l, LEAF_KEY_EPOCH, claim->epoch))
-        claim->sealed |= UINT64_C(1) << log;
-    if (claim->has_interval && l->minute >= claim->until)
+    if ((claim->sealed >> log & 1) == 0 && is_behind(c, claim, l))
         claim->sealed |= UINT64_C(1) << log;
     if (l->type == LEAF_OPENED && claim->held_count > 0)
         open_held(c, claim, l);
@@ -220,11 +247,25 @@ static int claim_leaf(const struct claims *c, struct claim *claim, uint64_t inde
     return match == MATCH_MAYBE && is_held ? keep_held(c, claim, index, least, most) : 0;
 }
 
+/* What the log that begins with L calls its epochs, and when its roll-ups come. */
+static void begin_log(struct claims *c, const struct logleaf *l)
+{
+    (void)snprintf(c->period, sizeof(c->period), "%.*s", (int)l->value[LEAF_KEY_EPOCH].len,
+                   l->value[LEAF_KEY_EPOCH].text);
+    bool is_period = tag_period_read(c->period, strlen(c->period), &c->tag_period) == 0;
+    c->rollup = l->value[LEAF_KEY_ROLLUP].number;
+    for (size_t i = 0; i < c->count; i++) {
+        struct claim *claim = &c->list[i];
+        claim->has_epoch_number = claim->epoch != NULL && is_period &&
+                                  tag_epoch_read(c->tag_period, claim->epoch, strlen(claim->epoch),
+                                                 &claim->epoch_number) == 0;
+    }
+}
+
 int claims_leaf(struct claims *c, uint64_t index, const struct logleaf *leaf, struct err *err)
 {
     if (leaf->type == LEAF_GENESIS)
-        (void)snprintf(c->period, sizeof(c->period), "%.*s", (int)leaf->value[LEAF_KEY_EPOCH].len,
-                       leaf->value[LEAF_KEY_EPOCH].text);
+        begin_log(c, leaf);
     for (size_t i = 0; i < c->count; i++) {
         int rc = claim_leaf(c, &c->list[i], index, leaf);
         if (rc < 0)

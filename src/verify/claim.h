@@ -20,7 +20,10 @@
  * a leaf with `few` has no upper one. What is not certain to belong (a held purpose, an interval
  * half inside the period, a place that is not said) counts in the upper bound alone. The verdict is
  * TRUE or FALSE where both bounds agree, and UNKNOWN otherwise; nothing that is true only so far is
- * TRUE for a period that has not ended. */
+ * TRUE for a period that has not ended. Roll-ups of a period come after it, up to `rollup` minutes
+ * and behind the seal of its epoch: for them it has ended with the first other leaf whose minute is
+ * not before the end of the last roll-up that can touch it. A log that has ended, or began later,
+ * has nothing more to say of a period. */
 #ifndef RF_VERIFY_CLAIM_H
 #define RF_VERIFY_CLAIM_H
 

@@ -2,6 +2,7 @@
 #ifndef RF_VERIFY_CLAIM_INSIDE_H
 #define RF_VERIFY_CLAIM_INSIDE_H
 
+#include "ledger/tag.h"
 #include "policy/arena.h"
 #include "tlog/key.h"
 #include "verify/claim.h"
@@ -36,6 +37,8 @@ struct claim {
     enum logleaf_key of;
     uint64_t most, least;
     const char *epoch;
+    uint64_t epoch_number; /* in the present log */
+    bool has_epoch_number; /* it is an epoch of that log */
     uint32_t from, until;
     /* so far */
     uint64_t lower, upper;
@@ -54,6 +57,8 @@ struct claims {
     size_t count;
     char origins[CLAIM_LOGS_MAX][KEY_NAME_MAX + 1];
     char period[RULES_WORD_SIZE]; /* how the present log names its epochs */
+    struct tag_period tag_period; /* the same */
+    uint64_t rollup;              /* minutes, of the present log; 0: not known */
     unsigned log_count;
 };
 

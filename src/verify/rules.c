@@ -4,7 +4,11 @@
  *                           counted
  *             of: epoch     one for each epoch, in turn, also for those in which nothing happened:
  *                           the first leaf whose minute is in a later epoch
- *   grants    in the map from their leaf to their revoke; a reference to anything else is wrong
+ *             An interval's seal is due at multiples of `seal` minutes; the first leaf behind that
+ *             time that is no seal and no roll-up has it before it, once, however long the pause
+ *   grants    in the map from their leaf to their revoke, or until the last hold under them is
+ *             opened; a reference to one that has ended is wrong. Words of theirs are remembered as
+ *             keyed hashes, so whoever writes a log cannot make its readers remember many of them
  *   roll-ups  all of one interval together; no group twice; the next interval begins where the last
  *             one ended, or later: an interval in which nothing happened has no leaves
  *   the end   cuts an interval and an epoch short: roll-ups of what was going on stand before the
@@ -14,6 +18,7 @@
  * once. */
 #include "verify/rules.h"
 
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,18 +27,24 @@
 #include "ledger/succession.h"
 #include "ledger/tag.h"
 #include "ledger/tag_set.h"
+#include "policy/policy.h"
 #include "verify/indexmap.h"
 
-enum { WORDS_MAX = 65536, POLICIES_FIRST = 16 };
+enum { POLICIES_FIRST = 16 };
 
 struct grant {
     uint64_t number;
-    uint32_t classes, purpose; /* numbers of words; purpose 0: held */
-    uint32_t until, spare;
+    uint64_t entity, purpose; /* word_hash(); purpose 0: held, and nothing has shown it */
+    uint32_t classes;         /* class_bits() */
+    uint32_t until;
+    uint32_t waiting; /* leaves of it, itself too, whose holds no `opened` has ended */
+    bool is_ended;
+    uint8_t content[TAG_LEN]; /* of what it says: content_of() */
 };
 
 struct held {
     uint8_t hash[DIGEST_LEN];
+    uint64_t grant; /* leaf of the grant it belongs to, plus 1; 0: none of this log */
 };
 
 /* Since the last seal of a kind. */
@@ -46,18 +57,19 @@ struct rules {
     char vkey[KEY_VKEY_SIZE];
     struct rules_facts facts;
     struct tag_period period;
-    uint64_t rollup;
+    uint64_t rollup, seal;
+    uint64_t seal_due;                 /* minute of the next interval seal */
     uint64_t epoch;                    /* number of the one that no seal has closed */
     char epoch_name[RULES_EPOCH_SIZE]; /* of the leaf at hand */
     uint32_t epoch_minute;             /* that EPOCH_NAME was made of */
     struct count in_interval, in_epoch;
     struct tag_set tags, groups;
+    struct tag_set ended; /* what grants said that have ended */
+    uint8_t word_key[crypto_shorthash_KEYBYTES];
     uint32_t from, until; /* of the roll-ups last seen */
     struct indexmap grants, holds;
     uint64_t *policies; /* indexes of `start` and `policy` leaves, ascending */
     size_t policy_count, policy_room;
-    char (*words)[RULES_WORD_SIZE]; /* from 1 */
-    uint32_t word_count, word_room;
     bool is_ended; /* a `successor` was seen */
     bool is_early; /* a roll-up was seen whose interval had not ended, at: */
     uint64_t early_at;
@@ -75,6 +87,9 @@ int rules_new(const struct key *key, struct rules **ret, struct err *err)
     key_write(key, r->vkey);
     tag_set_init(&r->tags);
     tag_set_init(&r->groups);
+    tag_set_init(&r->ended);
+    crypto_shorthash_keygen(r->word_key);
+    r->seal_due = UINT64_MAX;
     indexmap_init(&r->grants, sizeof(struct grant));
     indexmap_init(&r->holds, sizeof(struct held));
     *ret = r;
@@ -87,10 +102,10 @@ void rules_free(struct rules *r)
         return;
     tag_set_done(&r->tags);
     tag_set_done(&r->groups);
+    tag_set_done(&r->ended);
     indexmap_done(&r->grants);
     indexmap_done(&r->holds);
     mem_free(r->policies);
-    mem_free(r->words);
     mem_free(r);
 }
 
@@ -124,44 +139,49 @@ static uint64_t number_of(const struct logleaf *l, enum logleaf_key key)
     return l->value[key].text == NULL ? l->value[key].number : 0;
 }
 
-/* ---- words, remembered once ----------------------------------------------------------------- */
+/* ---- words ---------------------------------------------------------------------------------- */
 
-/* The number of TEXT, from 1; 0: out of memory, or more different words than a policy can have. */
-static uint32_t word_of(struct rules *r, const struct logleaf *l, enum logleaf_key key)
+/* Of a word, under a key of this process: nobody can make two words that have the same. Never 0. */
+static uint64_t word_hash(const struct rules *r, const struct logleaf *l, enum logleaf_key key)
 {
-    char text[RULES_WORD_SIZE];
-    text_of(l, key, text, sizeof(text));
-    for (uint32_t i = 0; i < r->word_count; i++)
-        if (strcmp(r->words[i], text) == 0)
-            return i + 1;
-    if (r->word_count == WORDS_MAX)
-        return 0;
-    if (r->word_count == r->word_room) {
-        uint32_t room = r->word_room > 0 ? 2 * r->word_room : 16;
-        char(*wider)[RULES_WORD_SIZE] = mem_realloc(r->words, room * sizeof(*wider));
-        if (wider == NULL)
-            return 0;
-        r->words = wider;
-        r->word_room = room;
-    }
-    memcpy(r->words[r->word_count++], text, sizeof(text));
-    return r->word_count;
+    const struct logleaf_value *v = &l->value[key];
+    uint64_t hash;
+    uint8_t bytes[crypto_shorthash_BYTES];
+    (void)crypto_shorthash(bytes, (const uint8_t *)(v->text != NULL ? v->text : ""),
+                           v->text != NULL ? v->len : 0, r->word_key);
+    memcpy(&hash, bytes, sizeof(hash));
+    return hash != 0 ? hash : 1;
 }
 
-/* Is each of the names in LIST (commas between) in ALL? */
-static bool is_within(const char *list, const char *all)
+/* The classes of a list, a bit each, bit 0 for `unlisted`; 0: not names of classes in the policy's
+   order, each once. */
+static uint32_t class_bits(const struct logleaf *l)
 {
-    while (*list != '\0') {
-        size_t n = strcspn(list, ",");
-        const char *at = all;
-        while (strcspn(at, ",") != n || memcmp(at, list, n) != 0) {
-            at += strcspn(at, ",");
-            if (*at++ == '\0')
-                return false;
-        }
-        list += n + (list[n] == ',');
+    char list[RULES_WORD_SIZE];
+    const char *at = list;
+    uint32_t bits = 0;
+    text_of(l, LEAF_KEY_CLASSES, list, sizeof(list));
+    if (strcmp(list, "unlisted") == 0)
+        return 1;
+    for (int i = CLASS_NOTHING + 1; i < CLASS_COUNT && *at != '\0'; i++) {
+        const char *name = policy_class_name((enum class_id)i);
+        size_t n = strlen(name);
+        if (strncmp(at, name, n) != 0 || (at[n] != ',' && at[n] != '\0'))
+            continue;
+        bits |= 1U << i;
+        at += n;
+        if (*at == ',' && *++at == '\0')
+            return 0;
     }
-    return true;
+    return *at == '\0' ? bits : 0;
+}
+
+static uint32_t classes_of(struct rules *r, const struct logleaf *l)
+{
+    uint32_t bits = class_bits(l);
+    if (bits == 0)
+        wrong(r, "classes are not names of classes in the policy's order");
+    return bits;
 }
 
 /* ---- references ----------------------------------------------------------------------------- */
@@ -245,6 +265,11 @@ static bool vkey_of(const struct logleaf *l, struct key *ret, char text[KEY_VKEY
 
 /* ---- one function a type -------------------------------------------------------------------- */
 
+static void next_seal(struct rules *r, const struct logleaf *l)
+{
+    r->seal_due = r->seal > 0 ? (l->minute / r->seal + 1) * r->seal : UINT64_MAX;
+}
+
 static int on_genesis(struct rules *r, const struct logleaf *l)
 {
     if (r->index != 0) {
@@ -260,6 +285,8 @@ static int on_genesis(struct rules *r, const struct logleaf *l)
         wrong(r, "epoch is neither \"month\" nor minutes");
     r->epoch = tag_epoch_number(r->period, l->minute);
     r->rollup = number_of(l, LEAF_KEY_ROLLUP);
+    r->seal = number_of(l, LEAF_KEY_SEAL);
+    next_seal(r, l);
     logleaf_hash(l, LEAF_KEY_VRF, r->facts.vrf);
     if (logleaf_has(l, LEAF_KEY_PREDECESSOR) != logleaf_has(l, LEAF_KEY_SIGNATURE)) {
         wrong(r, "predecessor and signature come together");
@@ -333,8 +360,10 @@ static int on_policy(struct rules *r, const struct logleaf *l)
     return 0;
 }
 
-/* A leaf whose purpose is held waits for its `opened`. */
-static int hold(struct rules *r, const struct logleaf *l)
+/* ---- grants, and what is said under them ---------------------------------------------------- */
+
+/* A leaf whose purpose is held waits for its `opened`; GRANT: as in struct held. */
+static int hold(struct rules *r, const struct logleaf *l, uint64_t grant)
 {
     if (!logleaf_has(l, LEAF_KEY_HELD))
         return 0;
@@ -342,7 +371,49 @@ static int hold(struct rules *r, const struct logleaf *l)
     if (h == NULL)
         return -RF_ENOMEM;
     logleaf_hash(l, LEAF_KEY_HELD, h->hash);
+    h->grant = grant;
+    struct grant *g = grant > 0 ? indexmap_find(&r->grants, grant - 1) : NULL;
+    if (g != NULL)
+        g->waiting++;
     return 0;
+}
+
+/* Were rules read since leaf INDEX? Then words may have another meaning, or none. */
+static bool has_new_rules(const struct rules *r, uint64_t index)
+{
+    return r->policy_count > 0 && r->policies[r->policy_count - 1] > index;
+}
+
+/* The leaf at hand shows a purpose: of grant G (leaf INDEX) or of what is under it. Whichever is
+   shown first is the purpose of all of them. */
+static void settle_purpose(struct rules *r, struct grant *g, uint64_t index,
+                           const struct logleaf *l)
+{
+    uint64_t purpose = word_hash(r, l, LEAF_KEY_PURPOSE);
+    if (logleaf_is(l, LEAF_KEY_PURPOSE, "unlisted") && has_new_rules(r, index))
+        return;
+    if (g->purpose == 0)
+        g->purpose = purpose;
+    else if (g->purpose != purpose)
+        wrong(r, "shows another purpose than the grant (leaf %llu) or what else is under it",
+              (unsigned long long)index);
+}
+
+/* All that a grant says but for its purpose, which may be held. */
+static void content_of(const struct logleaf *l, uint8_t ret[TAG_LEN])
+{
+    uint64_t numbers[3] = { l->value[LEAF_KEY_GRANT].number, l->value[LEAF_KEY_SUBJECTS].number,
+                            l->value[LEAF_KEY_UNTIL].number };
+    static const enum logleaf_key words[] = { LEAF_KEY_ENTITY, LEAF_KEY_PLACE, LEAF_KEY_CLASSES };
+    struct iovec pieces[2 * RF_COUNT(words) + 1] = { digest_piece(numbers, sizeof(numbers)) };
+    uint8_t digest[DIGEST_LEN];
+    size_t n = 1;
+    for (size_t i = 0; i < RF_COUNT(words); i++) {
+        pieces[n++] = digest_piece(l->value[words[i]].text, l->value[words[i]].len);
+        pieces[n++] = digest_piece("\n", 1);
+    }
+    digest_pieces(pieces, n, digest);
+    memcpy(ret, digest, TAG_LEN);
 }
 
 static int on_grant(struct rules *r, const struct logleaf *l)
@@ -356,12 +427,19 @@ static int on_grant(struct rules *r, const struct logleaf *l)
         return -RF_ENOMEM;
     *g = (struct grant){ .number = number_of(l, LEAF_KEY_GRANT),
                          .until = (uint32_t)number_of(l, LEAF_KEY_UNTIL),
-                         .classes = word_of(r, l, LEAF_KEY_CLASSES) };
+                         .entity = word_hash(r, l, LEAF_KEY_ENTITY),
+                         .classes = classes_of(r, l) };
     if (logleaf_has(l, LEAF_KEY_PURPOSE))
-        g->purpose = word_of(r, l, LEAF_KEY_PURPOSE);
-    if (g->classes == 0 || (g->purpose == 0 && logleaf_has(l, LEAF_KEY_PURPOSE)))
-        return -RF_ENOMEM;
-    return hold(r, l);
+        g->purpose = word_hash(r, l, LEAF_KEY_PURPOSE);
+    content_of(l, g->content);
+    /* Another database of the region may count its grants from 1, too. But then it is not the very
+       same grant. */
+    if (tag_set_contains(&r->ended, g->content))
+        findings_add_leaf(r->to, FINDING_WANTING, r->index,
+                          "grant %llu has ended, and is granted again as it was",
+                          (unsigned long long)g->number);
+    r->facts.open_grants++;
+    return hold(r, l, r->index + 1);
 }
 
 /* The open grant that grant_ref names, NULL when it is elsewhere or the reference was wrong. */
@@ -370,44 +448,70 @@ static struct grant *grant_of(struct rules *r, const struct logleaf *l, uint64_t
     if (reference_of(r, l, LEAF_KEY_GRANT_REF, ret_index) != REF_HERE)
         return NULL;
     struct grant *g = indexmap_find(&r->grants, *ret_index);
-    if (g == NULL)
+    if (g == NULL || g->is_ended) {
         wrong(r, "grant_ref names leaf %llu, which is no grant that is still open",
               (unsigned long long)*ret_index);
-    else if (g->number != number_of(l, LEAF_KEY_GRANT))
+        return NULL;
+    }
+    if (g->number != number_of(l, LEAF_KEY_GRANT))
         wrong(r, "grant_ref names leaf %llu, which is grant %llu and not %llu",
               (unsigned long long)*ret_index, (unsigned long long)g->number,
               (unsigned long long)number_of(l, LEAF_KEY_GRANT));
     return g;
 }
 
+/* Nothing will be compared with G any more. */
+static void forget_grant(struct rules *r, const struct grant *g, uint64_t index)
+{
+    if (g->is_ended && g->waiting == 0)
+        indexmap_remove(&r->grants, index);
+}
+
 static int on_revoke(struct rules *r, const struct logleaf *l)
 {
     uint64_t index;
-    if (grant_of(r, l, &index) != NULL)
-        indexmap_remove(&r->grants, index);
-    return 0;
+    if (!logleaf_is(l, LEAF_KEY_RULE, "expired") && !logleaf_is(l, LEAF_KEY_RULE, "revoked") &&
+        !logleaf_is(l, LEAF_KEY_RULE, "used_up"))
+        wrong(r, "a grant ends \"expired\", \"revoked\" or \"used_up\", and this one otherwise");
+    struct grant *g = grant_of(r, l, &index);
+    if (g == NULL)
+        return 0;
+    int rc = tag_set_add(&r->ended, g->content);
+    if (rc == -RF_ETOOBIG) { /* of that many the older ones are forgotten */
+        tag_set_done(&r->ended);
+        rc = tag_set_add(&r->ended, g->content);
+    }
+    g->is_ended = true;
+    r->facts.open_grants--;
+    forget_grant(r, g, index);
+    return rc < 0 ? rc : 0;
 }
 
-static void judge_under_grant(struct rules *r, const struct logleaf *l)
+/* *RET_GRANT: leaf of the grant that it is under, plus 1; 0: none that is known. */
+static void judge_under_grant(struct rules *r, const struct logleaf *l, uint64_t *ret_grant)
 {
-    char classes[RULES_WORD_SIZE];
+    uint32_t classes = classes_of(r, l);
     uint64_t index;
+    *ret_grant = 0;
     if (!logleaf_has(l, LEAF_KEY_GRANT_REF)) {
         r->facts.orphans++;
         findings_add_leaf(r->to, FINDING_WANTING, r->index, "a disclosure that names no grant");
         return;
     }
-    const struct grant *g = grant_of(r, l, &index);
+    struct grant *g = grant_of(r, l, &index);
     if (g == NULL)
         return;
-    text_of(l, LEAF_KEY_CLASSES, classes, sizeof(classes));
-    if (!is_within(classes, r->words[g->classes - 1]))
-        wrong(r, "discloses \"%s\", and its grant (leaf %llu) has \"%s\"", classes,
-              (unsigned long long)index, r->words[g->classes - 1]);
-    if (g->purpose != 0 && logleaf_has(l, LEAF_KEY_PURPOSE) &&
-        !logleaf_is(l, LEAF_KEY_PURPOSE, r->words[g->purpose - 1]))
-        wrong(r, "its grant (leaf %llu) has another purpose, \"%s\"", (unsigned long long)index,
-              r->words[g->purpose - 1]);
+    *ret_grant = index + 1;
+    if ((classes & ~g->classes) != 0)
+        wrong(r, "discloses classes that its grant (leaf %llu) does not have",
+              (unsigned long long)index);
+    if (!logleaf_is(l, LEAF_KEY_ROOM, "granted"))
+        wrong(r, "is under a grant (leaf %llu), and not in room \"granted\"",
+              (unsigned long long)index);
+    if (g->entity != word_hash(r, l, LEAF_KEY_ENTITY) && !has_new_rules(r, index))
+        wrong(r, "its grant (leaf %llu) is of another entity", (unsigned long long)index);
+    if (logleaf_has(l, LEAF_KEY_PURPOSE))
+        settle_purpose(r, g, index, l);
     if (l->minute > (uint64_t)g->until + 1)
         findings_add_leaf(r->to, FINDING_WANTING, r->index,
                           "a disclosure %u minutes after the end of its grant (leaf %llu)",
@@ -419,7 +523,8 @@ static int on_disclosure(struct rules *r, const struct logleaf *l)
     uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN];
     if (!logleaf_is(l, LEAF_KEY_EPOCH, r->epoch_name))
         wrong(r, "its epoch is not \"%s\", in which its minute lies", r->epoch_name);
-    judge_under_grant(r, l);
+    uint64_t grant;
+    judge_under_grant(r, l, &grant);
     unsigned count = logleaf_items(l, items);
     for (unsigned i = 0; i < count; i++) {
         int rc = tag_set_add(&r->tags, items[i]);
@@ -430,7 +535,7 @@ static int on_disclosure(struct rules *r, const struct logleaf *l)
         if (rc == 0)
             wrong(r, "tag %u of it is in epoch \"%s\" already", i, r->epoch_name);
     }
-    return hold(r, l);
+    return hold(r, l, grant);
 }
 
 static int on_opened(struct rules *r, const struct logleaf *l)
@@ -451,10 +556,19 @@ static int on_opened(struct rules *r, const struct logleaf *l)
         digest_piece(l->value[LEAF_KEY_PURPOSE].text, l->value[LEAF_KEY_PURPOSE].len)
     };
     digest_pieces(pieces, RF_COUNT(pieces), digest);
-    if (memcmp(digest, h->hash, sizeof(digest)) != 0)
+    bool is_shown = memcmp(digest, h->hash, sizeof(digest)) == 0;
+    if (!is_shown)
         wrong(r, "the purpose that it shows is not the one that leaf %llu holds",
               (unsigned long long)index);
+    uint64_t grant = h->grant - 1; /* of 0 there is no leaf, either */
+    struct grant *g = h->grant > 0 ? indexmap_find(&r->grants, grant) : NULL;
     indexmap_remove(&r->holds, index);
+    if (g == NULL)
+        return 0;
+    if (is_shown)
+        settle_purpose(r, g, grant, l);
+    g->waiting--;
+    forget_grant(r, g, grant);
     return 0;
 }
 
@@ -478,13 +592,27 @@ static int group_add(struct rules *r, const struct logleaf *l)
     return rc < 0 ? rc : 0;
 }
 
+/* What is too small to be told is not told. */
+static void judge_few(struct rules *r, const struct logleaf *l)
+{
+    static const enum logleaf_key bands[] = { LEAF_KEY_SESSIONS, LEAF_KEY_STATEMENTS, LEAF_KEY_ROWS,
+                                              LEAF_KEY_BYTES, LEAF_KEY_DENIALS };
+    bool has_band = false;
+    if (!logleaf_has(l, LEAF_KEY_FEW))
+        return;
+    for (size_t i = 0; i < RF_COUNT(bands); i++)
+        has_band = has_band || logleaf_has(l, bands[i]);
+    if (number_of(l, LEAF_KEY_FEW) != 1 || has_band)
+        wrong(r, "few is 1, and stands without bands");
+}
+
 static int on_rollup(struct rules *r, const struct logleaf *l)
 {
     uint64_t from = number_of(l, LEAF_KEY_FROM), until = number_of(l, LEAF_KEY_UNTIL);
     if (from >= until)
         wrong(r, "its interval ends before it begins");
-    else if (r->rollup > 0 && (from % r->rollup != 0 || until % r->rollup != 0))
-        wrong(r, "its interval is not of whole %llu minutes", (unsigned long long)r->rollup);
+    else if (r->rollup > 0 && (from % r->rollup != 0 || until - from != r->rollup))
+        wrong(r, "its interval is not one of %llu minutes", (unsigned long long)r->rollup);
     else if (from > l->minute)
         wrong(r, "its interval has not begun");
     else if (until > l->minute && !r->is_early) {
@@ -498,6 +626,7 @@ static int on_rollup(struct rules *r, const struct logleaf *l)
     }
     r->from = (uint32_t)from;
     r->until = (uint32_t)until;
+    judge_few(r, l);
     return group_add(r, l);
 }
 
@@ -520,6 +649,7 @@ static void seal_interval(struct rules *r, const struct logleaf *l)
         logleaf_has(l, LEAF_KEY_TAGS) || logleaf_has(l, LEAF_KEY_TAGS_ROOT))
         wrong(r, "a seal of an interval has chain, and no epoch, tags or tags_root");
     judge_counts(r, l, &r->in_interval);
+    next_seal(r, l);
 }
 
 static int seal_epoch(struct rules *r, const struct logleaf *l)
@@ -629,6 +759,16 @@ static void judge_epoch(struct rules *r, const struct logleaf *l)
     r->epoch = number;
 }
 
+/* Journals are committed to in time: behind the minute of a seal nothing happens before it. */
+static void judge_seal_due(struct rules *r, const struct logleaf *l)
+{
+    if (l->minute < r->seal_due || l->type == LEAF_SEAL || judges[l->type] == on_rollup)
+        return;
+    wrong(r, "the seal of an interval was due %llu minutes before",
+          (unsigned long long)(l->minute - r->seal_due));
+    next_seal(r, l);
+}
+
 int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf, struct findings *to,
                struct err *err)
 {
@@ -637,8 +777,10 @@ int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf, stru
     r->to = to;
     judge_place(r, leaf);
     judge_early(r, leaf);
-    if (index > 0)
+    if (index > 0) {
         judge_epoch(r, leaf);
+        judge_seal_due(r, leaf);
+    }
     if (judges[leaf->type] != NULL)
         rc = judges[leaf->type](r, leaf);
     /* A seal counts for the other kind, and for its own the next time it does not. */
@@ -648,7 +790,6 @@ int rules_leaf(struct rules *r, uint64_t index, const struct logleaf *leaf, stru
     r->in_interval.disclosures += leaf->type == LEAF_DISCLOSURE;
     r->in_epoch.disclosures += leaf->type == LEAF_DISCLOSURE;
     r->facts.of_type[leaf->type]++;
-    r->facts.open_grants = r->grants.count;
     r->facts.tags = r->tags.count;
     return rc < 0 ? err_set(err, RF_ENOMEM, "out of memory at leaf %llu", (unsigned long long)index)
                   : 0;

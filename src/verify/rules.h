@@ -1,8 +1,8 @@
 /* rules.h - how the leaves of one log must fit together (docs/formats/log.md, section 4).
  *
  * Pure, leaf after leaf. What is remembered: the tags of the present epoch (tag_set.h), the groups
- * of the present interval, 48 bytes a grant that is open, 56 a leaf whose hold is, 8 a `start` or
- * `policy`, and each different list of classes and each purpose once. */
+ * of the present interval, 96 bytes a grant that is open or has something held, 72 a leaf whose
+ * hold goes on, 32 a grant that has ended (of the last 16 million), 8 a `start` or `policy`. */
 #ifndef RF_VERIFY_RULES_H
 #define RF_VERIFY_RULES_H
 

@@ -1,5 +1,6 @@
 """`ringfence log` on public logs: verify, show, tail, prove, export, claims, audit."""
 
+import base64
 import filecmp
 import gzip
 import hashlib
@@ -66,16 +67,85 @@ def test_holds_are_opened(world):
     assert findings(world.facts(world.make("twice", lines), status=4))[0]["leaf"] == 5
 
 
+def held(purpose, salt="salt"):
+    salt = hashlib.sha256(salt.encode()).digest()
+    return hashlib.sha256(b"ringfence-held@1\n" + salt + purpose.encode()).hexdigest()
+
+
+def says(line, purpose, is_held):
+    return line.replace("purpose=abuse_report", f"held={held(purpose)}" if is_held else f"purpose={purpose}")
+
+
+@pytest.mark.parametrize("shown_first", ["grant", "disclosure"])
+@pytest.mark.parametrize("revoked", [False, True])
+@pytest.mark.parametrize("held_grant, held_disclosure", [(True, True), (True, False), (False, True)])
+def test_what_is_held_is_of_one_purpose(world, held_grant, held_disclosure, revoked, shown_first):
+    for purpose, status in (("debugging", 0), ("legal_demand", 4)):
+        opened = [line for line, is_held in (("opened ref=2 purpose=debugging salt=salt", held_grant),
+                                             (f"opened ref=3 purpose={purpose} salt=salt", held_disclosure))
+                  if is_held]
+        lines = [*LINES[:2], says(GRANT, "debugging", held_grant),
+                 says(SHOWN, purpose, held_disclosure) + " classes=identity tags=1",
+                 *(["revoke grant=7 grant_ref=2 rule=revoked"] if revoked else []),
+                 *(opened if shown_first == "grant" else opened[::-1])]
+        found = findings(world.facts(world.make(f"log-{purpose}", lines), status=status))
+        assert [f["leaf"] for f in found] == ([] if status == 0 else [len(lines) - 1])
+
+
+def test_two_disclosures_of_a_held_grant_are_of_one_purpose(world):
+    lines = [*LINES[:2], says(GRANT, "x", True), says(SHOWN, "debugging", False) + " classes=identity tags=1",
+             says(SHOWN, "legal_demand", False) + " classes=identity tags=1"]
+    assert findings(world.facts(world.make("two", lines), status=4))[0]["leaf"] == 4
+
+
+def test_one_seal_stands_behind_a_pause(world):
+    paused = [*LINES[:4], "seal of=interval minute=+50", "start"]
+    world.facts(world.make("paused", paused))
+    facts = world.facts(world.make("silent", paused[:4] + ["start minute=+50"]), status=4)
+    assert findings(facts)[0]["leaf"] == 4 and "was due 47 minutes" in findings(facts)[0]["text"]
+
+
+def test_a_grant_that_ended_is_not_granted_again(world):
+    again = [*LINES[:4], "revoke grant=7 grant_ref=2 rule=revoked", GRANT.replace("minute=+1 ", "")]
+    facts = world.facts(world.make("again", again), status=1)
+    assert findings(facts)[0]["leaf"] == 5 and "granted again" in findings(facts)[0]["text"]
+    # grants of another database of the region may have the same numbers
+    again[5] = again[5].replace("until=29922600", "until=29922700")
+    world.facts(world.make("another", again))
+
+
+def test_words_meet_the_rules_of_their_time(world):
+    other = SHOWN.replace("clipstream-us", "clipstream-uk") + " classes=identity tags=1"
+    assert findings(world.facts(world.make("other", LINES[:3] + [other]), status=4))[0]["leaf"] == 3
+    world.facts(world.make("moved", LINES[:3] + ["policy", other]))
+    dropped = SHOWN.replace("abuse_report", "unlisted") + " classes=identity tags=1"
+    assert findings(world.facts(world.make("dropped", LINES[:3] + [dropped]), status=4))[0]["leaf"] == 3
+    world.facts(world.make("listed", LINES[:3] + ["policy", dropped]))
+
+
+def test_a_log_cannot_starve_its_reader_with_words(world):
+    lines = [*LINES[:2], *(GRANT.replace("minute=+1 ", "").replace("grant=7", f"grant={n}")
+                           .replace("abuse_report", f"p{n}").replace("clipstream-us", f"e{n}")
+                           for n in range(1, 70001))]
+    path = world.make("many", lines)
+    start = time.monotonic()
+    world.facts(path)
+    assert time.monotonic() - start < 60
+    lines[2:] = [line.replace("identity,contact", f"c{n}") for n, line in enumerate(lines[2:300])]
+    facts = world.facts(world.make("classes", lines), status=4)
+    assert findings(facts)[0]["leaf"] == 2 and "classes" in findings(facts)[0]["text"]
+
+
 def test_months_are_epochs(world):
     world.facts(world.make("months", [LINES[0].replace("60m", "month"), *LINES[1:4],
                                       "seal of=epoch minute=+20000",
-                                      "policy"]))
+                                      "seal of=interval", "policy"]))
 
 
 def test_epochs_in_which_nothing_happened_are_sealed_too(world):
     lines = [*LINES[:4], "seal of=epoch minute=+240",
              *(f"seal of=epoch epoch=60m-{MINUTE // 60 + n}" for n in (1, 2, 3))]
-    world.facts(world.make("quiet", lines + ["policy"]))
+    world.facts(world.make("quiet", lines + ["seal of=interval", "policy"]))
     assert findings(world.facts(world.make("gap", lines[:5] + lines[6:]), status=4))[0]["leaf"] == 5
     assert findings(world.facts(world.make("early", lines[:6] + ["policy"]), status=4))[0]["leaf"] == 6
 
@@ -176,6 +246,32 @@ def test_a_member_that_is_not_given_is_told(world, region, tmp_path):
              f"member origin={third.name} key={third.vkey}"]
     facts = world.facts(world.make("three", lines), second, status=1)
     assert "us-3" in facts["roster"]["findings"][0]["text"]
+
+
+CLAIM = """
+claims:
+  - {name: measured, sentence: s, leaf: disclosure, at_most: 9, grade: measured}
+  - {name: declared, sentence: s, leaf: disclosure, at_most: 9, grade: declared}
+"""
+
+
+def test_claims_are_about_all_logs_of_the_roster(world, region):
+    first, second, _ = region
+    claims = world.write("claims.yaml", CLAIM)
+    facts = world.facts(first, second, "--claims", claims)
+    assert [c["verdict"] for c in facts["claims"]] == ["TRUE", "TRUE"]
+    facts = world.facts(first, "--claims", claims, status=1)
+    assert [c["verdict"] for c in facts["claims"]] == ["FALSE", "FALSE"]
+    assert "missing" in facts["claims"][0]["why"]
+
+
+def test_a_log_that_was_not_given_is_told_in_the_verdict(world, region):
+    first, second, _ = region
+    done = world.run("verify", first)
+    assert done.returncode == 0 and "member     log.example.com/us-2 (not given)" in done.stdout
+    assert world.facts(first)["logs"][0]["not_given"] == ["log.example.com/us-2"]
+    assert "not given" not in world.run("verify", first, second).stdout
+    assert world.facts(first, second)["logs"][0]["not_given"] == []
 
 
 def test_logs_of_two_regions_are_no_region(world, region):
@@ -363,6 +459,51 @@ def test_claims_are_decided(world, log):
     assert done.returncode == 1 and "FALSE    b: s" in done.stdout
 
 
+def test_what_is_declared_is_no_plain_true(world, log):
+    done = world.run("claims", log, "--claims", world.write("declared.yaml", CLAIM))
+    assert "TRUE     measured: s" in done.stdout and "TRUE (declared)  declared: s" in done.stdout
+    facts = world.facts(log, "--claims", world.write("declared.yaml", CLAIM))
+    assert [(c["verdict"], c["grade"]) for c in facts["claims"]] == [("TRUE", "measured"), ("TRUE", "declared")]
+
+
+NO_ROWS = """
+home: [US]
+claims:
+  - {name: until, sentence: s, leaf: transfer, sum: rows, at_home: no, at_most: 0,
+     from: "2026-11-22T10:00Z", until: "2026-11-22T10:30Z"}
+  - {name: epoch, sentence: s, leaf: transfer, sum: rows, at_home: no, at_most: 0, epoch: 30m-997412}
+"""
+ABROAD = "transfer from=29922360 until=29922420 room=masked entity=clipstream-cn place=CN rows=64"
+
+
+@pytest.mark.parametrize("more, verdicts, status", [
+    (["start minute=+31"], ["UNKNOWN", "UNKNOWN"], 0),  # roll-ups come at 11:00
+    (["seal of=epoch minute=+30"], ["UNKNOWN", "UNKNOWN"], 0),
+    (["seal of=epoch minute=+30", "seal of=epoch minute=+30 epoch=30m-997413"], ["UNKNOWN", "UNKNOWN"], 0),
+    (["seal of=epoch minute=+30", "seal of=epoch minute=+30 epoch=30m-997413",
+      ABROAD.replace("CN", "US")], ["UNKNOWN", "UNKNOWN"], 0),
+    (["seal of=epoch minute=+30", "seal of=epoch minute=+30 epoch=30m-997413",
+      "seal of=interval"], ["TRUE", "TRUE"], 0),
+    (["seal of=epoch minute=+30", "seal of=epoch minute=+30 epoch=30m-997413",
+      ABROAD, "seal of=interval"], ["UNKNOWN", "UNKNOWN"], 0),  # when in that hour?
+])
+def test_claims_wait_for_roll_ups(world, more, verdicts, status):
+    lines = ["genesis epoch=30m rollup=60 seal=60", *more]
+    if more[0].startswith("start"):
+        lines = ["genesis epoch=30m rollup=60 seal=60", "seal of=epoch minute=+31", "start"]
+    facts = world.facts(world.make("log", lines), "--claims", world.write("claims.yaml", NO_ROWS), status=status)
+    assert [c["verdict"] for c in facts["claims"]] == verdicts
+
+
+def test_claims_about_a_log_that_ended_or_began_later_are_decided(world, tmp_path):
+    after = Key(world.build, tmp_path, "log.example.com/after", "after")
+    old = world.make("old", ["genesis epoch=30m rollup=60 seal=60",
+                             f"successor origin={after.name} key={after.vkey}", "seal of=epoch", "seal of=interval"])
+    new = world.make("new", [f"genesis epoch=30m rollup=60 seal=60 minute=+90 predecessor=1%20{ORIGIN}"], key=after)
+    facts = world.facts(old, new, "--claims", world.write("claims.yaml", NO_ROWS))
+    assert [c["verdict"] for c in facts["claims"]] == ["TRUE", "TRUE"]
+
+
 def test_claims_about_held_purposes_wait_for_the_end_of_the_hold(world):
     salt = hashlib.sha256(b"salt").digest()
     held = hashlib.sha256(b"ringfence-held@1\n" + salt + b"legal_demand").hexdigest()
@@ -418,10 +559,17 @@ reader = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(reader)
 
 
+spec = importlib.util.spec_from_file_location(
+    "log_reader", os.path.join(ROOT, "tests", "vectors", "log-reader.py"))
+tags = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tags)
+
+
 class Audited:
     """A log and the journal that it was made of, by the second implementation of the journal."""
 
     name, key, journal_id = b"us-virginia", bytes(range(32)), bytes(range(16))
+    revealed = {}
 
     def __init__(self, world, tmp_path):
         self.world, self.state = world, str(tmp_path / "gateway-state")
@@ -440,7 +588,10 @@ class Audited:
         data, written, index = reader.header(0, self.journal_id, chain, self.name), [], 0
         for i, leaf in enumerate(leaves):
             salt, fields = bytes([i]) * 32, json.loads(leaf)
-            private = reader.canonical([("time", "2026-11-22T10:05:00.%03dZ" % i)])
+            private = [("time", "2026-11-22T10:05:00.%03dZ" % i)]
+            if i in self.revealed:
+                private.append(("revealed", self.revealed[i]))
+            private = reader.canonical(private)
             if fields["type"] == "seal" and "chain" in fields:
                 leaf = leaf.replace(fields["chain"], chain.hex())
             leaf = leaf.replace(fields["d"], reader.commitment(salt, private).hex())
@@ -455,6 +606,26 @@ class Audited:
         with open(os.path.join(self.state, "journal/%020d.journal" % 0), "wb") as segment:
             segment.write(data)
         return written
+
+    def disclose(self, tmp_path, spoil_tag=False, spoil_classes=False, revealed="alice identity bob identity,contact"):
+        """The same log with the tags of two subjects, by the second implementation; the VRF key's file."""
+        secret, time_of = bytes(range(7, 38)) + b"\x01", lambda i: "2026-11-22T10:05:00.%03dZ" % i
+        file = str(tmp_path / "vrf.key")
+        with open(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as to:
+            to.write(f"ringfence-vrf@1 us-virginia {base64.b64encode(secret).decode()}\n")
+        self.leaves[0] = re.sub('"vrf":"[0-9a-f]+"', f'"vrf":"{tags.vrf_public(secret).hex()}"', self.leaves[0])
+        seen, items = {}, b""
+        for who, classes in (("alice", "identity"), ("bob", "identity,contact")):
+            k = tags.vrf_prove(secret, tags.alpha_of("us-virginia", f"60m-{MINUTE // 60}", who.encode()))[1][:32]
+            n = seen.setdefault(who, 0)
+            access = tags.access_of(who.encode(), "contact" if spoil_classes else classes, time_of(3))
+            tag = tags.tag_of(k, ORIGIN, n)
+            items += (bytes(16) + tag)[spoil_tag * 5:][:16] if spoil_tag else tag
+            items += tags.commitment_of(tags.salt_of(k, ORIGIN, n), access)
+        self.leaves[3] = re.sub('"tags":"[^"]+"', f'"tags":"{base64.b64encode(items).decode()}"', self.leaves[3])
+        self.revealed = {3: revealed}
+        self.log = self.world.make("disclosed", self.journal(self.leaves))
+        return file
 
     def audit(self, *options):
         return self.world.run("audit", self.log, "--state", self.state, "--json", *options)
@@ -486,6 +657,37 @@ def test_an_audit_opens_what_chance_picks(world, tmp_path):
     os.unlink(audited.day)
     facts = json.loads(audited.audit("--seed", "x", "--count", "50").stdout)
     assert (facts["opened"], facts["sealed"]) == (0, len(LINES))
+
+
+@pytest.mark.parametrize("spoil, text", [
+    ({}, None),
+    ({"spoil_tag": True}, "tag 0 is not one of the subject"),
+    ({"spoil_classes": True}, "commitment 0 is not to the access"),
+    ({"revealed": "alice identity carol identity,contact"}, "tag 1 is not one of the subject"),
+    ({"revealed": "alice identity"}, "names no subject for tag 1"),
+    ({"revealed": "alice identity bob identity,contact eve identity"}, "names more subjects"),
+])
+def test_an_audit_makes_the_tags_again(world, tmp_path, spoil, text):
+    audited = Audited(world, tmp_path)
+    vrf = audited.disclose(tmp_path, **spoil)
+    blind = json.loads(audited.audit("--seed", "x", "--count", "4").stdout)
+    assert blind["tags_checked"] is None and blind["findings"] == []
+    picked = next(f"beacon {i}" for i in range(1000)
+                  if 3 in (found := picks(len(LINES), blind["root"], f"beacon {i}".encode(), 4)) and 7 not in found)
+    done = audited.audit("--seed", picked, "--count", "4", "--vrf-key", vrf)
+    facts = json.loads(done.stdout)
+    assert done.returncode == (4 if text else 0), done.stderr
+    assert [f["leaf"] for f in facts["findings"]] == ([3] if text else [])
+    assert facts["tags_checked"] == 2 if text is None else text in done.stderr
+
+
+def test_an_audit_wants_the_logs_own_vrf_key(world, tmp_path):
+    audited = Audited(world, tmp_path)
+    vrf = audited.disclose(tmp_path)
+    audited.leaves[0] = re.sub('"vrf":"[0-9a-f]+"', f'"vrf":"{"1" * 64}"', audited.leaves[0])
+    audited.log = world.make("foreign", audited.journal(audited.leaves))
+    done = audited.audit("--seed", "x", "--vrf-key", vrf)
+    assert done.returncode in (2, 3) and "is not the one of this log" in done.stderr
 
 
 def test_an_audit_finds_a_journal_that_is_not_the_logs(world, tmp_path):

@@ -455,7 +455,7 @@ static void sealed_leaves(struct log *l)
 #define SHOWN "disclosure room=granted grant=7 entity=clipstream-us place=US purpose=abuse_report"
 
 static const char *const honest[] = {
-    /* 0 */ "genesis epoch=60m rollup=5 seal=5",
+    /* 0 */ "genesis epoch=60m rollup=5 seal=1440",
     /* 1 */
     "member origin=log.example.com/us-2 "
     "key=log.example.com/us-2+dd18e138+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4",
@@ -578,6 +578,34 @@ static const struct lie {
     { "a second seal of an epoch", 15, INSERT, "seal of=epoch epoch=60m-498706", 15 },
     { "opened: not held", 16, INSERT, "opened ref=3 purpose=abuse_report salt=s", 16 },
     { "opened: another purpose", 16, INSERT, "opened ref=15 purpose=abuse_report salt=s", 16 },
+    { "a stretch without its seal", 0, 0, "genesis epoch=60m rollup=5 seal=10", 13 },
+    { "a long time without a seal", 5, 0, "policy minute=+1600", 5 },
+    { "a roll-up of two intervals", 7, 0,
+      "session minute=+7 from=29922360 until=29922370 room=masked", 7 },
+    { "few that is many", 12, 0, "session minute=+5 from=29922365 until=29922370 room=masked few=9",
+      12 },
+    { "few, and yet told", 12, 0,
+      "session minute=+5 from=29922365 until=29922370 room=masked few=1 rows=1024", 12 },
+    { "an end of a grant for a reason of its own", 13, 0,
+      "revoke grant=7 grant_ref=3 rule=Anna%20Smith%20looked", 13 },
+    { "another entity than the grant's", 4, 0,
+      "disclosure room=granted grant=7 grant_ref=3 entity=clipstream-cn place=US "
+      "purpose=abuse_report classes=identity tags=@a",
+      4 },
+    { "another room than granted", 4, 0,
+      "disclosure room=masked grant=7 grant_ref=3 entity=clipstream-us place=US "
+      "purpose=abuse_report classes=identity tags=@a",
+      4 },
+    { "classes that nobody knows", 3, 0,
+      "grant minute=+1 grant=7 entity=clipstream-us place=US purpose=abuse_report "
+      "classes=identity,address subjects=2 until=29922600 policy_ref=2",
+      3 },
+    { "classes in another order", 3, 0,
+      "grant minute=+1 grant=7 entity=clipstream-us place=US purpose=abuse_report "
+      "classes=contact,identity subjects=2 until=29922600 policy_ref=2",
+      3 },
+    { "a class twice", 4, 0, SHOWN " grant_ref=3 classes=identity,identity tags=@a", 4 },
+    { "classes with a comma behind", 4, 0, SHOWN " grant_ref=3 classes=identity, tags=@a", 4 },
     { "successor that is not the end", 16, INSERT,
       "successor origin=log.example.com/us-2 "
       "key=log.example.com/us-2+dd18e138+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4\npolicy",
