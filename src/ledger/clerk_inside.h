@@ -98,7 +98,7 @@ struct clerk {
     struct buf detail;
     char snapshot_path[PATH_MAX]; /* "": none is kept */
     uint64_t snapshot_index;      /* of the entry that comes next after the last snapshot */
-    struct buf fresh; /* of a disclosure: what no leaf of the hour has said */
+    struct buf fresh;             /* of a disclosure: what no leaf of the hour has said */
 };
 
 enum { CLERK_SIZE_OF_SNAPSHOT = 92696 }; /* of the structs that clerk_snapshot.c writes and reads */

@@ -291,8 +291,8 @@ static bool get_grants(struct clerk *c, struct rd *r)
         g.leaf = rd_u64(r);
         g.until = rd_u32(r);
         g.classes = rd_u32(r);
-        if (!word_get(r, g.alias, sizeof(g.alias)) ||
-            !word_get(r, g.purpose, sizeof(g.purpose)) || clerk_grant_restore(c, &g) < 0)
+        if (!word_get(r, g.alias, sizeof(g.alias)) || !word_get(r, g.purpose, sizeof(g.purpose)) ||
+            clerk_grant_restore(c, &g) < 0)
             return false;
     }
     return !r->bad;
