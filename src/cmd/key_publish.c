@@ -103,7 +103,8 @@ static int alarm_of(struct publishing *p, struct err *err)
     const struct cosign_alarm *a = cosign_alarm(p->cosign);
     if (a == NULL)
         return 0;
-    (void)err_set(err, RF_ETAMPER, "witness \"%s\" shows our signature over more leaves of this log",
+    (void)err_set(err, RF_ETAMPER,
+                  "witness \"%s\" shows our signature over more leaves of this log",
                   p->trust->witnesses[a->witness].name);
     err_hint(err, "%s", scribe_tamper_hint);
     return -RF_ETAMPER;
