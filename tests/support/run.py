@@ -83,22 +83,51 @@ def run_meson(build, names, valgrind, slow, count):
                 print(test.get("stdout") or "", test.get("stderr") or "", sep="\n")
 
 
+# Modules that mostly wait (for the minutes of a public log, for witnesses, for builds): where all are
+# run, these run beside the others, in a region of their own.
+WAITING = ["covert", "erasure", "keys", "log_writer", "public_log", "reproducible", "who_looked"]
+
+
+class Pytest:
+    """One run of pytest; started at once, its output shown when it is waited for."""
+
+    def __init__(self, build, name, arguments, options, shown):
+        self.report = os.path.join(build, f"{name}.xml")
+        self.output = None if shown else os.path.join(build, f"{name}.out")
+        if os.path.exists(self.report):
+            os.unlink(self.report)
+        environment = {**os.environ, "RF_BUILD": os.path.relpath(build, ROOT),
+                       "RF_SANDBOX": options.sandbox, "RF_SLOW": str(options.slow),
+                       "PYTHONDONTWRITEBYTECODE": "1"}
+        out = None if shown else open(self.output, "wb")  # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q",
+             "-o", "xfail_strict=true", "--tb=short", "--durations=10",
+             f"--junitxml={self.report}", *arguments], cwd=ROOT, env=environment,
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def wait(self, count):
+        status = self.process.wait()
+        if self.output is not None:
+            with open(self.output, encoding="utf-8", errors="replace") as text:
+                print(text.read(), flush=True)
+        if os.path.exists(self.report):
+            count.junit(self.report)
+        if status not in (0, 1, 5) or not os.path.exists(self.report):
+            count.failed += 1
+            print(f"FAILED: pytest ended with {status}")
+
+
 def run_pytest(build, arguments, options, count):
-    report = os.path.join(build, "pytest.xml")
-    if os.path.exists(report):
-        os.unlink(report)
-    environment = {**os.environ, "RF_BUILD": os.path.relpath(build, ROOT),
-                   "RF_SANDBOX": options.sandbox, "RF_SLOW": str(options.slow),
-                   "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q",
-         "-o", "xfail_strict=true", "--tb=short", "--durations=10", f"--junitxml={report}",
-         *arguments], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False)
-    if os.path.exists(report):
-        count.junit(report)
-    if done.returncode not in (0, 1, 5) or not os.path.exists(report):
-        count.failed += 1
-        print(f"FAILED: pytest ended with {done.returncode}")
+    Pytest(build, "pytest", arguments, options, True).wait(count)
+
+
+def run_all(build, options, count):
+    waiting = [f"tests/integration/test_{name}.py" for name in WAITING]
+    beside = Pytest(build, "pytest-waiting", waiting, options, False)
+    others = ["tests/integration", *[f"--ignore={path}" for path in waiting]]
+    Pytest(build, "pytest", others, options, True).wait(count)
+    beside.wait(count)
 
 
 def main():
@@ -120,8 +149,10 @@ def main():
     if options.only == "house":
         run_pytest(build, ["tests/integration/test_house.py"], options, count)
     elif options.only is None and (others or not units):
-        names = ["-k", " or ".join(others)] if others else []
-        run_pytest(build, ["tests/integration", *names], options, count)
+        if others:
+            run_pytest(build, ["tests/integration", "-k", " or ".join(others)], options, count)
+        else:
+            run_all(build, options, count)
 
     for line in count.skipped:
         print(f"skipped {line}")
