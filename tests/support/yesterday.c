@@ -39,6 +39,8 @@ static int grant(struct run *r, const char *detail)
     (void)snprintf(ref, sizeof(ref), "%" PRIu64 " %s", r->clerk->policy_leaf,
                    r->config->ledger.origin);
     logleaf_text(&l, LEAF_KEY_REGION, r->config->databases[0].region);
+    logleaf_text(&l, LEAF_KEY_ENTITY, "clipstream-us");
+    logleaf_text(&l, LEAF_KEY_PLACE, "US");
     logleaf_text(&l, LEAF_KEY_PURPOSE, "support_ticket");
     logleaf_number(&l, LEAF_KEY_GRANT, GRANT);
     logleaf_text(&l, LEAF_KEY_CLASSES, "identity");
