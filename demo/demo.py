@@ -228,7 +228,8 @@ class Demo:
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(f"{folder}/state", mode=0o700)
         self.settings["witness_vkey"] = self.run("ringfence-witness", "--key", f"{folder}/key",
-                                                 "--new-key", "witness.ringfence.example/demo").strip()
+                                                 "--new-key",
+                                                 f"witness.demo-{self.settings['tag']}.example/w1").strip()
 
     def write_witnesses(self):
         """C2SP tlog-policy, for the gateways and for whoever verifies."""
