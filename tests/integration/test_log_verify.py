@@ -158,12 +158,15 @@ def test_epochs_in_which_nothing_happened_are_sealed_too(world):
     ([0], ["--own-witness", "witness.example.net/w"], "not independent", 0),
     ([], [], "unwitnessed", 1),
     ([(0, 1700000000)], [], "stale", 1),
-    ([(0, int(time.time()) - 600)], ["--max-age", "5min"], "stale", 1),
-    ([(0, int(time.time()) - 600)], ["--max-age", "20min"], "witnessed", 0),
-    ([(0, int(time.time()) + 10000)], [], "stale", 1),  # a time to come says nothing
+    ([(0, -600)], ["--max-age", "5min"], "stale", 1),
+    ([(0, -600)], ["--max-age", "20min"], "witnessed", 0),
+    ([(0, +10000)], [], "stale", 1),  # a time to come says nothing
 ])
 def test_what_witnesses_are_worth(world, witnesses, options, verdict, status):
-    path = world.make("log", witnesses=witnesses)
+    """Small times are seconds from now: parameters are made long before a test runs."""
+    now = int(time.time())
+    path = world.make("log", witnesses=[
+        (w[0], w[1] if w[1] > 1000000 else now + w[1]) if isinstance(w, tuple) else w for w in witnesses])
     facts = world.facts(path, "--witnesses", world.policy, *options, status=status)
     assert facts["logs"][0]["witnesses"]["verdict"] == verdict
 
