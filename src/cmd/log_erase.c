@@ -27,7 +27,7 @@ int log_erase(const struct command_context *context, int argc, char **argv)
 {
     const char *day = NULL, *named = NULL;
     char state_dir[PATH_MAX];
-    struct erasure done;
+    struct erasure done = { 0 };
     struct err err;
     for (int i = 2; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--day") == 0)

@@ -209,9 +209,10 @@ static int judge(const struct log_arguments *a, struct telling *t, struct err *e
     }
     if (rc == 0)
         rc = claim_verify(bytes, n, &trust, &result, err);
-    t->result = &result;
+    struct telling told = *t;
+    told.result = &result;
     if (rc == 0)
-        rc = (t->json ? print_json : print)(t, bytes, n, &trust, err);
+        rc = (t->json ? print_json : print)(&told, bytes, n, &trust, err);
     mem_free_secret(bytes, n);
     mem_free(witnesses);
     return rc < 0 ? rc : result.unwitnessed > 0 || result.elsewhere > 0 ? 1 : 0;

@@ -482,6 +482,7 @@ static void add_objects(struct buf *b, bool *bad, const struct difference *list,
 
 static const char *sentence_of(const struct difference *d)
 {
+    RF_ASSERT(d->fact != NULL); /* of before or of now: one of them is there */
     for (size_t i = 0; i < RF_COUNT(kinds); i++)
         if (strcmp(kinds[i].kind, d->fact->kind) == 0)
             return kinds[i].sentences[d->sentence];
@@ -497,6 +498,7 @@ static int tell_one(const struct exposures *new, const struct difference *list, 
                     size_t at, bool *told, struct buf *text)
 {
     bool bad = false;
+    RF_ASSERT(list[at].fact != NULL);
     for (const char *s = sentence_of(&list[at]); *s != '\0'; s++) {
         if (s[0] == '%' && s[1] == 'w')
             add_who(text, &bad, new, list[at].fact->who);
