@@ -49,12 +49,16 @@ def test_the_outcomes_under_a_grant_are_counted_right():
         assert channel.chains(classes) == count(classes, 0)
 
 
-def young_minute():
-    """This one or the next, with time enough for a symbol."""
-    now = time.time()
-    if now % 60 > 15:
-        time.sleep(60 - now % 60 + 0.5)
-    return int(time.time()) // 60
+def young_minute(log, slow):
+    """This one or the next: its beginning is sealed, and time enough for a symbol is left of it."""
+    def begun():
+        minute = int(time.time()) // 60
+        written = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(60 * minute))
+        last = log.leaves()[-1]
+        is_sealed = last["type"] == "seal" and last["minute"] == written
+        return minute if is_sealed and time.time() % 60 < 15 else None
+
+    return wait_until(begun, "no seal", timeout=130 * slow)
 
 
 def send(gateway, symbol):
@@ -85,8 +89,7 @@ def test_roll_ups_hold_what_was_calculated_and_nothing_comes_between_seals(world
     right, sent, symbols = 0, 0, math.prod(len(values) for values in ALPHABET.values())
     for _ in range(2):
         symbol = {name: message.choice(values) for name, values in ALPHABET.items()}
-        minute = young_minute()
-        wait_until(lambda: log.leaves()[-1]["type"] == "seal", "no seal", timeout=10 * gateway.slow)
+        minute = young_minute(log, gateway.slow)
         before = log.checkpoint()
         send(gateway, symbol)
         if int(time.time()) // 60 != minute:
