@@ -13,6 +13,8 @@
 #include "base/err.h"
 
 struct mistakes;
+struct policy_grants; /* grants.h */
+struct ssh_key;       /* sign/sshsig.h */
 
 /* ISO 3166-1 alpha-2 in capitals; empty: this source names no place. */
 struct place {
@@ -82,6 +84,8 @@ struct policy_actor {
     char *manager;        /* persons; name of another actor, may be NULL */
     char *certificate_cn; /* may be NULL: no login by client certificate */
     bool suspended;
+    struct ssh_key *keys; /* persons: those with which they sign commands; at most 8 */
+    size_t key_count;
     struct policy_service_access *access; /* services */
     size_t access_count;
 };
@@ -232,6 +236,7 @@ struct policy {
     struct policy_hold *holds;
     size_t hold_count;
     enum release_mode release[CLASS_COUNT];
+    struct policy_grants *grants; /* who may see somebody by name; never NULL */
 };
 
 /* Parse LEN bytes of YAML called NAME in messages. On 0 the caller owns *RET; otherwise it is

@@ -1,0 +1,92 @@
+/* grants.h - what the policy says about who may see somebody by name (ringfence-policy(5), `grants`).
+ *
+ *   grants:
+ *     opened_by: signatures            # or administrator; without `grants`: signatures, and no rule
+ *     request_age: 24h                 # a request that waits longer has lapsed
+ *     approval_age: 1h                 # an approval counts for so long before the grant opens
+ *     approvers: {from: home, chain: excluded, department: other}    # the defaults; or anywhere,
+ *                                      # allowed, any
+ *     rules:
+ *       support:
+ *         purposes: [support_ticket]
+ *         classes: [identity, contact]
+ *         ask: {entities: [clipstream-us], departments: [analytics], actors: [], from: home}
+ *         subjects: 5                  # at most
+ *         duration: 8h                 # at most, up to 31d
+ *         minors: refused              # or allowed
+ *         reference: required          # or optional
+ *         approvers:                   # every group; nobody counts twice
+ *           - {count: 1, departments: [privacy], entities: [], actors: []}
+ *           - {count: 1, departments: [security]}
+ *     break_glass: {purposes: [security_incident], classes: […], ask: {…}, subjects: 5, duration: 1h,
+ *                   review: 24h, reviewers: [{…}]}
+ *     find: {by: {email: app.users.email, handle: app.users.handle, phone: app.users.phone}, per_day: 20}
+ *     refused_authorities: [NAME, …]   # compared without case and blanks at the ends
+ *     sensitive: {subjects: [SHA-256 hex of "ringfence-sensitive@1\nREGION\nKEY\n", …],
+ *                 approvers: [{…}]}    # these, too
+ *
+ * An empty list of entities, departments or actors says nothing; several of them must all be met. */
+#ifndef RF_POLICY_GRANTS_H
+#define RF_POLICY_GRANTS_H
+
+#include "policy/policy.h"
+
+enum grants_opened_by { GRANTS_BY_SIGNATURES, GRANTS_BY_ADMINISTRATOR };
+
+/* Some of the persons. */
+struct policy_people {
+    const struct policy_entity **entities;
+    size_t entity_count;
+    char **departments;
+    size_t department_count;
+    const struct policy_actor **actors;
+    size_t actor_count;
+    bool anywhere; /* `from: anywhere`; else at home by identity and network. Only in `ask` */
+};
+
+struct policy_approvers {
+    int64_t count;
+    struct policy_people who;
+    unsigned line;
+};
+
+struct policy_grant_rule {
+    char *name;
+    char **purposes;
+    size_t purpose_count;
+    uint32_t classes; /* bits 1 << enum class_id */
+    struct policy_people ask;
+    int64_t subjects, duration_ms;
+    bool minors_allowed, reference_optional;
+    struct policy_approvers *approvers;
+    size_t approver_count; /* at least 1, but for break_glass: none */
+    unsigned line;
+};
+
+struct policy_finder {
+    char *by; /* "email", "phone", "handle" */
+    char *schema, *table, *column;
+    unsigned line;
+};
+
+struct policy_grants {
+    enum grants_opened_by opened_by;
+    int64_t request_age_ms, approval_age_ms;
+    bool approvers_anywhere, chain_allowed, department_any;
+    struct policy_grant_rule *rules;
+    size_t rule_count;
+    bool has_break_glass;
+    struct policy_grant_rule break_glass; /* its approvers: who may review */
+    int64_t review_ms;
+    struct policy_finder *finders;
+    size_t finder_count;
+    int64_t finds_per_day;
+    char **refused_authorities;
+    size_t refused_authority_count;
+    char **sensitive; /* 64 hex digits each */
+    size_t sensitive_count;
+    struct policy_approvers *sensitive_approvers;
+    size_t sensitive_approver_count;
+};
+
+#endif
