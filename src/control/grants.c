@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "enforce/database.h"
+#include "enforce/role.h"
 
 enum { LINE_SIZE = 300, LIST_SIZE = GRANTS_AT_ONCE * 21 + 100, ROLE_DIGITS = 16 };
 
@@ -76,7 +77,7 @@ static void line_give_up(const struct grants *g, struct grants_line *l, const ch
 
 static void line_start(const struct grants *g, struct grants_line *l)
 {
-    l->conn = server_connect(g->config, &l->hosts[l->host % l->host_count], l->kind);
+    l->conn = server_connect(g->config, &l->hosts[l->host % l->host_count], l->kind, ROLE_NAME_CONTROL);
     if (l->conn == NULL || PQstatus(l->conn) == CONNECTION_BAD) {
         line_give_up(g, l, "refused");
         return;

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/server.h"
+#include "enforce/role.h"
 
 enum { LINE_SIZE = 400 };
 
@@ -47,7 +48,7 @@ static void start(struct logsize *l)
     l->conn = l->database->primary_count > 0
                   ? server_connect(l->database,
                                    &l->database->primary[l->host % l->database->primary_count],
-                                   SERVER_PRIMARY)
+                                   SERVER_PRIMARY, ROLE_NAME_CONTROL)
                   : NULL;
     if (l->conn == NULL || PQstatus(l->conn) == CONNECTION_BAD) {
         give_up(l, "refused");

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/server.h"
+#include "enforce/role.h"
 
 enum { LINE_SIZE = 400, NAME_SIZE = 160 };
 
@@ -59,7 +60,7 @@ static void start(struct retention *r)
     r->conn = r->database->primary_count > 0
                   ? server_connect(r->database,
                                    &r->database->primary[r->host % r->database->primary_count],
-                                   SERVER_PRIMARY)
+                                   SERVER_PRIMARY, ROLE_NAME_CONTROL)
                   : NULL;
     if (r->conn == NULL || PQstatus(r->conn) == CONNECTION_BAD) {
         give_up(r, "refused");

@@ -1,6 +1,7 @@
 #include "control/server.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/attr.h"
 #include "enforce/role.h"
@@ -17,7 +18,7 @@ static const char *or_empty(const char *s)
 }
 
 PGconn *server_connect(const struct config_database *database, const struct config_host *host,
-                       enum server_kind kind)
+                       enum server_kind kind, const char *role)
 {
     static const char *const modes[] = { [SERVER_TLS_OFF] = "disable",
                                          [SERVER_TLS_REQUIRE] = "require",
@@ -46,7 +47,7 @@ PGconn *server_connect(const struct config_database *database, const struct conf
     const char *const values[] = { host->host,
                                    port,
                                    database->dbname,
-                                   ROLE_NAME_CONTROL,
+                                   role,
                                    modes[database->tls],
                                    or_empty(database->tls_ca),
                                    or_empty(database->tls_certificate),
@@ -54,7 +55,8 @@ PGconn *server_connect(const struct config_database *database, const struct conf
                                    or_empty(database->passfile),
                                    "disable",
                                    "3000",
-                                   "ringfence control",
+                                   strcmp(role, ROLE_NAME_CONTROL) == 0 ? "ringfence control"
+                                                                        : "ringfence registrar",
                                    "UTF8",
                                    kinds[kind],
                                    "-c jit=off", /* compiling would take longer than answering */

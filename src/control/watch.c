@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/server.h"
+#include "enforce/role.h"
 #include "enforce/apply.h"
 #include "enforce/selfcheck.h"
 
@@ -103,7 +104,7 @@ static void start(struct watch *w)
         w->due_ms = clock_mono_ms() + WATCH_PERIOD_MS;
         return;
     }
-    w->conn = server_connect(w->database, &list[w->host % count], SERVER_ANY);
+    w->conn = server_connect(w->database, &list[w->host % count], SERVER_ANY, ROLE_NAME_CONTROL);
     if (w->conn == NULL || PQstatus(w->conn) == CONNECTION_BAD) {
         give_up(w, "refused");
         return;

@@ -37,6 +37,8 @@ struct request {
     size_t target_len;
     bool has_query;
     bool is_complete; /* its headers were seen */
+    struct in6_addr listener;
+    struct post *post; /* a command that it brings; NULL: none */
     uint64_t reply_len;
 };
 
@@ -87,7 +89,8 @@ static bool add_headers(struct MHD_Response *r, const struct answer *a)
     return add_readers(r, a, caching[a->caching]) &&
            (a->type == NULL || add(r, "Content-Type", a->type)) &&
            (a->etag[0] == '\0' || add(r, "ETag", a->etag)) &&
-           (a->status != 405 || add(r, "Allow", "GET, HEAD")) &&
+           (a->allow == NULL || add(r, "Allow", a->allow)) &&
+           (a->location == NULL || add(r, "Location", a->location)) &&
            (a->status != 503 || add(r, "Retry-After", "5")) &&
            (a->status != 429 || add(r, "Retry-After", "60")) &&
            add(r, "X-Content-Type-Options", "nosniff") &&
@@ -122,22 +125,22 @@ static struct MHD_Response *response_of_file(struct answer *a, bool is_tls)
     return r;
 }
 
-static struct MHD_Response *response_of(struct answer *a, bool is_tls)
+static struct MHD_Response *response_of(struct answer *a, bool is_tls, bool stays)
 {
     char *copy = NULL; /* the library promises not to write to what stays */
     if (a->fd >= 0)
         return response_of_file(a, is_tls);
     memcpy(&copy, &a->at, sizeof(copy));
     return MHD_create_response_from_buffer((size_t)a->len, copy,
-                                           buf_len(&a->made) > 0 ? MHD_RESPMEM_MUST_COPY
-                                                                 : MHD_RESPMEM_PERSISTENT);
+                                           stays ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_COPY);
 }
 
 static enum MHD_Result reply(struct http *h, struct MHD_Connection *connection,
                              struct request *request, struct answer *a, bool is_head)
 {
     bool is_tls = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
-    struct MHD_Response *r = response_of(a, is_tls);
+    bool stays = buf_len(&a->made) == 0 && request->post == NULL; /* its text */
+    struct MHD_Response *r = response_of(a, is_tls, stays);
     enum MHD_Result result = MHD_NO; /* the connection ends */
     if (r != NULL && add_headers(r, a)) {
         request->reply_len = is_head ? 0 : a->len;
@@ -161,6 +164,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     request->target_len = target != NULL ? strlen(target) : 0;
     request->has_query = query != NULL;
     request->is_complete = false;
+    request->post = NULL;
     request->reply_len = 0;
     return request;
 }
@@ -192,10 +196,53 @@ static enum site_asks asks(struct MHD_Connection *connection, const struct reque
     if (hides_something(request, version) ||
         (host == NULL && strcmp(version, MHD_HTTP_VERSION_1_1) == 0))
         return SITE_MALFORMED;
-    return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0
-               ? SITE_TO_READ
-               : SITE_OTHERWISE;
+    if (strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0)
+        return SITE_TO_READ;
+    return strcmp(method, MHD_HTTP_METHOD_POST) == 0 ? SITE_TO_POST : SITE_OTHERWISE;
 }
+
+/* ---- commands ------------------------------------------------------------------------------- */
+
+/* Its headers are here: does it bring a command? Else the answer is given now, and the connection
+   ends behind it. */
+static enum MHD_Result on_post_begins(struct http *h, struct MHD_Connection *connection,
+                                      struct request *request, const struct site_request *q)
+{
+    struct answer a;
+    request->is_complete = true;
+    if (site_begin_post(h->site, q, connection, &request->post, &a))
+        return MHD_YES;
+    enum MHD_Result result = reply(h, connection, request, &a, false);
+    answer_done(&a);
+    return result;
+}
+
+/* A piece of the body, or its end, or (after it has waited) the answer. */
+static enum MHD_Result on_post(struct http *h, struct MHD_Connection *connection,
+                               struct request *request, const char *upload, size_t *upload_len)
+{
+    struct post *post = request->post;
+    struct answer a;
+    if (*upload_len > 0) {
+        post_feed(post, upload, *upload_len);
+        *upload_len = 0;
+        return MHD_YES;
+    }
+    if (post->state == POST_READS)
+        post_send(&h->site->posts, post, request->has_address ? &request->address : NULL,
+                  request->has_address ? &request->listener : NULL, h->now_ms);
+    if (post->state == POST_WAITS) {
+        crowd_reply(&h->site->crowd, request->visitor, 0, h->now_ms);
+        MHD_suspend_connection(connection); /* http_turn() wakes it up */
+        return MHD_YES;
+    }
+    site_answer_post(h->site, post, &a);
+    enum MHD_Result result = reply(h, connection, request, &a, false);
+    answer_done(&a);
+    return result;
+}
+
+/* ---- requests, again ------------------------------------------------------------------------ */
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *target, const char *method, const char *version,
@@ -205,10 +252,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct request *request = *request_context;
     struct route route = { .kind = ROUTE_NONE };
     struct answer a;
-    (void)upload;
-    (void)upload_len;
     if (request == NULL || request->visitor == NULL)
         return MHD_NO;
+    if (request->post != NULL)
+        return on_post(h, connection, request, upload, upload_len);
     enum site_asks what = asks(connection, request, method, version);
     if (!request->is_complete && what == SITE_TO_READ && !has_body(connection)) {
         request->is_complete = true;
@@ -223,8 +270,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         .route = &route,
         .if_none_match = header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH),
         .authorization = header(connection, MHD_HTTP_HEADER_AUTHORIZATION),
+        .content_type = header(connection, MHD_HTTP_HEADER_CONTENT_TYPE),
         .now_ms = h->now_ms,
     };
+    if (route.kind == ROUTE_COMMANDS && what == SITE_TO_POST)
+        return on_post_begins(h, connection, request, &q);
     site_answer(h->site, &q, &a);
     enum MHD_Result result =
         reply(h, connection, request, &a, strcmp(method, MHD_HTTP_METHOD_HEAD) == 0);
@@ -240,6 +290,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     (void)connection;
     if (request == NULL || request->visitor == NULL)
         return;
+    post_free(request->post);
+    request->post = NULL;
     if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
         h->site->metrics.sent_bytes += request->reply_len;
     crowd_taken(&h->site->crowd, request->visitor, h->now_ms);
@@ -267,28 +319,41 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         h->arriving.visitor = NULL;
         *socket_context = request;
     } else if (request != NULL) {
+        post_free(request->post);
+        request->post = NULL;
         crowd_leave(&h->site->crowd, request->visitor);
         request->visitor = NULL;
         *socket_context = NULL;
     }
 }
 
-static struct request arrival(struct visitor *v, const struct sockaddr *address, bool is_tls)
+/* Mapped; false: not of the Internet. */
+static bool copy_address(const struct sockaddr *address, struct in6_addr *ret)
+{
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    if (address->sa_family == AF_INET) {
+        memcpy(&in, address, sizeof(in));
+        ret->s6_addr[10] = ret->s6_addr[11] = 0xff;
+        memcpy(&ret->s6_addr[12], &in.sin_addr, sizeof(in.sin_addr));
+    } else if (address->sa_family == AF_INET6) {
+        memcpy(&in6, address, sizeof(in6));
+        *ret = in6.sin6_addr;
+    }
+    return address->sa_family == AF_INET || address->sa_family == AF_INET6;
+}
+
+/* Who comes, and to which of our addresses. */
+static struct request arrival(struct visitor *v, int fd, const struct sockaddr *address, bool is_tls)
 {
     bool is_local = address->sa_family == AF_UNIX;
     struct request r = { .visitor = v,
                          .channel = is_tls || is_local ? SITE_IN_PRIVATE : SITE_IN_CLEAR };
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-    r.has_address = address->sa_family == AF_INET || address->sa_family == AF_INET6;
-    if (address->sa_family == AF_INET) {
-        memcpy(&in, address, sizeof(in));
-        r.address.s6_addr[10] = r.address.s6_addr[11] = 0xff;
-        memcpy(&r.address.s6_addr[12], &in.sin_addr, sizeof(in.sin_addr));
-    } else if (address->sa_family == AF_INET6) {
-        memcpy(&in6, address, sizeof(in6));
-        r.address = in6.sin6_addr;
-    }
+    struct sockaddr_storage own = { 0 };
+    socklen_t len = sizeof(own);
+    r.has_address = copy_address(address, &r.address) &&
+                    getsockname(fd, (struct sockaddr *)&own, &len) == 0 &&
+                    copy_address((const struct sockaddr *)&own, &r.listener);
     return r;
 }
 
@@ -301,7 +366,7 @@ void http_take(struct http *h, int fd, const struct sockaddr *address, socklen_t
         fd_close(&fd);
         return;
     }
-    h->arriving = arrival(v, address, is_tls);
+    h->arriving = arrival(v, fd, address, is_tls);
     h->now_ms = now_ms;
     if (MHD_add_connection(daemon, fd, address, len) != MHD_YES) { /* and closed it */
         h->arriving.visitor = NULL;
@@ -315,7 +380,7 @@ void http_take(struct http *h, int fd, const struct sockaddr *address, socklen_t
 static struct MHD_Daemon *start(struct http *h, const struct http_tls *tls)
 {
     char *certificate = NULL, *key = NULL; /* only read */
-    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | (tls != NULL ? MHD_USE_TLS : 0);
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | (tls != NULL ? MHD_USE_TLS : 0);
     if (tls != NULL) {
         memcpy(&certificate, &tls->certificate, sizeof(certificate));
         memcpy(&key, &tls->key, sizeof(key));
@@ -359,10 +424,23 @@ int http_new(struct site *site, const struct http_tls *tls, struct http **ret, s
     return 0;
 }
 
+static void wake_all(struct http *h)
+{
+    for (size_t i = 0; i < POSTS_MAX; i++) {
+        struct post *post = &h->site->posts.list[i];
+        if (post->state != POST_WAITS)
+            continue;
+        post_refuse(post, 503, "ending", "the hub ends: ask `grants` what became of it");
+        MHD_resume_connection(post->connection);
+    }
+}
+
 void http_free(struct http *h)
 {
     if (h == NULL)
         return;
+    if (h->site != NULL)
+        wake_all(h); /* the library stops nothing that sleeps */
     for (size_t i = 0; i < HTTP_POLLS; i++)
         if (h->daemons[i] != NULL)
             MHD_stop_daemon(h->daemons[i]);
@@ -390,6 +468,8 @@ void http_turn(struct http *h, int64_t now_ms)
 {
     h->now_ms = now_ms;
     crowd_sweep(&h->site->crowd, now_ms);
+    for (struct post *post; (post = posts_turn(&h->site->posts, now_ms)) != NULL;)
+        MHD_resume_connection(post->connection);
     for (size_t i = 0; i < HTTP_POLLS; i++)
         if (h->daemons[i] != NULL)
             (void)MHD_run(h->daemons[i]); /* fails when it is being stopped alone */

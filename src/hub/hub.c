@@ -35,6 +35,7 @@ enum {
     ACCEPT_PAUSE_MS = 100, /* when there are no descriptors left */
     PEM_MAX = 1 << 20,
     ADDRESSES = 4096, /* of which wrong tokens are counted */
+    OWN_POLLS = 2,    /* the supervisor, the registrar */
 };
 
 enum hub_state { HUB_SERVES, HUB_LEAVES, HUB_OVER };
@@ -95,6 +96,17 @@ static int take_readers(struct hub *x)
     x->site.auditors = x->auditors;
     throttle_set_rate(x->throttle, (uint32_t)c->config->login_failures_per_minute);
     return rc;
+}
+
+/* Whoever waits for the old one's answer hears that none came. */
+static void link_registrar(struct hub *x)
+{
+    const struct child_peer *p = child_peer_of(&x->child, ROLE_REGISTRAR, 0);
+    struct posts *posts = &x->site.posts;
+    posts->relay_fd = p != NULL ? p->fd : -1;
+    posts->hub = &x->child.config->hub;
+    posts->databases = x->child.config->databases;
+    posts->database_count = x->child.config->database_count;
 }
 
 /* The hub's own, behind the gateway's, of which it has none. */
@@ -168,10 +180,12 @@ static int start(struct hub *x, struct err *err)
     if (rc == 0 && (throttle_new(0, ADDRESSES, &x->throttle) < 0 || take_readers(x) < 0))
         rc = err_set(err, RF_ENOMEM, "out of memory for auditors");
     x->site.throttle = x->throttle;
+    posts_init(&x->site.posts);
+    link_registrar(x);
     if (rc < 0 || (rc = take_sockets(x, err)) < 0 ||
         (rc = logs_open(hub, &x->site.logs, err)) < 0 || (rc = open_http(x, err)) < 0)
         return rc;
-    x->polls = mem_zalloc(1 + HTTP_POLLS + x->socket_count, sizeof(*x->polls));
+    x->polls = mem_zalloc(OWN_POLLS + HTTP_POLLS + x->socket_count, sizeof(*x->polls));
     if (x->polls == NULL)
         return err_set(err, RF_ENOMEM, "out of memory for %zu listeners", x->socket_count);
     rc = narrow(x, report, sizeof(report), err);
@@ -204,6 +218,7 @@ static void leave(struct hub *x, const char *reason)
 static void hub_done(struct hub *x)
 {
     http_free(x->http);
+    posts_done(&x->site.posts);
     logs_done(&x->site.logs);
     auditors_free(x->auditors);
     throttle_free(x->throttle);
@@ -292,6 +307,7 @@ static void take(struct hub *x, struct imsg *m)
         reloaded(x);
     }
     fd_close(&x->child.replaced_fd);
+    link_registrar(x);
 }
 
 static void read_messages(struct hub *x)
@@ -337,16 +353,17 @@ static int wait_ms(const struct hub *x, int http_ms, int64_t now_ms)
 
 static void turn(struct hub *x)
 {
-    struct pollfd *http = x->polls + 1, *listeners = http + HTTP_POLLS;
+    struct pollfd *http = x->polls + OWN_POLLS, *listeners = http + HTTP_POLLS;
     int64_t now_ms = clock_mono_ms();
     x->polls[0] = (struct pollfd){ .fd = x->child.imsg_fd, .events = POLLIN };
+    x->polls[1] = (struct pollfd){ .fd = x->site.posts.relay_fd, .events = POLLIN };
     int http_ms = http_poll(x->http, http);
     for (size_t i = 0; i < x->socket_count; i++) {
         bool accepts = x->state == HUB_SERVES && now_ms >= x->accept_ms;
         listeners[i] = (struct pollfd){ .fd = accepts ? sockets(x)[i] : -1, .events = POLLIN };
     }
     int ready =
-        poll(x->polls, (nfds_t)(1 + HTTP_POLLS + x->socket_count), wait_ms(x, http_ms, now_ms));
+        poll(x->polls, (nfds_t)(OWN_POLLS + HTTP_POLLS + x->socket_count), wait_ms(x, http_ms, now_ms));
     now_ms = clock_mono_ms();
     if (ready > 0 && x->polls[0].revents != 0)
         read_messages(x);

@@ -9,7 +9,7 @@
 #include "hub/logs.h"
 #include "hub/route.h"
 
-enum { METRICS_STATUSES = 9 };
+enum { METRICS_STATUSES = 13 };
 
 struct metrics {
     int64_t started_ms; /* wall clock */

@@ -81,6 +81,7 @@ void route_of(const char *target, size_t len, const struct config_hub *hub, stru
         { "/style.css", ROUTE_STYLE },
         { "/healthz", ROUTE_HEALTH },
         { "/metrics", ROUTE_METRICS },
+        { "/api/v1/commands", ROUTE_COMMANDS },
     };
     struct rest r = { target, len };
     *ret = (struct route){ .kind = ROUTE_NONE };
@@ -101,6 +102,7 @@ const char *route_name(enum route_kind kind)
         [ROUTE_NONE] = "other",    [ROUTE_PAGE] = "page",       [ROUTE_STYLE] = "style",
         [ROUTE_HEALTH] = "health", [ROUTE_METRICS] = "metrics", [ROUTE_CHECKPOINT] = "checkpoint",
         [ROUTE_TILE] = "tile",     [ROUTE_ENTRIES] = "entries",
+        [ROUTE_COMMANDS] = "commands",
     };
     return names[kind];
 }

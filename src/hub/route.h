@@ -16,6 +16,7 @@ enum route_kind {
     ROUTE_STYLE,
     ROUTE_HEALTH,
     ROUTE_METRICS,
+    ROUTE_COMMANDS,   /* the one place to post to: post.h */
     ROUTE_CHECKPOINT, /* the others have `log` and `file` */
     ROUTE_TILE,
     ROUTE_ENTRIES,

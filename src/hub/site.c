@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "auth/auditors.h"
 #include "auth/throttle.h"
@@ -192,6 +193,13 @@ static void answer_metrics(struct site *s, enum sight sight, struct answer *a)
                               clock_wall_ms(), &a->made));
 }
 
+static void answer_not_allowed(struct answer *a, const struct route *route)
+{
+    bool is_posted = route->kind == ROUTE_COMMANDS;
+    a->allow = is_posted ? "POST" : "GET, HEAD";
+    answer_text(a, 405, type_text, is_posted ? "only POST\n" : "only GET and HEAD\n");
+}
+
 static void answer_read(struct site *s, const struct site_request *q, enum sight sight,
                         struct answer *a)
 {
@@ -218,6 +226,9 @@ static void answer_read(struct site *s, const struct site_request *q, enum sight
     case ROUTE_METRICS:
         answer_metrics(s, sight, a);
         break;
+    case ROUTE_COMMANDS:
+        answer_not_allowed(a, q->route);
+        break;
     default:
         answer_text(a, 404, type_text, "not found\n");
     }
@@ -231,13 +242,63 @@ void site_answer(struct site *s, const struct site_request *q, struct answer *re
     buf_init(&ret->made, MADE_MAX);
     if (q->asks == SITE_MALFORMED)
         answer_text(ret, 400, type_text, "malformed request\n");
-    else if (q->asks == SITE_OTHERWISE)
-        answer_text(ret, 405, type_text, "only GET and HEAD\n");
+    else if (q->asks != SITE_TO_READ)
+        answer_not_allowed(ret, q->route);
     else
         answer_read(s, q, sight, ret);
     ret->is_private = s->profile == PROFILE_AUDITORS && q->route->kind != ROUTE_STYLE;
     /* figures are for everybody: they must not tell which targets are those of a log */
     metrics_request(&s->metrics, hides ? ROUTE_NONE : q->route->kind, ret->status);
+}
+
+/* ---- commands ------------------------------------------------------------------------------- */
+
+static const char type_json[] = "application/json";
+
+static bool is_json(const char *content_type)
+{
+    size_t len = sizeof(type_json) - 1;
+    return content_type != NULL && strncasecmp(content_type, type_json, len) == 0 &&
+           strchr(" ;", content_type[len]) != NULL;
+}
+
+bool site_begin_post(struct site *s, const struct site_request *q, void *connection,
+                     struct post **ret, struct answer *a)
+{
+    *a = (struct answer){ .caching = ANSWER_NOT_STORED, .fd = -1, .is_private = true };
+    buf_init(&a->made, MADE_MAX);
+    if (q->asks != SITE_TO_POST)
+        answer_not_allowed(a, q->route);
+    else if (q->channel != SITE_IN_PRIVATE)
+        answer_text(a, 403, type_json,
+                    "{\"error\":{\"rule\":\"in-clear\",\"message\":\"commands are taken over TLS "
+                    "alone\"}}\n");
+    else if (!is_json(q->content_type))
+        answer_text(a, 415, type_json,
+                    "{\"error\":{\"rule\":\"not-json\",\"message\":\"expected Content-Type: "
+                    "application/json\"}}\n");
+    else if ((*ret = post_begin(&s->posts, connection)) == NULL)
+        answer_text(a, 429, type_json,
+                    "{\"error\":{\"rule\":\"busy\",\"message\":\"too many commands wait: try "
+                    "again\"}}\n");
+    else
+        return true;
+    metrics_request(&s->metrics, ROUTE_COMMANDS, a->status);
+    return false;
+}
+
+void site_answer_post(struct site *s, const struct post *post, struct answer *ret)
+{
+    *ret = (struct answer){ .caching = ANSWER_NOT_STORED,
+                            .fd = -1,
+                            .is_private = true,
+                            .status = post->status,
+                            .type = type_json,
+                            .location = post->location[0] != '\0' ? post->location : NULL };
+    buf_init(&ret->made, POST_BODY_MAX); /* stays empty: what answers is the post's */
+    ret->at = (const char *)post->body.data + post->body.off;
+    ret->len = buf_len(&post->body);
+    metrics_request(&s->metrics, ROUTE_COMMANDS, post->status);
 }
 
 void answer_done(struct answer *a)

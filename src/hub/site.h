@@ -17,6 +17,7 @@
 #include "hub/crowd.h"
 #include "hub/logs.h"
 #include "hub/metrics.h"
+#include "hub/post.h"
 #include "hub/route.h"
 
 struct auditors;
@@ -30,9 +31,10 @@ struct site {
     struct throttle *throttle;       /* borrowed; of wrong tokens, by address */
     struct crowd crowd;
     struct metrics metrics;
+    struct posts posts;
 };
 
-enum site_asks { SITE_TO_READ /* GET, HEAD */, SITE_OTHERWISE, SITE_MALFORMED };
+enum site_asks { SITE_TO_READ /* GET, HEAD */, SITE_TO_POST, SITE_OTHERWISE, SITE_MALFORMED };
 
 enum site_channel { SITE_IN_CLEAR, SITE_IN_PRIVATE /* TLS, or within this host */ };
 
@@ -41,7 +43,7 @@ struct site_request {
     enum site_channel channel;
     const struct in6_addr *address; /* NULL: has none */
     const struct route *route;
-    const char *if_none_match, *authorization; /* these headers, or NULL */
+    const char *if_none_match, *authorization, *content_type; /* these headers, or NULL */
     int64_t now_ms;                            /* monotonic */
 };
 
@@ -58,6 +60,8 @@ struct answer {
     enum answer_caching caching;
     bool is_private; /* may be for one reader alone: no cache keeps it, no foreign page reads it */
     const char *challenge; /* 401: for WWW-Authenticate */
+    const char *location;  /* 307 */
+    const char *allow;     /* 405 */
     char etag[64];         /* quoted; empty: none */
     uint64_t len;          /* of the body, which is one of: */
     int fd;                /*   a file */
@@ -67,6 +71,12 @@ struct answer {
 
 /* The caller owns *RET: answer_done(). */
 void site_answer(struct site *s, const struct site_request *request, struct answer *ret);
+
+/* A command that is to come: *RET takes its body. False: it is refused, and *RET_ANSWER says how. */
+RF_CHECK bool site_begin_post(struct site *s, const struct site_request *request, void *connection,
+                              struct post **ret, struct answer *ret_answer);
+/* The answer to POST, which borrows from it. */
+void site_answer_post(struct site *s, const struct post *post, struct answer *ret);
 void answer_done(struct answer *a);
 
 #endif

@@ -347,6 +347,12 @@ static void reloaded(struct ledger *l)
         log_warn("supervisor-silent", "about=reload");
 }
 
+/* Does such a peer send records? */
+static bool speaks(uint32_t role)
+{
+    return role == ROLE_WORKER || role == ROLE_REGISTRAR;
+}
+
 static void on_message(struct ledger *l, struct imsg *m)
 {
     struct err err;
@@ -371,11 +377,11 @@ static void on_message(struct ledger *l, struct imsg *m)
         return;
     if (role == ROLE_NOTARY)
         l->told_notary = 0;
-    if (role != ROLE_WORKER)
+    if (!speaks(role))
         fd_close(&l->child.replaced_fd);
     if (l->child.replaced_fd >= 0)
         seat_replaced(l, l->child.replaced_fd);
-    if (role == ROLE_WORKER)
+    if (speaks(role))
         seat_take(l, fd);
 }
 
@@ -554,7 +560,7 @@ static int start(struct ledger *l, struct err *err)
         return -err->code;
     commit(l);
     for (size_t i = 0; i < l->child.peer_count; i++)
-        if (l->child.peers[i].role == ROLE_WORKER)
+        if (speaks(l->child.peers[i].role))
             seat_take(l, l->child.peers[i].fd);
     l->rollup_at_ms = clock_mono_ms() + l->child.config->service_rollup_ms;
     return child_ready(&l->child, report) < 0

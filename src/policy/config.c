@@ -17,7 +17,7 @@
 #include "tlog/key.h"
 #include "tlog/trust.h"
 
-enum { PATH_LEN_MAX = 1000, HOSTS_MAX = 16, LISTEN_MAX = 64, DATABASES_MAX = 200 };
+enum { PATH_LEN_MAX = 1000, HOSTS_MAX = 16, LISTEN_MAX = 64, DATABASES_MAX = 200, HUB_URL_MAX = 250 };
 
 /* A socket's name must fit into the kernel's sockaddr_un with its NUL. */
 enum { UNIX_PATH_MAX_LEN = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
@@ -278,6 +278,17 @@ static const struct field_shape hub_log_shape = { .what = "a log's folder",
                                                   .key_offset =
                                                       offsetof(struct config_hub_log, region),
                                                   .line_offset = FIELD_NO_LINE };
+static const struct field hub_other_fields[] = {
+    { "url", FIELD_TEXT, .required = true, FIELD_AT(struct config_hub_other, url),
+      .max = HUB_URL_MAX },
+};
+static const struct field_shape hub_other_shape = { .what = "a hub's address",
+                                                    .size = sizeof(struct config_hub_other),
+                                                    FIELDS(hub_other_fields),
+                                                    .short_form = "url",
+                                                    .key_offset =
+                                                        offsetof(struct config_hub_other, region),
+                                                    .line_offset = FIELD_NO_LINE };
 static const struct field hub_tls_fields[] = {
     { "certificate", FIELD_PATH, .required = true, FIELD_AT(struct config, hub.tls_certificate),
       .max = PATH_LEN_MAX },
@@ -291,6 +302,8 @@ static const struct field hub_fields[] = {
       .max = LISTEN_MAX, .shape = &listen_shape },
     { "logs", FIELD_MAP, ARRAY_AT(struct config, hub.logs, hub.log_count), .max = DATABASES_MAX,
       .shape = &hub_log_shape },
+    { "others", FIELD_MAP, ARRAY_AT(struct config, hub.others, hub.other_count),
+      .max = DATABASES_MAX, .shape = &hub_other_shape },
     { "tls", FIELD_SECTION, .shape = &hub_tls_shape },
     { "auditors", FIELD_PATH, FIELD_AT(struct config, hub.auditors_path), .max = PATH_LEN_MAX },
     { "clients", FIELD_INTEGER, FIELD_AT(struct config, hub.clients), .min = 1, .max = 10000 },
@@ -409,8 +422,23 @@ static void check_hub_tls(struct field_reader *r, const struct config *c,
                     index);
 }
 
+/* What the hub sends people to: they post signed commands there. */
+static void check_hub_others(struct field_reader *r, const struct config *c)
+{
+    static const char scheme[] = "https://";
+    for (size_t i = 0; i < c->hub.other_count; i++) {
+        const struct config_hub_other *o = &c->hub.others[i];
+        const char *host = o->url + sizeof(scheme) - 1;
+        if (strncmp(o->url, scheme, sizeof(scheme) - 1) != 0 || *host == '\0' ||
+            strcspn(host, "/?#@ \"\\") != strlen(host))
+            field_wrong(r, NULL, field_line_of(r, &o->url),
+                        "hub.others.%s: expected https://HOST or https://HOST:PORT", o->region);
+    }
+}
+
 static void check_hub(struct field_reader *r, const struct config *c)
 {
+    check_hub_others(r, c);
     if (c->hub.tls_key != NULL && c->tls_key != NULL && strcmp(c->hub.tls_key, c->tls_key) == 0)
         field_wrong(r, NULL, field_line_of(r, &c->hub.tls_key),
                     "hub.tls.key: this is the gateway's own; the hub needs another");

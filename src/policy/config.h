@@ -68,12 +68,20 @@ struct config_hub_log {
     char *directory;
 };
 
+/* The hub of another gateway, where commands for that region are taken. */
+struct config_hub_other {
+    char *region;
+    char *url; /* https://HOST[:PORT], without a slash at its end */
+};
+
 /* Public pages and files; without `listen` there is no hub process. */
 struct config_hub {
     struct config_listen *listen;
     size_t listen_count;
     struct config_hub_log *logs;
     size_t log_count;
+    struct config_hub_other *others;
+    size_t other_count;
     char *tls_certificate, *tls_key; /* of this site; never the gateway's */
     char *auditors_path;             /* NAME SHA256HEX [UNTIL] a line; may be NULL */
     int64_t clients;                 /* connections, in all */

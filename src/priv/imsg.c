@@ -127,6 +127,7 @@ const char *imsg_role_name(enum imsg_role role)
         [ROLE_SUPERVISOR] = "supervisor", [ROLE_WORKER] = "worker",   [ROLE_PARSER] = "parser",
         [ROLE_LEDGER] = "ledger",         [ROLE_CONTROL] = "control", [ROLE_NOTARY] = "notary",
         [ROLE_COURIER] = "courier",       [ROLE_HUB] = "hub",
+        [ROLE_REGISTRAR] = "registrar",
     };
     return role < ROLE_COUNT ? names[role] : "unknown";
 }

@@ -47,6 +47,7 @@ enum imsg_role {
     ROLE_NOTARY,  /* makes the public log out of the journal and signs it */
     ROLE_COURIER, /* talks to witnesses for it */
     ROLE_HUB,     /* serves the public files */
+    ROLE_REGISTRAR, /* takes signed commands, moves grants */
     ROLE_COUNT
 };
 

@@ -24,7 +24,7 @@
 #include "super/bundle.h"
 #include "super/outbox.h"
 
-enum { CREW_MAX = CHILD_WORKERS_MAX + 6, CREW_START_MS = 60 * 1000 };
+enum { CREW_MAX = CHILD_WORKERS_MAX + 7, CREW_START_MS = 60 * 1000 };
 
 enum crew_state { CREW_DOWN, CREW_STARTING, CREW_SERVING, CREW_STOPPING, CREW_STATE_COUNT };
 

@@ -4,7 +4,7 @@
  * and sealed files that it passes on. Its whole state is which child runs (crew.c), whether a
  * reload is under way (reload.c), and how far the end has come:
  *
- *   END_NONE -> END_WORKERS -> END_CONTROL -> END_PARSER -> END_LEDGER -> END_NOTARY
+ *   END_NONE -> END_WORKERS -> END_REGISTRAR -> END_CONTROL -> END_PARSER -> END_LEDGER -> END_NOTARY
  *            -> END_COURIER -> END_HUB -> END_OVER
  *
  * Each stage tells one role to stop and waits until it is gone, so that the ledger has
@@ -48,6 +48,7 @@ enum {
 enum end_stage {
     END_NONE,
     END_WORKERS,
+    END_REGISTRAR,
     END_CONTROL,
     END_PARSER,
     END_LEDGER,
@@ -60,7 +61,7 @@ enum end_stage {
 static const enum imsg_role stage_roles[END_OVER] = {
     [END_WORKERS] = ROLE_WORKER, [END_CONTROL] = ROLE_CONTROL, [END_PARSER] = ROLE_PARSER,
     [END_LEDGER] = ROLE_LEDGER,  [END_NOTARY] = ROLE_NOTARY,   [END_COURIER] = ROLE_COURIER,
-    [END_HUB] = ROLE_HUB,
+    [END_HUB] = ROLE_HUB,         [END_REGISTRAR] = ROLE_REGISTRAR,
 };
 
 struct super {
@@ -218,8 +219,10 @@ static int open_everything(struct super *s, struct err *err)
         crew_add(&s->crew, ROLE_NOTARY);
     if (c->ledger.origin != NULL && c->ledger.witnesses_path != NULL)
         crew_add(&s->crew, ROLE_COURIER);
-    if (c->hub.listen_count > 0)
+    if (c->hub.listen_count > 0) {
         crew_add(&s->crew, ROLE_HUB);
+        crew_add(&s->crew, ROLE_REGISTRAR);
+    }
     s->crew.bundle = s->bundle;
     s->crew.listeners = &s->listeners;
     if ((rc = open_signals(s, err)) < 0 ||
@@ -273,6 +276,7 @@ static void end_at_once(struct super *s, int64_t now_ms)
     }
     s->at_once = true;
     crew_kill(&s->crew, ROLE_WORKER);
+    crew_kill(&s->crew, ROLE_REGISTRAR);
     crew_kill(&s->crew, ROLE_CONTROL);
     crew_kill(&s->crew, ROLE_PARSER);
     crew_kill(&s->crew, ROLE_COURIER);

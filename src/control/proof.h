@@ -1,0 +1,33 @@
+/* proof.h - what a region's database keeps of signed texts, read for policy/evidence.h. */
+#ifndef RF_CONTROL_PROOF_H
+#define RF_CONTROL_PROOF_H
+
+#include <jansson.h>
+#include <libpq-fe.h>
+
+#include "policy/evidence.h"
+
+/* Followed by an array of bigint and ")". */
+#define PROOF_SQL                                                                            \
+    "SELECT request, state, kind, actor, from_home,"                                         \
+    " floor(extract(epoch FROM at) * 1000)::bigint, command, signature, leaf, rule, minors," \
+    " to_json(keys), to_json(salts), grant_leaf, grant_actor, grant_purpose, grant_classes," \
+    " to_json(grant_subjects), floor(extract(epoch FROM grant_ends) * 1000)::bigint"         \
+    " FROM ringfence.request_evidence("
+
+/* One request with all its votes. Strings live as long as the result, and until proof_done(). */
+struct proof {
+    struct evidence evidence;
+    const char *state, *rule;
+    bool has_grant; /* a grant of this number is in the database: */
+    const char *grant_leaf;
+    struct evidence_grant grant;
+    json_t *keys, *salts, *grant_keys;
+};
+
+/* The request in row *ROW of R, which is moved behind its last vote. -RF_EPROTO: that is none. Call
+   proof_done() in any case. */
+RF_CHECK int proof_read(const PGresult *r, int *row, struct proof *ret, struct err *err);
+void proof_done(struct proof *p);
+
+#endif
