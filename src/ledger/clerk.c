@@ -13,6 +13,7 @@
 #include "ledger/revealed.h"
 #include "ledger/succession.h"
 #include "ledger/vrfkey.h"
+#include "policy/grants.h"
 #include "priv/grant_table.h"
 
 enum { GRANT_GRACE_MS = 2000 };
@@ -86,7 +87,7 @@ int clerk_new(struct journal *journal, const struct config *config,
     if (c == NULL)
         return err_set(err, RF_ENOMEM, "out of memory");
     *c = (struct clerk){ .journal = journal, .grants_table = grants };
-    buf_init(&c->detail, DETAIL_MAX);
+    buf_init(&c->detail, LEAF_DETAIL_MAX);
     buf_init(&c->fresh, DETAIL_MAX);
     int rc = set_up(c, config, err);
     if (rc < 0) {
@@ -114,9 +115,9 @@ void clerk_free(struct clerk *c)
 
 /* ---- leaves --------------------------------------------------------------------------------- */
 
-static void ref_write(const struct clerk *c, uint64_t leaf, char ret[KEY_NAME_MAX + 24])
+void clerk_ref(const struct clerk *c, uint64_t leaf, char ret[CLERK_REF_SIZE])
 {
-    (void)snprintf(ret, KEY_NAME_MAX + 24, "%" PRIu64 " %s", leaf, c->origin);
+    (void)snprintf(ret, CLERK_REF_SIZE, "%" PRIu64 " %s", leaf, c->origin);
 }
 
 /* LEAF into the journal's batch with DETAIL as its private part. */
@@ -255,8 +256,8 @@ static int open_held(struct clerk *c, const struct policy *policy, uint32_t minu
     while (rc == 0 && (due = hold_due(c, policy, minute)) != NULL) {
         const struct held_leaf h = *due;
         struct logleaf l = { .type = LEAF_OPENED };
-        char ref[KEY_NAME_MAX + 24];
-        ref_write(c, h.leaf, ref);
+        char ref[CLERK_REF_SIZE];
+        clerk_ref(c, h.leaf, ref);
         logleaf_text(&l, LEAF_KEY_REGION, c->region_name);
         logleaf_text(&l, LEAF_KEY_PURPOSE, h.purpose);
         logleaf_text(&l, LEAF_KEY_REF, ref);
@@ -281,10 +282,9 @@ int clerk_boundaries(struct clerk *c, const struct policy *policy, uint32_t minu
     return rc;
 }
 
-/* LEAF with the private part of what was said. */
-static int detailed_leaf(struct clerk *c, struct logleaf *leaf, const struct record *said,
-                         const struct record *published, uint64_t instance, uint64_t seq,
-                         int64_t now_ms, struct err *err)
+int clerk_detailed_leaf(struct clerk *c, struct logleaf *leaf, const struct record *said,
+                        const struct record *published, uint64_t instance, uint64_t seq,
+                        int64_t now_ms, struct err *err)
 {
     uint64_t index = c->leaves;
     buf_clear(&c->detail);
@@ -318,12 +318,31 @@ static bool has_purpose(const struct policy *policy, const char *purpose)
     return false;
 }
 
+/* What makes the grant E true: another log's leaf of it, or that the policy lets an administrator
+   open grants. Neither: every verifier calls that wanting. */
+static void put_evidence(const struct policy *policy, const struct grant_entry *e,
+                         struct logleaf *l)
+{
+    bool by_administrator =
+        policy->grants == NULL || policy->grants->opened_by == GRANTS_BY_ADMINISTRATOR;
+    size_t len = strlen(e->ref);
+    if (len > 0 && len < CLERK_REF_SIZE && logleaf_are_refs(e->ref, len))
+        logleaf_text(l, LEAF_KEY_GRANT_REF, e->ref);
+    else if (by_administrator)
+        logleaf_text(l, LEAF_KEY_BY, "administrator");
+    else
+        log_error("alert",
+                  "rule=grant-without-evidence grant=%" PRIu64
+                  " reason=\"it was opened, and nothing on record says by whom\"",
+                  e->id);
+}
+
 /* The grant's own leaf, out of what control published about it. */
 static int grant_leaf(struct clerk *c, const struct policy *policy, const struct grant_entry *e,
                       const char *alias, int64_t now_ms, struct err *err)
 {
     struct logleaf l = { .type = LEAF_GRANT };
-    char classes[RECORD_WORD_MAX + 1], policy_ref[KEY_NAME_MAX + 24];
+    char classes[RECORD_WORD_MAX + 1], policy_ref[CLERK_REF_SIZE];
     const struct policy_actor *actor = policy_actor_find(policy, e->actor);
     struct record record = { .kind = RECORD_NONE,
                              .wall_ms = now_ms,
@@ -333,7 +352,7 @@ static int grant_leaf(struct clerk *c, const struct policy *policy, const struct
                              .subjects = e->subjects };
     char held[HOLD_DETAIL_SIZE];
     classes_write(e->classes, classes);
-    ref_write(c, c->policy_leaf, policy_ref);
+    clerk_ref(c, c->policy_leaf, policy_ref);
     logleaf_text(&l, LEAF_KEY_REGION, c->region_name);
     if (actor != NULL && actor->entity != NULL)
         logleaf_text(&l, LEAF_KEY_ENTITY, actor->entity->name);
@@ -349,7 +368,8 @@ static int grant_leaf(struct clerk *c, const struct policy *policy, const struct
     logleaf_number(&l, LEAF_KEY_SUBJECTS, e->subjects > 0 ? e->subjects : 1);
     logleaf_number(&l, LEAF_KEY_UNTIL, (uint64_t)(e->ends_wall_ms / FRAME_MINUTE_MS + 1));
     logleaf_text(&l, LEAF_KEY_POLICY_REF, policy_ref);
-    return detailed_leaf(c, &l, &record, &record, 0, 0, now_ms, err);
+    put_evidence(policy, e, &l);
+    return clerk_detailed_leaf(c, &l, &record, &record, 0, 0, now_ms, err);
 }
 
 /* The grant that SAID is about has its leaf before anything else is said of it. What control has
@@ -383,8 +403,8 @@ static int revoke(struct clerk *c, const struct known_grant *g, const char *rule
                   struct err *err)
 {
     struct logleaf l = { .type = LEAF_REVOKE };
-    char ref[KEY_NAME_MAX + 24];
-    ref_write(c, g->leaf, ref);
+    char ref[CLERK_REF_SIZE];
+    clerk_ref(c, g->leaf, ref);
     logleaf_text(&l, LEAF_KEY_REGION, c->region_name);
     logleaf_text(&l, LEAF_KEY_RULE, rule);
     logleaf_number(&l, LEAF_KEY_GRANT, g->id);
@@ -393,8 +413,9 @@ static int revoke(struct clerk *c, const struct known_grant *g, const char *rule
 }
 
 /* Why G has ended, or NULL. What a database does not tell at the moment is no end, and neither is
-   a table that knows nothing yet: then the time that the grant's leaf names decides. */
-static const char *end_of(const struct clerk *c, const struct known_grant *g, int64_t now_ms)
+   a table that knows nothing yet, and a grant that is only about to be opened: then the time that
+   the grant's leaf names decides. */
+static const char *end_of(const struct clerk *c, struct known_grant *g, int64_t now_ms)
 {
     struct grant_entry e;
     int database = c->grants_table != NULL && g->alias[0] != '\0'
@@ -405,9 +426,13 @@ static const char *end_of(const struct clerk *c, const struct known_grant *g, in
     const char *gone = g->ends_ms != 0 && seen_ms >= g->ends_ms ? "expired" : "revoked";
     int found =
         database < 0 ? -1 : grant_table_look(c->grants_table, (unsigned)database, g->id, &e);
-    if (found == 1)
+    if (found == 1) {
+        g->awaited = 0;
         return e.closed ? gone : e.ends_wall_ms <= now_ms ? "expired" : NULL;
-    if (found == 0 && grant_table_leased(c->grants_table, (unsigned)database, clock_mono_ms()))
+    }
+    bool is_awaited = now_ms / FRAME_MINUTE_MS < g->awaited;
+    if (found == 0 && !is_awaited &&
+        grant_table_leased(c->grants_table, (unsigned)database, clock_mono_ms()))
         return gone;
     return now_ms / FRAME_MINUTE_MS > g->until ? "expired" : NULL;
 }
@@ -557,7 +582,7 @@ static int take_tags(struct clerk *c, const struct record *said,
    the policy dropped meanwhile stays the grant's, or an honest log would contradict itself; classes
    that the grant has not are no access under it, and no honest gateway sends them. */
 static void put_grant(struct clerk *c, struct logleaf *l, const struct known_grant *grant,
-                      uint32_t bits, char ref[KEY_NAME_MAX + 24])
+                      uint32_t bits, char ref[CLERK_REF_SIZE])
 {
     if (grant == NULL)
         return;
@@ -569,7 +594,7 @@ static void put_grant(struct clerk *c, struct logleaf *l, const struct known_gra
                   grant->id);
         return;
     }
-    ref_write(c, grant->leaf, ref);
+    clerk_ref(c, grant->leaf, ref);
     logleaf_text(l, LEAF_KEY_GRANT_REF, ref);
 }
 
@@ -581,7 +606,7 @@ static int disclosure_leaf(struct clerk *c, const struct policy *policy, const s
     struct logleaf l = { .type = LEAF_DISCLOSURE };
     struct record detailed = *said;
     uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN];
-    char grant_ref[KEY_NAME_MAX + 24], held[HOLD_DETAIL_SIZE];
+    char grant_ref[CLERK_REF_SIZE], held[HOLD_DETAIL_SIZE];
     unsigned count;
     size_t mark = tag_book_pending(c->book);
     const struct known_grant *grant = clerk_grant(c, said->grant, said->database);
@@ -606,7 +631,7 @@ static int disclosure_leaf(struct clerk *c, const struct policy *policy, const s
     if (rc < 0)
         rc = err_set(err, RF_ENOMEM, "out of memory for a held purpose");
     else
-        rc = detailed_leaf(c, &l, &detailed, published, instance, seq, now_ms, err);
+        rc = clerk_detailed_leaf(c, &l, &detailed, published, instance, seq, now_ms, err);
     if (rc < 0)
         tag_book_undo(c->book, mark);
     return rc;
@@ -688,10 +713,12 @@ int clerk_append(struct clerk *c, struct journal *journal, const struct policy *
     int rc = clerk_goes_on(c, err);
     if (rc == 0)
         rc = clerk_boundaries(c, policy, journal_minute(c->journal, now_ms), now_ms, err);
-    if (rc == 0 && said->grant != 0)
+    if (rc == 0 && said->grant != 0 && !record_is_of_registrar(said->kind))
         rc = meet_grant(c, policy, said, now_ms, err);
     if (rc < 0)
         return rc;
+    if (record_is_of_registrar(said->kind))
+        return clerk_asked(c, policy, said, instance, seq, now_ms, err);
     if (said->kind == RECORD_DISCLOSURE)
         return disclosure(c, policy, said, instance, seq, now_ms, err);
     rc = clerk_reserve(c, err);

@@ -33,6 +33,14 @@ RF_CHECK int clerk_append(struct clerk *c, struct journal *journal, const struct
                           const struct record *said, uint64_t instance, uint64_t seq,
                           int64_t now_ms, struct err *err);
 
+/* Where it stands: `INDEX ORIGIN` of its leaf, or `ENTRY journal`; C may be NULL. Of the record of
+   KIND that was appended last; or of the one that is ENTRY of the journal, while nothing is
+   appended and not committed. */
+void clerk_ref_last(const struct clerk *c, const struct journal *journal, enum record_kind kind,
+                    char ret[RECORD_REF_SIZE]);
+RF_CHECK int clerk_ref_of(const struct clerk *c, const struct journal *journal, uint64_t entry,
+                          char ret[RECORD_REF_SIZE], struct err *err);
+
 /* The daemon starts, or reads other rules: DETAIL is the private part's, digests in hex. */
 struct clerk_start {
     bool is_reload;

@@ -41,7 +41,8 @@ struct known_grant {
     uint64_t id, leaf;            /* index of its leaf in the log */
     char alias[GRANT_ALIAS_SIZE]; /* of its database; "": the day that knew it was erased */
     uint32_t until;               /* minute, as its leaf says */
-    uint32_t classes;             /* bits, as its leaf says; 0: "unlisted" */
+    uint32_t awaited; /* it may be in no table yet, up to this minute; 0: it was in one */
+    uint32_t classes; /* bits, as its leaf says; 0: "unlisted" */
     char
         purpose[RECORD_WORD_MAX + 1]; /* of its leaf, or that it holds; "": nobody knows any more */
     int64_t ends_ms;                  /* wall clock, as control published it; 0: not known */
@@ -60,6 +61,10 @@ struct since { /* the last seal of a kind */
     uint64_t disclosures, leaves;
 };
 
+/* A grant that the registrar put on record is in no table before the database has opened it: it is
+   not looked for so long. Whoever opens it later puts it on record anew. */
+enum { CLERK_AWAIT_MINUTES = 5 };
+enum { CLERK_REF_SIZE = KEY_NAME_MAX + 24 };
 enum { MEMBERS_MAX = 64 }; /* as many logs as a reader of the roster takes */
 
 struct clerk {
@@ -68,7 +73,7 @@ struct clerk {
     char origin[KEY_NAME_MAX + 1], region_name[RECORD_WORD_MAX + 1], epoch_spec[16];
     char vkey[KEY_VKEY_SIZE];
     uint8_t vrf_public[VRF_PUBLIC_LEN];
-    char predecessor[KEY_NAME_MAX + 24];         /* `INDEX ORIGIN`, or "" */
+    char predecessor[CLERK_REF_SIZE];            /* `INDEX ORIGIN`, or "" */
     uint8_t continues[KEY_SIGNATURE_LEN];        /* our signature under it */
     char members[MEMBERS_MAX][KEY_NAME_MAX + 1]; /* origins that `member` leaves name */
     unsigned member_count;
@@ -101,7 +106,7 @@ struct clerk {
     struct buf fresh;             /* of a disclosure: what no leaf of the hour has said */
 };
 
-enum { CLERK_SIZE_OF_SNAPSHOT = 92696 }; /* of the structs that clerk_snapshot.c writes and reads */
+enum { CLERK_SIZE_OF_SNAPSHOT = 92704 }; /* of the structs that clerk_snapshot.c writes and reads */
 
 /* ---- snapshots (clerk_snapshot.c) ---- */
 
@@ -150,6 +155,15 @@ RF_CHECK int clerk_seal_interval(struct clerk *c, int64_t now_ms, struct err *er
 /* LEAF into the journal's batch; DETAIL is its private part. */
 RF_CHECK int clerk_own_leaf(struct clerk *c, struct logleaf *leaf, const char *detail,
                             int64_t now_ms, struct err *err);
+/* The same with the private part of what was SAID, as message SEQ of INSTANCE; what hold_put() put
+   down for it is settled. */
+RF_CHECK int clerk_detailed_leaf(struct clerk *c, struct logleaf *leaf, const struct record *said,
+                                 const struct record *published, uint64_t instance, uint64_t seq,
+                                 int64_t now_ms, struct err *err);
+void clerk_ref(const struct clerk *c, uint64_t leaf, char ret[CLERK_REF_SIZE]); /* of this log */
+/* A record of the registrar becomes its leaf (clerk_asked.c). */
+RF_CHECK int clerk_asked(struct clerk *c, const struct policy *policy, const struct record *said,
+                         uint64_t instance, uint64_t seq, int64_t now_ms, struct err *err);
 /* So that clerk_note() and sum_record() cannot fail behind an entry that was made: what is live
    would differ from what a start reads. -RF_ENOMEM. */
 RF_CHECK int clerk_reserve(struct clerk *c, struct err *err);

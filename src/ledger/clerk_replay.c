@@ -134,6 +134,8 @@ static void grant_note(struct clerk *c, const struct logleaf *l)
                                  .leaf = c->leaves,
                                  .until = (uint32_t)l->value[LEAF_KEY_UNTIL].number,
                                  .classes = clerk_class_bits(classes) };
+    if (logleaf_has(l, LEAF_KEY_REQUEST_REF))
+        grant.awaited = l->minute + CLERK_AWAIT_MINUTES;
     word_copy(l, LEAF_KEY_PURPOSE, grant.purpose);
     if (logleaf_has(l, LEAF_KEY_HELD) && last != NULL && last->leaf == c->leaves)
         (void)snprintf(grant.purpose, sizeof(grant.purpose), "%s", last->purpose);
@@ -156,7 +158,7 @@ static void revoke_note(struct clerk *c, const struct logleaf *l)
         }
 }
 
-static int disclosure_note(struct clerk *c, const struct logleaf *l, struct err *err)
+static int items_note(struct clerk *c, const struct logleaf *l, struct err *err)
 {
     uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN];
     unsigned count = logleaf_items(l, items);
@@ -235,7 +237,8 @@ static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, s
         revoke_note(c, l);
         return 0;
     case LEAF_DISCLOSURE:
-        return is_replay ? disclosure_note(c, l, err) : 0;
+    case LEAF_FIND:
+        return is_replay ? items_note(c, l, err) : 0;
     case LEAF_SESSION:
     case LEAF_TRANSFER:
     case LEAF_SERVICE:

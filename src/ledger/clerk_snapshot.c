@@ -19,7 +19,7 @@
  * one that is missing, torn, of another version, configuration or journal is as good as none, and
  * then the whole journal is read. So nothing is synced, and nothing depends on it.
  *
- *   "RFCLRK02" || configuration || u64 index || chain || state || SHA-256 of all before
+ *   "RFCLRK03" || configuration || u64 index || chain || state || SHA-256 of all before
  *
  * Purposes that are held are sealed with the key of their leaf's day, as in the journal: whoever
  * erases the day erases them here. Repeats (repeat.h) are not in it. Of a log that has ended, or is
@@ -35,7 +35,7 @@ _Static_assert(sizeof(struct clerk) + sizeof(struct sum) + sizeof(struct totals)
                "see above: write it, read it");
 #endif
 
-static const char magic[8] = "RFCLRK02";
+static const char magic[8] = "RFCLRK03";
 static const char name_of_seal[] = "clerk-snapshot";
 
 enum { STATE_MAX = 64 * 1024 * 1024, EACH_ENTRIES = 1 << 18 };
@@ -107,6 +107,7 @@ static void put_grants(const struct clerk *c, struct wr *w)
         wr_u64(w, c->grants[i].id);
         wr_u64(w, c->grants[i].leaf);
         wr_u32(w, c->grants[i].until);
+        wr_u32(w, c->grants[i].awaited);
         wr_u32(w, c->grants[i].classes);
         wr_cstr(w, c->grants[i].alias);
         wr_cstr(w, is_held(c, c->grants[i].leaf) ? "" : c->grants[i].purpose);
@@ -290,6 +291,7 @@ static bool get_grants(struct clerk *c, struct rd *r)
         struct known_grant g = { .id = rd_u64(r) };
         g.leaf = rd_u64(r);
         g.until = rd_u32(r);
+        g.awaited = rd_u32(r);
         g.classes = rd_u32(r);
         if (!word_get(r, g.alias, sizeof(g.alias)) || !word_get(r, g.purpose, sizeof(g.purpose)) ||
             clerk_grant_restore(c, &g) < 0)

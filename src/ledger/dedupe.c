@@ -29,7 +29,7 @@ static struct dedupe_instance *oldest(struct dedupe *d)
     return found;
 }
 
-void dedupe_append(struct dedupe *d, uint64_t instance, uint64_t seq)
+void dedupe_append(struct dedupe *d, uint64_t instance, uint64_t seq, uint64_t entry)
 {
     struct dedupe_instance *row = dedupe_find(d, instance);
     if (row == NULL) {
@@ -37,6 +37,7 @@ void dedupe_append(struct dedupe *d, uint64_t instance, uint64_t seq)
         *row = (struct dedupe_instance){ .instance = instance, .used = ++d->tick };
     }
     row->appended = seq;
+    row->entry = entry;
 }
 
 void dedupe_commit(struct dedupe *d)

@@ -15,6 +15,7 @@ struct dedupe_instance {
     uint64_t instance; /* 0: free */
     uint64_t appended; /* last seq put into a batch */
     uint64_t durable;  /* last seq known to be on disk; never above `appended` */
+    uint64_t entry;    /* of the journal, that holds the last one appended */
     uint64_t used;     /* when it was last looked at: a counter, not a time */
 };
 
@@ -29,8 +30,8 @@ void dedupe_init(struct dedupe *d);
 /* The row of INSTANCE (not 0), or NULL when it is not known. */
 struct dedupe_instance *dedupe_find(struct dedupe *d, uint64_t instance);
 
-/* Put SEQ of INSTANCE down as appended; the oldest row makes room. */
-void dedupe_append(struct dedupe *d, uint64_t instance, uint64_t seq);
+/* Put SEQ of INSTANCE down as appended, as ENTRY of the journal; the oldest row makes room. */
+void dedupe_append(struct dedupe *d, uint64_t instance, uint64_t seq, uint64_t entry);
 
 /* Everything appended is on disk. */
 void dedupe_commit(struct dedupe *d);

@@ -32,14 +32,25 @@ struct desk {
     size_t count;
 };
 
+/* What a registrar waits for. */
+enum desk_ref {
+    REF_NOT_DUE,
+    REF_SOUGHT, /* said again: to be looked for in the journal, once that is committed */
+    REF_KNOWN   /* goes out behind the acknowledgement */
+};
+
 struct desk_worker {
     struct desk *desk;
+    enum desk_guest guest;
     enum desk_state state;
     uint64_t instance;
     char name[RECORD_WORD_MAX + 1];
     struct buf in, out;
     bool ack_due; /* after the next commit */
     bool ack_now; /* committed; goes out when the output is empty */
+    enum desk_ref awaits;
+    uint64_t ref_seq;
+    char ref[RECORD_REF_SIZE];
     /* What is durable and not witnessed yet, oldest first; when there is no room the newest takes
        in more, which only delays. */
     struct desk_mark marks[DESK_MARKS_MAX];
@@ -76,7 +87,8 @@ void desk_set_policy(struct desk *d, const struct policy *policy)
     d->policy = policy;
 }
 
-int desk_worker_new(struct desk *d, struct desk_worker **ret, struct err *err)
+int desk_worker_new(struct desk *d, enum desk_guest guest, struct desk_worker **ret,
+                    struct err *err)
 {
     if (d->count == DESK_WORKERS_MAX)
         return err_set(err, RF_ETOOMANY, "more than %d connections of workers",
@@ -85,6 +97,7 @@ int desk_worker_new(struct desk *d, struct desk_worker **ret, struct err *err)
     if (w == NULL)
         return err_set(err, RF_ENOMEM, "out of memory");
     w->desk = d;
+    w->guest = guest;
     w->state = DESK_NEW;
     buf_init(&w->in, DESK_IN_MAX);
     buf_init(&w->out, DESK_OUT_MAX);
@@ -169,6 +182,19 @@ static void put_answer(struct desk_worker *w, enum record_answer type, uint64_t 
         w->state = DESK_CLOSED;
 }
 
+static void put_leaf(struct desk_worker *w)
+{
+    struct wr out = wr_to(&w->out);
+    size_t len = strlen(w->ref);
+    wr_u32(&out, (uint32_t)(1 + 8 + 4 + len));
+    wr_u8(&out, RECORD_ANSWER_LEAF);
+    wr_u64(&out, w->ref_seq);
+    wr_str32(&out, w->ref, len);
+    w->awaits = REF_NOT_DUE;
+    if (!wr_done(&out))
+        w->state = DESK_CLOSED;
+}
+
 static void put_reached(struct desk_worker *w)
 {
     struct wr out = wr_to(&w->out);
@@ -185,6 +211,7 @@ static void refuse(struct desk_worker *w)
 {
     put_answer(w, RECORD_ANSWER_REFUSED, 0, w->desk->reason);
     w->ack_due = w->ack_now = false;
+    w->awaits = REF_NOT_DUE;
     if (w->state != DESK_CLOSED)
         w->state = DESK_REFUSED;
 }
@@ -265,6 +292,13 @@ static int on_hello(struct desk_worker *w, const uint8_t *bytes, size_t n, int64
     return 0;
 }
 
+static bool may_say(const struct desk_worker *w, enum record_kind kind)
+{
+    if (w->guest == DESK_REGISTRAR)
+        return record_is_of_registrar(kind) || kind == RECORD_DENIAL;
+    return kind != RECORD_START && kind != RECORD_SERVICE && !record_is_of_registrar(kind);
+}
+
 static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int64_t now_ms,
                      struct err *err)
 {
@@ -273,12 +307,17 @@ static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int6
     uint64_t seq;
     if (record_read(bytes, n, &seq, &record) < 0)
         return err_set(err, RF_EPROTO, "malformed record of %s", w->name);
-    if (record.kind == RECORD_START || record.kind == RECORD_SERVICE)
-        return err_set(err, RF_EPROTO, "%s sent a record that is the ledger's own", w->name);
+    if (!may_say(w, record.kind))
+        return err_set(err, RF_EPROTO, "%s sent a record that is not his to send", w->name);
+    if (w->awaits != REF_NOT_DUE)
+        return err_set(err, RF_EPROTO, "%s did not wait for the answer to his record", w->name);
     const struct dedupe_instance *row = dedupe_find(journal_dedupe(journal), w->instance);
     w->ack_due = true;
-    if (row != NULL && seq <= row->appended)
-        return 0; /* its acknowledgement was lost */
+    if (row != NULL && seq <= row->appended) { /* its acknowledgement was lost */
+        w->ref_seq = seq;
+        w->awaits = w->guest == DESK_REGISTRAR && seq == row->appended ? REF_SOUGHT : REF_NOT_DUE;
+        return 0;
+    }
     if (row != NULL && seq != row->appended + 1)
         return err_set(err, RF_EPROTO, "%s skipped from record %llu to %llu", w->name,
                        (unsigned long long)row->appended, (unsigned long long)seq);
@@ -288,6 +327,11 @@ static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int6
                           now_ms, err);
     if (rc < 0 && journal_death(journal) != NULL)
         return 0; /* desk_commit() tells everybody */
+    if (rc == 0 && w->guest == DESK_REGISTRAR) {
+        clerk_ref_last(w->desk->clerk, journal, record.kind, w->ref);
+        w->ref_seq = seq;
+        w->awaits = REF_KNOWN;
+    }
     return rc;
 }
 
@@ -329,6 +373,18 @@ int desk_work(struct desk_worker *w, int64_t now_ms, struct err *err)
     return rc;
 }
 
+/* Nothing is pending now. */
+static void find_leaf(struct desk_worker *w)
+{
+    struct err err;
+    const struct dedupe_instance *row = dedupe_find(journal_dedupe(w->desk->journal), w->instance);
+    if (row == NULL || row->appended != w->ref_seq ||
+        clerk_ref_of(w->desk->clerk, w->desk->journal, row->entry, w->ref, &err) < 0)
+        w->state = DESK_CLOSED; /* what he says next ends it, and he begins anew */
+    else
+        w->awaits = REF_KNOWN;
+}
+
 int desk_commit(struct desk *d, struct err *err)
 {
     if (d->reason[0] != '\0')
@@ -346,6 +402,8 @@ int desk_commit(struct desk *d, struct err *err)
     for (size_t i = 0; i < d->count; i++) {
         if (d->workers[i]->ack_due)
             mark_durable(d->workers[i]);
+        if (d->workers[i]->awaits == REF_SOUGHT)
+            find_leaf(d->workers[i]);
         d->workers[i]->ack_now |= d->workers[i]->ack_due;
         d->workers[i]->ack_due = false;
     }
@@ -360,6 +418,8 @@ struct buf *desk_answer(struct desk_worker *w)
         if (row != NULL)
             put_answer(w, RECORD_ANSWER_ACK, row->durable, "");
         w->ack_now = false;
+        if (w->awaits == REF_KNOWN)
+            put_leaf(w);
     }
     if (w->state == DESK_OPEN && buf_len(&w->out) == 0 &&
         memcmp(w->told, w->reached, sizeof(w->told)) != 0)

@@ -1,4 +1,5 @@
-/* desk.h - the conversation with each worker, over bytes: no sockets, no loop, no clock of its own.
+/* desk.h - the conversation with each worker or registrar, over bytes: no sockets, no loop, no
+ * clock of its own.
  *
  *             HELLO              RECORD
  *   NEW      -> OPEN, WELCOME    -> CLOSED
@@ -7,7 +8,12 @@
  *
  * When the journal is dead, NEW goes to REFUSED by HELLO, and OPEN by desk_commit(), each with one
  * REFUSED message; a worker that connects anew is refused anew. Acknowledgements are cumulative,
- * and there is at most one in the output, so that a worker which does not read costs nothing. */
+ * and there is at most one in the output, so that a worker which does not read costs nothing.
+ *
+ * A registrar hears, behind the acknowledgement, where his record stands (RECORD_ANSWER_LEAF), and
+ * sends the next one then: one that comes earlier ends the conversation. Each sends what is his: a
+ * registrar the kinds of record_is_of_registrar() and refusals, a worker all others. Who is there
+ * is told by the supervisor's socket, and never by the name in HELLO. */
 #ifndef RF_LEDGER_DESK_H
 #define RF_LEDGER_DESK_H
 
@@ -28,7 +34,9 @@ RF_CHECK int desk_new(struct journal *journal, struct clerk *clerk, const struct
 void desk_free(struct desk *d); /* with its workers */
 void desk_set_policy(struct desk *d, const struct policy *policy);
 
-RF_CHECK int desk_worker_new(struct desk *d, struct desk_worker **ret, struct err *err);
+enum desk_guest { DESK_WORKER, DESK_REGISTRAR };
+RF_CHECK int desk_worker_new(struct desk *d, enum desk_guest guest, struct desk_worker **ret,
+                             struct err *err);
 void desk_worker_free(struct desk_worker *w);
 
 /* Where the next bytes of the worker may be put, and how many (0: work in what is there first);

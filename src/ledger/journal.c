@@ -255,7 +255,7 @@ static int replay(struct journal *j, const char *name, const struct segment_list
         goto out;
     while ((rc = scan_next(scan, &entry, &offset, err)) == 1)
         if (entry.instance != 0)
-            dedupe_append(&j->dedupe, entry.instance, entry.seq);
+            dedupe_append(&j->dedupe, entry.instance, entry.seq, entry.index);
     if (rc == 0)
         rc = tail_cut(j, at, found, err);
     if (rc < 0)
@@ -444,7 +444,7 @@ static int entry_append(struct journal *j, const struct open_part *part, uint64_
     j->index++;
     j->minute = minute;
     if (instance != 0)
-        dedupe_append(&j->dedupe, instance, seq);
+        dedupe_append(&j->dedupe, instance, seq, entry.index);
     return 0;
 }
 

@@ -109,10 +109,14 @@ int leaf_write(struct buf *to, const struct record *published, uint32_t minute,
     put(&w, "actor_kind", published->actor_kind);
     json_number(&w, "grant", published->grant);
     put(&w, "classes", published->classes);
+    put(&w, "verdict", published->verdict);
+    put(&w, "request_ref", published->request_ref);
+    put(&w, "approval_refs", published->approval_refs);
     json_number(&w, "rows", published->rows);
     json_number(&w, "bytes", published->bytes);
     json_number(&w, "statements", published->statements);
     json_number(&w, "subjects", published->subjects);
+    json_number(&w, "until", published->until);
     json_number(&w, "slot", published->slot);
     json_number(&w, "start", published->start);
     json_hex(&w, "d", commitment, DIGEST_LEN);
@@ -148,6 +152,8 @@ int leaf_detail_write(struct buf *to, const struct record *said, const struct re
     put(&w, "revealed", said->revealed);
     put(&w, "outcome", said->outcome);
     put(&w, "detail", said->detail);
+    put(&w, "text", said->text);
+    put(&w, "signature", said->signature);
     put(&w, "said_region", published->region == unlisted ? said->region : NULL);
     put(&w, "said_entity", published->entity == unlisted ? said->entity : NULL);
     put(&w, "said_room", published->room == unlisted ? said->room : NULL);
@@ -158,7 +164,16 @@ int leaf_detail_write(struct buf *to, const struct record *said, const struct re
 }
 
 /* Reading: every key in its place, with the form of its value, and where it goes. */
-enum form { FORM_ONE, FORM_KIND, FORM_MINUTE, FORM_ID, FORM_WORD, FORM_NUMBER, FORM_DIGEST };
+enum form {
+    FORM_ONE,
+    FORM_KIND,
+    FORM_MINUTE,
+    FORM_ID,
+    FORM_WORD,
+    FORM_REFS,
+    FORM_NUMBER,
+    FORM_DIGEST
+};
 
 #define TO(member) offsetof(struct leaf, member)
 static const struct {
@@ -180,10 +195,14 @@ static const struct {
     { "actor_kind", FORM_WORD, false, TO(actor_kind) },
     { "grant", FORM_NUMBER, false, TO(grant) },
     { "classes", FORM_WORD, false, 0 },
+    { "verdict", FORM_WORD, false, 0 },
+    { "request_ref", FORM_REFS, false, 0 },
+    { "approval_refs", FORM_REFS, false, 0 },
     { "rows", FORM_NUMBER, false, TO(rows) },
     { "bytes", FORM_NUMBER, false, TO(bytes) },
     { "statements", FORM_NUMBER, false, TO(statements) },
     { "subjects", FORM_NUMBER, false, 0 },
+    { "until", FORM_NUMBER, false, 0 },
     { "slot", FORM_NUMBER, false, TO(slot) },
     { "start", FORM_NUMBER, false, TO(start) },
     { "d", FORM_DIGEST, true, 0 },
@@ -262,6 +281,8 @@ static bool field_read(const struct json_field *f, enum form form, size_t where,
         if (where != 0)
             *(struct leaf_word *)at = (struct leaf_word){ f->value, f->value_len };
         return is_public_word(f);
+    case FORM_REFS:
+        return f->is_text && logleaf_are_refs(f->value, f->value_len);
     case FORM_NUMBER:
         if (where != 0)
             *(uint64_t *)at = f->number;

@@ -179,7 +179,13 @@ static void seat_leave(struct ledger *l, size_t i)
     l->seats[i] = l->seats[--l->seat_count];
 }
 
-static void seat_take(struct ledger *l, int fd)
+/* Of those who send records. */
+static enum desk_guest guest_of(uint32_t role)
+{
+    return role == ROLE_WORKER ? DESK_WORKER : DESK_REGISTRAR;
+}
+
+static void seat_take(struct ledger *l, enum desk_guest guest, int fd)
 {
     struct err err;
     struct desk_worker *worker = NULL;
@@ -187,7 +193,7 @@ static void seat_take(struct ledger *l, int fd)
     if (rc < 0)
         (void)err_sys(&err, "could not set up a worker's socket");
     else
-        rc = desk_worker_new(l->desk, &worker, &err);
+        rc = desk_worker_new(l->desk, guest, &worker, &err);
     if (rc < 0) {
         log_err(LOG_LEVEL_ERROR, "worker-refused", &err);
         (void)shutdown(fd, SHUT_RDWR);
@@ -382,7 +388,7 @@ static void on_message(struct ledger *l, struct imsg *m)
     if (l->child.replaced_fd >= 0)
         seat_replaced(l, l->child.replaced_fd);
     if (speaks(role))
-        seat_take(l, fd);
+        seat_take(l, guest_of(role), fd);
 }
 
 static void supervisor_read(struct ledger *l)
@@ -560,8 +566,8 @@ static int start(struct ledger *l, struct err *err)
         return -err->code;
     commit(l);
     for (size_t i = 0; i < l->child.peer_count; i++)
-        if (speaks(l->child.peers[i].role))
-            seat_take(l, l->child.peers[i].fd);
+        if (speaks((uint32_t)l->child.peers[i].role))
+            seat_take(l, guest_of((uint32_t)l->child.peers[i].role), l->child.peers[i].fd);
     l->rollup_at_ms = clock_mono_ms() + l->child.config->service_rollup_ms;
     return child_ready(&l->child, report) < 0
                ? err_set(err, RF_EUNAVAIL, "the supervisor does not listen")

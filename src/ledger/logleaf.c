@@ -15,7 +15,8 @@ enum form {
     FORM_HASH,
     FORM_TIME,
     FORM_BYTES,
-    FORM_ITEMS
+    FORM_ITEMS,
+    FORM_REFS
 };
 enum { WORD_MAX = 63, NAME_MAX_LEN = 320, MINUTE_LEN = 17, HASH_TEXT_LEN = 2 * DIGEST_LEN };
 
@@ -106,6 +107,61 @@ static bool is_text(const char *text, size_t len, size_t most)
     return len >= 1 && len <= most;
 }
 
+/* One ref of a list: how far it goes. Origins have no blank and may have commas, so a ref ends at
+   the last comma before the next blank. */
+static size_t ref_len(const char *list, size_t len)
+{
+    const char *blank = memchr(list, ' ', len);
+    size_t first = blank != NULL ? (size_t)(blank - list) + 1 : len;
+    const char *next = memchr(list + first, ' ', len - first);
+    if (next == NULL)
+        return len;
+    while (next > list + first && *next != ',')
+        next--;
+    return (size_t)(next - list);
+}
+
+static bool ref_read(const char *text, size_t len, uint64_t *ret_index, const char **ret_origin,
+                     size_t *ret_origin_len)
+{
+    size_t digits = 0;
+    uint64_t index = 0;
+    while (digits < len && digits < 16 && text[digits] >= '0' && text[digits] <= '9')
+        index = index * 10 + (uint64_t)(text[digits++] - '0');
+    if (digits == 0 || (digits > 1 && text[0] == '0') || digits + 1 >= len || text[digits] != ' ')
+        return false;
+    *ret_index = index;
+    *ret_origin = text + digits + 1;
+    *ret_origin_len = len - digits - 1;
+    return true;
+}
+
+bool logleaf_refs_next(const struct logleaf *l, size_t *at, uint64_t *ret_index,
+                       const char **ret_origin, size_t *ret_origin_len)
+{
+    const struct logleaf_value *v = &l->value[LEAF_KEY_APPROVAL_REFS];
+    if (v->text == NULL || *at >= v->len)
+        return false;
+    size_t n = ref_len(v->text + *at, v->len - *at);
+    bool good = ref_read(v->text + *at, n, ret_index, ret_origin, ret_origin_len);
+    *at = good ? *at + n + 1 : v->len;
+    return good;
+}
+
+bool logleaf_are_refs(const char *list, size_t len)
+{
+    const char *origin;
+    uint64_t index;
+    size_t n, origin_len;
+    for (size_t at = 0; at < len; at += n + 1) {
+        n = ref_len(list + at, len - at);
+        if (!ref_read(list + at, n, &index, &origin, &origin_len) ||
+            memchr(origin, ' ', origin_len) != NULL)
+            return false;
+    }
+    return is_text(list, len, LOGLEAF_REFS_MAX);
+}
+
 static bool value_write(struct json_writer *w, const char *name, enum form form,
                         const struct logleaf_value *v)
 {
@@ -117,6 +173,9 @@ static bool value_write(struct json_writer *w, const char *name, enum form form,
             return false;
         json_text(w, name, v->text, v->len);
         return true;
+    case FORM_REFS:
+        json_text(w, name, v->text, v->len);
+        return v->text != NULL && logleaf_are_refs(v->text, v->len);
     case FORM_BAND:
         json_number(w, name, logleaf_band(v->number));
         return v->text == NULL;
@@ -168,7 +227,8 @@ int logleaf_write(struct buf *to, const struct logleaf *leaf)
     for (int i = 0; i < LEAF_KEY_COUNT; i++)
         if (logleaf_has(leaf, (enum logleaf_key)i))
             there |= UINT64_C(1) << i;
-    if (!keys_fit(leaf->type, there))
+    if (!keys_fit(leaf->type, there) ||
+        (leaf->type == LEAF_FIND && leaf->value[LEAF_KEY_TAGS].len != LOGLEAF_ITEM_LEN))
         return -RF_EINVAL;
     minute_text(leaf->minute, minute);
     struct json_writer w = json_begin(to);
@@ -252,6 +312,8 @@ static bool value_read(const struct json_field *f, enum form form, struct loglea
     case FORM_NAME:
         return f->is_text &&
                is_text(f->value, f->value_len, form == FORM_WORD ? WORD_MAX : NAME_MAX_LEN);
+    case FORM_REFS:
+        return f->is_text && logleaf_are_refs(f->value, f->value_len);
     case FORM_NUMBER:
         return !f->is_text && f->number != 0;
     case FORM_BAND:
@@ -302,11 +364,18 @@ static bool head_read(struct json_reader *r, struct logleaf *l)
            is_field(&f, "id") && f.is_text && hex_read(f.value, f.value_len, l->id, LOGLEAF_ID_LEN);
 }
 
-/* A disclosure has items, a seal their number. */
+bool logleaf_has_items(enum logleaf_type type)
+{
+    return type == LEAF_DISCLOSURE || type == LEAF_FIND;
+}
+
+/* A disclosure has items, a find one, a seal their number. */
 static bool items_fit(const struct logleaf *l)
 {
     const struct logleaf_value *tags = &l->value[LEAF_KEY_TAGS];
-    return l->type == LEAF_DISCLOSURE ? tags->text != NULL : tags->text == NULL;
+    if (l->type == LEAF_FIND)
+        return tags->text != NULL && tags->len == BASE64_LEN(LOGLEAF_ITEM_LEN);
+    return logleaf_has_items(l->type) ? tags->text != NULL : tags->text == NULL;
 }
 
 int logleaf_read(const void *bytes, size_t n, struct logleaf *ret)
@@ -352,17 +421,5 @@ bool logleaf_ref(const struct logleaf *l, enum logleaf_key key, uint64_t *ret_in
                  const char **ret_origin, size_t *ret_origin_len)
 {
     const struct logleaf_value *v = &l->value[key];
-    size_t digits = 0;
-    uint64_t index = 0;
-    if (v->text == NULL)
-        return false;
-    while (digits < v->len && digits < 16 && v->text[digits] >= '0' && v->text[digits] <= '9')
-        index = index * 10 + (uint64_t)(v->text[digits++] - '0');
-    if (digits == 0 || (digits > 1 && v->text[0] == '0') || digits + 1 >= v->len ||
-        v->text[digits] != ' ')
-        return false;
-    *ret_index = index;
-    *ret_origin = v->text + digits + 1;
-    *ret_origin_len = v->len - digits - 1;
-    return true;
+    return v->text != NULL && ref_read(v->text, v->len, ret_index, ret_origin, ret_origin_len);
 }

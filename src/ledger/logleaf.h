@@ -14,7 +14,8 @@ enum {
     LOGLEAF_ID_LEN = 16,
     LOGLEAF_TAG_LEN = 16,
     LOGLEAF_ITEM_LEN = LOGLEAF_TAG_LEN + DIGEST_LEN,
-    LOGLEAF_ITEMS_MAX = 50
+    LOGLEAF_ITEMS_MAX = 50,
+    LOGLEAF_REFS_MAX = 2400
 };
 
 enum logleaf_type {
@@ -67,11 +68,20 @@ bool logleaf_is(const struct logleaf *l, enum logleaf_key key,
                 const char *text); /* after reading */
 /* The bytes of a HASH. RET is zero when the key is not there. */
 void logleaf_hash(const struct logleaf *l, enum logleaf_key key, uint8_t ret[DIGEST_LEN]);
-/* Items of a disclosure's `tags`: how many. */
+/* Does TYPE have items in `tags`? Those are what a person finds himself in. */
+bool logleaf_has_items(enum logleaf_type type);
+/* Items of a disclosure's or find's `tags`: how many. */
 unsigned logleaf_items(const struct logleaf *l, uint8_t ret[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN]);
 /* `INDEX ORIGIN`; false: it is none. ORIGIN borrows. */
 bool logleaf_ref(const struct logleaf *l, enum logleaf_key key, uint64_t *ret_index,
                  const char **ret_origin, size_t *ret_origin_len);
+
+/* The refs of `approval_refs`, one after the other: *AT begins with 0. False: there is no further
+   one. */
+bool logleaf_refs_next(const struct logleaf *l, size_t *at, uint64_t *ret_index,
+                       const char **ret_origin, size_t *ret_origin_len);
+/* Is this one ref or more, commas between? */
+bool logleaf_are_refs(const char *list, size_t len);
 
 const char *logleaf_type_name(enum logleaf_type type);
 const char *logleaf_key_name(enum logleaf_key key);

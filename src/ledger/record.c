@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "ledger/logleaf.h"
 #include "wire/rd.h"
 #include "wire/wr.h"
 
@@ -19,6 +20,12 @@ static const char *const kind_names[RECORD_KIND_COUNT] = {
     [RECORD_SESSION_CLOSE] = "session_close",
     [RECORD_SERVICE] = "service",
     [RECORD_DISCLOSURE] = "disclosure",
+    [RECORD_FIND] = "find",
+    [RECORD_REQUEST] = "request",
+    [RECORD_APPROVAL] = "approval",
+    [RECORD_GRANT] = "grant",
+    [RECORD_BREAKGLASS] = "breakglass",
+    [RECORD_REVIEW] = "review",
 };
 
 /* The public words in the order of the message. */
@@ -27,13 +34,17 @@ static const size_t public_words[] = {
     offsetof(struct record, place),      offsetof(struct record, room),
     offsetof(struct record, purpose),    offsetof(struct record, rule),
     offsetof(struct record, actor_kind), offsetof(struct record, classes),
+    offsetof(struct record, verdict),
 };
+/* Then the public refs. */
+static const size_t refs[] = { offsetof(struct record, request_ref),
+                               offsetof(struct record, approval_refs) };
 
 /* The numbers behind them, likewise. */
 static const size_t numbers[] = {
     offsetof(struct record, grant),    offsetof(struct record, rows),
     offsetof(struct record, bytes),    offsetof(struct record, statements),
-    offsetof(struct record, subjects),
+    offsetof(struct record, subjects), offsetof(struct record, until),
 };
 
 static const size_t private_texts[] = {
@@ -43,11 +54,43 @@ static const size_t private_texts[] = {
 };
 
 static const size_t last_texts[] = {
-    offsetof(struct record, relations),
-    offsetof(struct record, revealed),
-    offsetof(struct record, outcome),
-    offsetof(struct record, detail),
+    offsetof(struct record, relations), offsetof(struct record, revealed),
+    offsetof(struct record, outcome),   offsetof(struct record, detail),
+    offsetof(struct record, text),      offsetof(struct record, signature),
 };
+
+/* What a record of the registrar has, or its leaf could not be written: whoever sends something
+   else hears so before it is sent. */
+#define NEEDS_REQUEST                                                       \
+    {                                                                       \
+        offsetof(struct record, purpose), offsetof(struct record, classes), \
+            offsetof(struct record, rule), offsetof(struct record, text),   \
+            offsetof(struct record, signature)                              \
+    }
+enum { NEEDS_MAX = 5 };
+static const struct {
+    size_t texts[NEEDS_MAX]; /* 0: none (it is the kind's place) */
+    size_t numbers[NEEDS_MAX];
+} needs[RECORD_KIND_COUNT] = {
+    [RECORD_FIND] = { { offsetof(struct record, purpose), offsetof(struct record, text),
+                        offsetof(struct record, signature) },
+                      { 0 } },
+    [RECORD_REQUEST] = { NEEDS_REQUEST,
+                         { offsetof(struct record, grant), offsetof(struct record, subjects) } },
+    [RECORD_BREAKGLASS] = { NEEDS_REQUEST,
+                            { offsetof(struct record, grant), offsetof(struct record, subjects) } },
+    [RECORD_APPROVAL] = { { offsetof(struct record, verdict), offsetof(struct record, request_ref),
+                            offsetof(struct record, text), offsetof(struct record, signature) },
+                          { offsetof(struct record, grant) } },
+    [RECORD_REVIEW] = { { offsetof(struct record, verdict), offsetof(struct record, request_ref),
+                          offsetof(struct record, text), offsetof(struct record, signature) },
+                        { offsetof(struct record, grant) } },
+    [RECORD_GRANT] = { { offsetof(struct record, purpose), offsetof(struct record, classes),
+                         offsetof(struct record, request_ref), offsetof(struct record, database) },
+                       { offsetof(struct record, grant), offsetof(struct record, subjects),
+                         offsetof(struct record, until) } },
+};
+#undef NEEDS_REQUEST
 
 static const char *text_at(const struct record *r, size_t offset)
 {
@@ -85,6 +128,38 @@ static bool is_country(const char *s)
     return s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'A' && s[1] <= 'Z' && s[2] == '\0';
 }
 
+static bool is_verdict(enum record_kind kind, const char *verdict)
+{
+    switch ((int)kind) {
+    case RECORD_APPROVAL:
+        return strcmp(verdict, "approve") == 0 || strcmp(verdict, "deny") == 0;
+    case RECORD_REVIEW:
+        return strcmp(verdict, "proper") == 0 || strcmp(verdict, "improper") == 0;
+    default:
+        return verdict[0] == '\0';
+    }
+}
+
+static bool are_refs(const struct record *r)
+{
+    const char *request = text_at(r, offsetof(struct record, request_ref));
+    const char *approvals = text_at(r, offsetof(struct record, approval_refs));
+    return (request[0] == '\0' ||
+            (strlen(request) < RECORD_REF_SIZE && logleaf_are_refs(request, strlen(request)))) &&
+           (approvals[0] == '\0' || logleaf_are_refs(approvals, strlen(approvals)));
+}
+
+static bool has_what_it_needs(const struct record *r)
+{
+    for (size_t i = 0; i < NEEDS_MAX; i++) {
+        size_t text = needs[r->kind].texts[i], number = needs[r->kind].numbers[i];
+        if ((text != 0 && text_at(r, text)[0] == '\0') ||
+            (number != 0 && number_at(r, number) == 0))
+            return false;
+    }
+    return true;
+}
+
 static bool is_valid(const struct record *r)
 {
     for (size_t i = 0; i < RF_COUNT(public_words); i++)
@@ -93,9 +168,10 @@ static bool is_valid(const struct record *r)
     for (size_t i = 0; i < RF_COUNT(numbers); i++)
         if (number_at(r, numbers[i]) > (uint64_t)RECORD_NUMBER_MAX)
             return false;
-    return r->kind > RECORD_NONE && r->kind < RECORD_KIND_COUNT &&
-           is_country(text_at(r, offsetof(struct record, place))) && r->wall_ms >= 0 &&
-           r->wall_ms <= RECORD_NUMBER_MAX && r->statement <= RECORD_NUMBER_MAX;
+    return r->kind > RECORD_NONE && r->kind < RECORD_KIND_COUNT && are_refs(r) &&
+           is_verdict(r->kind, text_at(r, offsetof(struct record, verdict))) &&
+           has_what_it_needs(r) && is_country(text_at(r, offsetof(struct record, place))) &&
+           r->wall_ms >= 0 && r->wall_ms <= RECORD_NUMBER_MAX && r->statement <= RECORD_NUMBER_MAX;
 }
 
 /* What record_write() will need after the length word. */
@@ -105,6 +181,8 @@ static size_t message_size(const struct record *r)
         1 + 8 + 1 + 8 + RECORD_SESSION_ID_LEN + 8 + RF_COUNT(numbers) * 8 + 4 + r->sql_len + 1 + 8;
     for (size_t i = 0; i < RF_COUNT(public_words); i++)
         n += strlen(text_at(r, public_words[i])) + 1;
+    for (size_t i = 0; i < RF_COUNT(refs); i++)
+        n += strlen(text_at(r, refs[i])) + 1;
     for (size_t i = 0; i < RF_COUNT(private_texts); i++)
         n += strlen(text_at(r, private_texts[i])) + 1;
     for (size_t i = 0; i < RF_COUNT(last_texts); i++)
@@ -138,6 +216,7 @@ int record_write(struct buf *to, uint64_t seq, const struct record *record)
     wr_bytes(&w, record->session, sizeof(record->session));
     wr_u64(&w, record->statement);
     write_texts(&w, record, public_words, RF_COUNT(public_words));
+    write_texts(&w, record, refs, RF_COUNT(refs));
     for (size_t i = 0; i < RF_COUNT(numbers); i++)
         wr_u64(&w, number_at(record, numbers[i]));
     write_texts(&w, record, private_texts, RF_COUNT(private_texts));
@@ -169,6 +248,7 @@ int record_read(const void *bytes, size_t n, uint64_t *ret_seq, struct record *r
         memcpy(m.session, session, sizeof(m.session));
     m.statement = rd_u64(&r);
     read_texts(&r, &m, public_words, RF_COUNT(public_words));
+    read_texts(&r, &m, refs, RF_COUNT(refs));
     for (size_t i = 0; i < RF_COUNT(numbers); i++) {
         uint64_t value = rd_u64(&r);
         memcpy((char *)&m + numbers[i], &value, sizeof(value));
@@ -230,4 +310,9 @@ const char *record_kind_name(enum record_kind kind)
 {
     return kind > RECORD_NONE && kind < RECORD_KIND_COUNT ? kind_names[kind]
                                                           : kind_names[RECORD_NONE];
+}
+
+bool record_is_of_registrar(enum record_kind kind)
+{
+    return kind >= RECORD_FIND && kind < RECORD_KIND_COUNT;
 }

@@ -6,6 +6,7 @@
 #ifndef RF_LEDGER_RECORD_H
 #define RF_LEDGER_RECORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -21,13 +22,26 @@ enum record_kind {
     RECORD_SESSION_CLOSE,
     RECORD_SERVICE,    /* roll-up of one service's counters */
     RECORD_DISCLOSURE, /* clear values of subjects were evaluated under a grant */
+    /* Of the registrar alone: leaves where there is a public log (docs/formats/log.md). */
+    RECORD_FIND,       /* somebody was looked for, and found or not */
+    RECORD_REQUEST,    /* clear values of named subjects were asked for */
+    RECORD_APPROVAL,   /* somebody said yes or no to a request */
+    RECORD_GRANT,      /* it is granted: before there is such a grant anywhere */
+    RECORD_BREAKGLASS, /* a request that opens at once */
+    RECORD_REVIEW,     /* what was thought of that afterwards */
     RECORD_KIND_COUNT
 };
 
 /* RECORD_MAX counts what follows the length word. The public strings are words of at most
    RECORD_WORD_MAX printable ASCII characters without quote and backslash, so that no text of a
    client fits through by mistake; place is two capitals or empty. */
-enum { RECORD_SESSION_ID_LEN = 16, RECORD_MAX = 80 * 1024, RECORD_WORD_MAX = 63 };
+enum {
+    RECORD_SESSION_ID_LEN = 16,
+    RECORD_MAX = 80 * 1024,
+    RECORD_WORD_MAX = 63,
+    RECORD_REF_SIZE = 16 + 1 + 255 + 1, /* `INDEX ORIGIN` of a leaf, or `ENTRY journal` */
+    RECORD_REFS_MAX = 2400
+};
 
 /* Most that a number of a record may be (and a seq): what JSON readers hold exactly. */
 #define RECORD_NUMBER_MAX ((INT64_C(1) << 53) - 1)
@@ -44,13 +58,18 @@ struct record {
     const char *place; /* ISO country */
     const char *room;
     const char *purpose;
-    const char *rule;       /* that decided, denials */
-    const char *actor_kind; /* "person", "service", "unknown" */
-    const char *classes;    /* DISCLOSURE: "identity,contact", in the policy's order */
-    uint64_t grant;         /* that the session runs under; 0: none */
-    uint64_t rows, bytes;   /* RESULT: of this chunk; SESSION_CLOSE: in all; SERVICE: cumulative */
-    uint64_t statements;    /* SESSION_CLOSE, SERVICE */
-    uint64_t subjects;      /* DISCLOSURE */
+    const char *rule;        /* that decided, denials */
+    const char *actor_kind;  /* "person", "service", "unknown" */
+    const char *classes;     /* DISCLOSURE: "identity,contact", in the policy's order */
+    const char *verdict;     /* APPROVAL: "approve", "deny"; REVIEW: "proper", "improper" */
+    const char *request_ref; /* APPROVAL, GRANT, REVIEW: what the ledger answered for the REQUEST */
+    const char
+        *approval_refs;   /* GRANT: those of its APPROVALs, commas between; none: glass broken */
+    uint64_t grant;       /* that the session runs under, or a request's number; 0: none */
+    uint64_t until;       /* GRANT: its end, milliseconds since 1970 */
+    uint64_t rows, bytes; /* RESULT: of this chunk; SESSION_CLOSE: in all; SERVICE: cumulative */
+    uint64_t statements;  /* SESSION_CLOSE, SERVICE */
+    uint64_t subjects;    /* DISCLOSURE */
     uint64_t slot, start; /* SERVICE, the ledger's own: whose totals, of which start; never sent */
 
     /* private: sealed */
@@ -64,26 +83,32 @@ struct record {
     const char *statement_kind;
     uint64_t fingerprint;
     const char *relations;
-    const char *revealed; /* DISCLOSURE: "KEY CLASSES KEY CLASSES …" */
-    const char *outcome;  /* command tag, SQLSTATE, or "" while a result goes on */
-    const char *detail;   /* START: digests; DENIAL: what was refused */
+    const char
+        *revealed; /* "KEY CLASSES KEY CLASSES …"; FIND: "KEY find" of who was found, or "" */
+    const char *outcome;   /* command tag, SQLSTATE, or "" while a result goes on */
+    const char *detail;    /* START: digests; DENIAL: what was refused */
+    const char *text;      /* FIND to REVIEW but for GRANT: what was signed (sign/command.h) … */
+    const char *signature; /* … and the signature, armored */
 };
 
-/* Messages on the stream between a worker and the ledger, each u32 length (of what follows) and:
-   worker: HELLO u8 1, u64 instance, str32 name     first; instance is random per worker process
-           RECORD u8 2, u64 seq, record              seq from 1, by one, per instance
-   ledger: WELCOME u8 1, u64 last durable seq of that instance (0: none)
-           ACK u8 2, u64 seq                          all up to seq are durable
-           REFUSED u8 3, str32 reason                 the ledger takes no more (disk full, sync
+/* Messages on the stream between a worker or registrar and the ledger, each u32 length (of what
+   follows) and: worker: HELLO u8 1, u64 instance, str32 name     first; instance is random per
+   worker process RECORD u8 2, u64 seq, record              seq from 1, by one, per instance ledger:
+   WELCOME u8 1, u64 last durable seq of that instance (0: none) ACK u8 2, u64 seq all up to seq are
+   durable REFUSED u8 3, str32 reason                 the ledger takes no more (disk full, sync
    error)
            REACHED u8 4, u64 seq, u64 seq             all up to these are in a signed, and in a
-   witnessed checkpoint of the public log */
+   witnessed checkpoint of the public log
+           LEAF u8 5, u64 seq, str32 ref              to a registrar, behind the ACK of that seq:
+   `INDEX ORIGIN` of its leaf, or `ENTRY journal` of what is none. He waits for it before he sends
+   another record. */
 enum record_message { RECORD_MSG_HELLO = 1, RECORD_MSG_RECORD = 2 };
 enum record_answer {
     RECORD_ANSWER_WELCOME = 1,
     RECORD_ANSWER_ACK = 2,
     RECORD_ANSWER_REFUSED = 3,
-    RECORD_ANSWER_REACHED = 4
+    RECORD_ANSWER_REACHED = 4,
+    RECORD_ANSWER_LEAF = 5
 };
 
 /* How safe a record is: each level includes those before it. */
@@ -100,5 +125,7 @@ RF_CHECK int record_hello_read(const void *bytes, size_t n, uint64_t *ret_instan
                                char ret_name[RECORD_WORD_MAX + 1]);
 
 const char *record_kind_name(enum record_kind kind);
+/* Is it one of those that a registrar says, and nobody else? */
+bool record_is_of_registrar(enum record_kind kind);
 
 #endif

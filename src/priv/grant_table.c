@@ -23,7 +23,7 @@
 #include "base/fd.h"
 
 enum {
-    SLOT_WORDS = 30,
+    SLOT_WORDS = 65,
     ALIAS_WORDS = GRANT_ALIAS_SIZE / 8,
     TOKEN_WORDS = GRANT_TOKEN_LEN / 8,
     STRIDE = GRANT_TABLE_SLOTS / GRANT_TABLE_DATABASES,
@@ -100,7 +100,8 @@ static bool is_same(const struct packed *a, const struct packed *b)
     return a->place == b->place && x->id == y->id && x->ends_wall_ms == y->ends_wall_ms &&
            x->ends_mono_ms == y->ends_mono_ms && x->subjects == y->subjects &&
            x->classes == y->classes && x->closed == y->closed && strcmp(x->actor, y->actor) == 0 &&
-           strcmp(x->role, y->role) == 0 && strcmp(x->purpose, y->purpose) == 0;
+           strcmp(x->role, y->role) == 0 && strcmp(x->purpose, y->purpose) == 0 &&
+           strcmp(x->ref, y->ref) == 0;
 }
 
 static bool slot_read(const struct slot *s, struct packed *ret)
@@ -112,6 +113,7 @@ static bool slot_read(const struct slot *s, struct packed *ret)
     ret->entry.actor[GRANT_NAME_SIZE - 1] = '\0';
     ret->entry.role[GRANT_NAME_SIZE - 1] = '\0';
     ret->entry.purpose[GRANT_NAME_SIZE - 1] = '\0';
+    ret->entry.ref[GRANT_REF_SIZE - 1] = '\0';
     return true;
 }
 

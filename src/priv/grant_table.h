@@ -27,6 +27,7 @@ enum {
     GRANT_LEASE_MS = 1000,
     GRANT_NAME_SIZE = 64,
     GRANT_ALIAS_SIZE = 128,
+    GRANT_REF_SIZE = 280, /* `INDEX ORIGIN`: a number, a blank, 255 characters */
     GRANT_TOKEN_LEN = 32
 };
 
@@ -37,6 +38,7 @@ struct grant_entry {
     uint32_t classes; /* bit 1 << enum class_id */
     bool closed;
     char actor[GRANT_NAME_SIZE], role[GRANT_NAME_SIZE], purpose[GRANT_NAME_SIZE];
+    char ref[GRANT_REF_SIZE]; /* of the leaf that the registrar put on record; "": none */
 };
 
 struct grant_table; /* the mapping */

@@ -9,6 +9,9 @@
  *   grants    in the map from their leaf to their revoke, or until the last hold under them is
  *             opened; a reference to one that has ended is wrong. Words of theirs are remembered as
  *             keyed hashes, so whoever writes a log cannot make its readers remember many of them
+ *   requests  number, entity, purpose, classes and band of subjects are those of their grant; its
+ *             approvals are votes for just that request, before it, each once; whoever votes behind
+ *             it, or has denied before, is told as wanting, since two gateways may cross each other
  *   roll-ups  all of one interval together; no group twice; the next interval begins where the last
  *             one ended, or later: an interval in which nothing happened has no leaves
  *   the end   cuts an interval and an epoch short: roll-ups of what was going on stand before the
@@ -35,6 +38,7 @@ enum { POLICIES_FIRST = 16 };
 struct grant {
     uint64_t number;
     uint64_t entity, purpose; /* word_hash(); purpose 0: held, and nothing has shown it */
+    uint64_t request;         /* leaf that it refers to, plus 1; 0: none of this log */
     uint32_t classes;         /* class_bits() */
     uint32_t until;
     uint32_t waiting; /* leaves of it, itself too, whose holds no `opened` has ended */
@@ -42,9 +46,24 @@ struct grant {
     uint8_t content[TAG_LEN]; /* of what it says: content_of() */
 };
 
+struct request {
+    uint64_t number;
+    uint64_t entity, purpose; /* as of a grant; the purpose is also what its grant shows */
+    uint64_t subjects;
+    uint64_t grant, denial; /* leaves, plus 1; 0: none */
+    uint32_t classes;
+    bool is_breakglass, is_reviewed, is_over; /* its grant has ended */
+};
+
+struct approval {
+    uint64_t request; /* its leaf */
+    bool is_approve;
+};
+
 struct held {
     uint8_t hash[DIGEST_LEN];
-    uint64_t grant; /* leaf of the grant it belongs to, plus 1; 0: none of this log */
+    uint64_t grant;   /* leaf of the grant it belongs to, plus 1; 0: none of this log */
+    uint64_t request; /* is it that, then its leaf, plus 1 */
 };
 
 /* Since the last seal of a kind. */
@@ -67,7 +86,7 @@ struct rules {
     struct tag_set ended; /* what grants said that have ended */
     uint8_t word_key[crypto_shorthash_KEYBYTES];
     uint32_t from, until; /* of the roll-ups last seen */
-    struct indexmap grants, holds;
+    struct indexmap grants, holds, requests, approvals;
     uint64_t *policies; /* indexes of `start` and `policy` leaves, ascending */
     size_t policy_count, policy_room;
     bool is_ended; /* a `successor` was seen */
@@ -92,6 +111,8 @@ int rules_new(const struct key *key, struct rules **ret, struct err *err)
     r->seal_due = UINT64_MAX;
     indexmap_init(&r->grants, sizeof(struct grant));
     indexmap_init(&r->holds, sizeof(struct held));
+    indexmap_init(&r->requests, sizeof(struct request));
+    indexmap_init(&r->approvals, sizeof(struct approval));
     *ret = r;
     return 0;
 }
@@ -105,6 +126,8 @@ void rules_free(struct rules *r)
     tag_set_done(&r->ended);
     indexmap_done(&r->grants);
     indexmap_done(&r->holds);
+    indexmap_done(&r->requests);
+    indexmap_done(&r->approvals);
     mem_free(r->policies);
     mem_free(r);
 }
@@ -193,7 +216,7 @@ static void keep_foreign(struct rules *r, const struct logleaf *l, enum logleaf_
                          uint64_t index, const char *origin, size_t len)
 {
     struct rules_foreign f = { .index = index, .key = key, .leaf = r->index };
-    f.grant = key == LEAF_KEY_GRANT_REF ? number_of(l, LEAF_KEY_GRANT) : 0;
+    f.grant = key == LEAF_KEY_POLICY_REF ? 0 : number_of(l, LEAF_KEY_GRANT);
     memcpy(f.origin, origin, len);
     r->facts.elsewhere++;
     for (unsigned i = 0; i < r->facts.foreign_count; i++) {
@@ -207,26 +230,35 @@ static void keep_foreign(struct rules *r, const struct logleaf *l, enum logleaf_
 }
 
 /* A reference of this log goes back. What other logs have is for whoever reads them all. */
-static enum reference reference_of(struct rules *r, const struct logleaf *l, enum logleaf_key key,
-                                   uint64_t *ret_index)
+static enum reference judge_reference(struct rules *r, const struct logleaf *l,
+                                      enum logleaf_key key, uint64_t index, const char *origin,
+                                      size_t len)
 {
-    const char *origin;
-    size_t len;
     const char *name = logleaf_key_name(key);
-    if (!logleaf_ref(l, key, ret_index, &origin, &len) || !key_is_name(origin, len)) {
+    if (!key_is_name(origin, len)) {
         wrong(r, "%s is no reference to a leaf", name);
         return REF_BROKEN;
     }
     if (len != strlen(r->key.name) || memcmp(origin, r->key.name, len) != 0) {
-        keep_foreign(r, l, key, *ret_index, origin, len);
+        keep_foreign(r, l, key, index, origin, len);
         return REF_ELSEWHERE;
     }
-    if (*ret_index >= r->index) {
+    if (index >= r->index) {
         wrong(r, "%s names leaf %llu, which does not stand before it", name,
-              (unsigned long long)*ret_index);
+              (unsigned long long)index);
         return REF_BROKEN;
     }
     return REF_HERE;
+}
+
+static enum reference reference_of(struct rules *r, const struct logleaf *l, enum logleaf_key key,
+                                   uint64_t *ret_index)
+{
+    const char *origin = "";
+    size_t len = 0;
+    if (!logleaf_ref(l, key, ret_index, &origin, &len))
+        len = 0; /* then it is no name, either */
+    return judge_reference(r, l, key, *ret_index, origin, len);
 }
 
 static bool is_policy(const struct rules *r, uint64_t index)
@@ -372,6 +404,7 @@ static int hold(struct rules *r, const struct logleaf *l, uint64_t grant)
         return -RF_ENOMEM;
     logleaf_hash(l, LEAF_KEY_HELD, h->hash);
     h->grant = grant;
+    h->request = l->type == LEAF_REQUEST || l->type == LEAF_BREAKGLASS ? r->index + 1 : 0;
     struct grant *g = grant > 0 ? indexmap_find(&r->grants, grant - 1) : NULL;
     if (g != NULL)
         g->waiting++;
@@ -384,6 +417,21 @@ static bool has_new_rules(const struct rules *r, uint64_t index)
     return r->policy_count > 0 && r->policies[r->policy_count - 1] > index;
 }
 
+/* The leaf at hand shows the purpose of a request (leaf INDEX), itself or by its grant. Whichever
+   is shown first is the purpose of both. */
+static void settle_request(struct rules *r, uint64_t index, const struct logleaf *l)
+{
+    struct request *q = indexmap_find(&r->requests, index);
+    uint64_t purpose = word_hash(r, l, LEAF_KEY_PURPOSE);
+    if (q == NULL || (logleaf_is(l, LEAF_KEY_PURPOSE, "unlisted") && has_new_rules(r, index)))
+        return;
+    if (q->purpose == 0)
+        q->purpose = purpose;
+    else if (q->purpose != purpose)
+        wrong(r, "shows another purpose than the request (leaf %llu) or its grant",
+              (unsigned long long)index);
+}
+
 /* The leaf at hand shows a purpose: of grant G (leaf INDEX) or of what is under it. Whichever is
    shown first is the purpose of all of them. */
 static void settle_purpose(struct rules *r, struct grant *g, uint64_t index,
@@ -392,6 +440,8 @@ static void settle_purpose(struct rules *r, struct grant *g, uint64_t index,
     uint64_t purpose = word_hash(r, l, LEAF_KEY_PURPOSE);
     if (logleaf_is(l, LEAF_KEY_PURPOSE, "unlisted") && has_new_rules(r, index))
         return;
+    if (g->purpose == 0 && g->request > 0)
+        settle_request(r, g->request - 1, l);
     if (g->purpose == 0)
         g->purpose = purpose;
     else if (g->purpose != purpose)
@@ -416,12 +466,218 @@ static void content_of(const struct logleaf *l, uint8_t ret[TAG_LEN])
     memcpy(ret, digest, TAG_LEN);
 }
 
-static int on_grant(struct rules *r, const struct logleaf *l)
+static void judge_policy_ref(struct rules *r, const struct logleaf *l)
 {
     uint64_t policy;
     if (reference_of(r, l, LEAF_KEY_POLICY_REF, &policy) == REF_HERE && !is_policy(r, policy))
         wrong(r, "policy_ref names leaf %llu, which is neither a start nor a policy",
               (unsigned long long)policy);
+}
+
+/* ---- requests, votes, and what follows from them -------------------------------------------- */
+
+static int on_request(struct rules *r, const struct logleaf *l)
+{
+    judge_policy_ref(r, l);
+    if (!logleaf_has(l, LEAF_KEY_HELD) && !logleaf_has(l, LEAF_KEY_RULE))
+        wrong(r, "a request whose purpose is not held names the rule by which it may be asked");
+    struct request *q = indexmap_put(&r->requests, r->index);
+    if (q == NULL)
+        return -RF_ENOMEM;
+    *q = (struct request){ .number = number_of(l, LEAF_KEY_GRANT),
+                           .entity = word_hash(r, l, LEAF_KEY_ENTITY),
+                           .subjects = number_of(l, LEAF_KEY_SUBJECTS),
+                           .classes = classes_of(r, l),
+                           .is_breakglass = l->type == LEAF_BREAKGLASS };
+    if (logleaf_has(l, LEAF_KEY_PURPOSE))
+        q->purpose = word_hash(r, l, LEAF_KEY_PURPOSE);
+    r->facts.unreviewed += q->is_breakglass;
+    return hold(r, l, 0);
+}
+
+/* The request that request_ref names; NULL when it is elsewhere or the reference was wrong. */
+static struct request *request_of(struct rules *r, const struct logleaf *l, uint64_t *ret_index)
+{
+    if (reference_of(r, l, LEAF_KEY_REQUEST_REF, ret_index) != REF_HERE)
+        return NULL;
+    struct request *q = indexmap_find(&r->requests, *ret_index);
+    if (q == NULL)
+        wrong(r, "request_ref names leaf %llu, which is no request",
+              (unsigned long long)*ret_index);
+    else if (q->number != number_of(l, LEAF_KEY_GRANT))
+        wrong(r, "request_ref names leaf %llu, which is request %llu and not %llu",
+              (unsigned long long)*ret_index, (unsigned long long)q->number,
+              (unsigned long long)number_of(l, LEAF_KEY_GRANT));
+    else
+        return q;
+    return NULL;
+}
+
+static int on_approval(struct rules *r, const struct logleaf *l)
+{
+    uint64_t index;
+    bool is_approve = logleaf_is(l, LEAF_KEY_VERDICT, "approve");
+    if (!is_approve && !logleaf_is(l, LEAF_KEY_VERDICT, "deny"))
+        wrong(r, "an approval says \"approve\" or \"deny\", and this one something else");
+    struct request *q = request_of(r, l, &index);
+    struct approval *a = indexmap_put(&r->approvals, r->index);
+    if (a == NULL)
+        return -RF_ENOMEM;
+    *a = (struct approval){ .request = q != NULL ? index : UINT64_MAX, .is_approve = is_approve };
+    if (q == NULL)
+        return 0;
+    if (q->is_breakglass)
+        wrong(r, "votes about leaf %llu, which broke the glass", (unsigned long long)index);
+    if (q->grant > 0)
+        findings_add_leaf(r->to, FINDING_WANTING, r->index,
+                          "a vote about leaf %llu behind its grant (leaf %llu)",
+                          (unsigned long long)index, (unsigned long long)(q->grant - 1));
+    if (!is_approve && q->denial == 0)
+        q->denial = r->index + 1;
+    return 0;
+}
+
+static int on_review(struct rules *r, const struct logleaf *l)
+{
+    uint64_t index;
+    if (!logleaf_is(l, LEAF_KEY_VERDICT, "proper") && !logleaf_is(l, LEAF_KEY_VERDICT, "improper"))
+        wrong(r, "a review says \"proper\" or \"improper\", and this one something else");
+    struct request *q = request_of(r, l, &index);
+    if (q == NULL)
+        return 0;
+    if (!q->is_breakglass)
+        wrong(r, "reviews leaf %llu, which broke no glass", (unsigned long long)index);
+    else if (!q->is_reviewed)
+        r->facts.unreviewed--;
+    q->is_reviewed = true;
+    return 0;
+}
+
+/* Each ref of approval_refs is a vote for the request REQUEST (UINT64_MAX: it is elsewhere), and
+   another one than those before it. */
+static void judge_approvals(struct rules *r, const struct logleaf *l, uint64_t request)
+{
+    const struct logleaf_value *refs = &l->value[LEAF_KEY_APPROVAL_REFS];
+    const char *origin, *other;
+    uint64_t index, again;
+    size_t len, other_len, at = 0;
+    while (logleaf_refs_next(l, &at, &index, &origin, &len)) {
+        size_t behind = at;
+        while (behind < refs->len && logleaf_refs_next(l, &behind, &again, &other, &other_len))
+            if (again == index && other_len == len && memcmp(origin, other, len) == 0)
+                wrong(r, "counts the approval of leaf %llu twice", (unsigned long long)index);
+        if (judge_reference(r, l, LEAF_KEY_APPROVAL_REFS, index, origin, len) != REF_HERE)
+            continue;
+        const struct approval *a = indexmap_find(&r->approvals, index);
+        if (a == NULL || !a->is_approve)
+            wrong(r, "approval_refs names leaf %llu, which approves nothing",
+                  (unsigned long long)index);
+        else if (a->request != request && a->request != UINT64_MAX && request != UINT64_MAX)
+            wrong(r, "approval_refs names leaf %llu, which approves another request",
+                  (unsigned long long)index);
+    }
+}
+
+static bool is_content_of(const struct grant *g, uint64_t subjects, const struct request *q)
+{
+    return g->classes == q->classes && subjects == q->subjects;
+}
+
+/* The grant at hand, G, is what its request asked for. */
+static enum rules_evidence judge_request(struct rules *r, const struct logleaf *l, struct grant *g)
+{
+    bool has_approvals = logleaf_has(l, LEAF_KEY_APPROVAL_REFS);
+    uint64_t index;
+    struct request *q = request_of(r, l, &index);
+    judge_approvals(r, l, q != NULL ? index : UINT64_MAX);
+    if (q == NULL) /* elsewhere: what it is, whoever has all logs will say */
+        return has_approvals ? EVIDENCE_SIGNATURES : EVIDENCE_BREAKGLASS;
+    if (!is_content_of(g, number_of(l, LEAF_KEY_SUBJECTS), q))
+        wrong(r, "grants other classes or another number of subjects than leaf %llu asked for",
+              (unsigned long long)index);
+    if (g->entity != q->entity && !has_new_rules(r, index))
+        wrong(r, "grants to another entity than that of leaf %llu", (unsigned long long)index);
+    g->request = index + 1;
+    if (logleaf_has(l, LEAF_KEY_PURPOSE))
+        settle_request(r, index, l);
+    if (q->denial > 0)
+        findings_add_leaf(r->to, FINDING_WANTING, r->index, "grants what leaf %llu denied",
+                          (unsigned long long)(q->denial - 1));
+    if (q->is_over)
+        findings_add_leaf(r->to, FINDING_WANTING, r->index,
+                          "grants once more what was granted for leaf %llu and has ended",
+                          (unsigned long long)index);
+    q->grant = r->index + 1;
+    if (q->is_breakglass && has_approvals)
+        wrong(r, "has approvals, and its request (leaf %llu) broke the glass",
+              (unsigned long long)index);
+    if (!q->is_breakglass && !has_approvals)
+        findings_add_leaf(r->to, FINDING_WANTING, r->index, "nobody approved this grant");
+    return q->is_breakglass ? EVIDENCE_BREAKGLASS
+           : has_approvals  ? EVIDENCE_SIGNATURES
+                            : EVIDENCE_NONE;
+}
+
+/* What makes the grant at hand true: one thing of three. */
+static enum rules_evidence judge_evidence(struct rules *r, const struct logleaf *l, struct grant *g)
+{
+    bool has_request = logleaf_has(l, LEAF_KEY_REQUEST_REF), by = logleaf_has(l, LEAF_KEY_BY);
+    bool is_elsewhere = logleaf_has(l, LEAF_KEY_GRANT_REF);
+    uint64_t index;
+    if (has_request + by + is_elsewhere > 1)
+        wrong(r, "has more than one of request_ref, grant_ref and by");
+    if (logleaf_has(l, LEAF_KEY_APPROVAL_REFS) && !has_request)
+        wrong(r, "has approvals without a request");
+    if (by && !logleaf_is(l, LEAF_KEY_BY, "administrator"))
+        wrong(r, "a grant is by signatures or by \"administrator\", and this one otherwise");
+    if (has_request)
+        return judge_request(r, l, g);
+    if (by)
+        return EVIDENCE_ADMINISTRATOR;
+    if (!is_elsewhere) {
+        findings_add_leaf(r->to, FINDING_WANTING, r->index,
+                          "a grant without a request, and not by an administrator either");
+        return EVIDENCE_NONE;
+    }
+    if (reference_of(r, l, LEAF_KEY_GRANT_REF, &index) == REF_HERE &&
+        indexmap_find(&r->grants, index) == NULL)
+        findings_add_leaf(r->to, FINDING_WANTING, r->index,
+                          "grant_ref names leaf %llu, which is no grant that is still open",
+                          (unsigned long long)index);
+    return EVIDENCE_ELSEWHERE;
+}
+
+const char *rules_disagree(const struct logleaf *grant, const struct logleaf *request,
+                           bool has_new_rules)
+{
+    static const struct {
+        enum logleaf_key key;
+        bool is_named_by_rules; /* the policy's words */
+        const char *what;
+    } rows[] = {
+        { LEAF_KEY_GRANT, false, "number" },
+        { LEAF_KEY_CLASSES, false, "classes" },
+        { LEAF_KEY_SUBJECTS, false, "number of subjects" },
+        { LEAF_KEY_ENTITY, true, "entity" },
+        { LEAF_KEY_PURPOSE, true, "purpose" },
+    };
+    for (size_t i = 0; i < RF_COUNT(rows); i++) {
+        const struct logleaf_value *a = &grant->value[rows[i].key];
+        const struct logleaf_value *b = &request->value[rows[i].key];
+        bool is_held = rows[i].key == LEAF_KEY_PURPOSE && (a->text == NULL || b->text == NULL);
+        bool is_same = a->number == b->number && a->len == b->len &&
+                       (a->len == 0 || memcmp(a->text, b->text, a->len) == 0);
+        if (!is_held && !is_same && !(rows[i].is_named_by_rules && has_new_rules))
+            return rows[i].what;
+    }
+    return NULL;
+}
+
+/* ---- grants --------------------------------------------------------------------------------- */
+
+static int on_grant(struct rules *r, const struct logleaf *l)
+{
+    judge_policy_ref(r, l);
     struct grant *g = indexmap_put(&r->grants, r->index);
     if (g == NULL)
         return -RF_ENOMEM;
@@ -432,6 +688,7 @@ static int on_grant(struct rules *r, const struct logleaf *l)
     if (logleaf_has(l, LEAF_KEY_PURPOSE))
         g->purpose = word_hash(r, l, LEAF_KEY_PURPOSE);
     content_of(l, g->content);
+    r->facts.grants[judge_evidence(r, l, g)]++;
     /* Another database of the region may count its grants from 1, too. But then it is not the very
        same grant. */
     if (tag_set_contains(&r->ended, g->content))
@@ -482,6 +739,9 @@ static int on_revoke(struct rules *r, const struct logleaf *l)
         rc = tag_set_add(&r->ended, g->content);
     }
     g->is_ended = true;
+    struct request *q = g->request > 0 ? indexmap_find(&r->requests, g->request - 1) : NULL;
+    if (q != NULL)
+        q->is_over = true;
     r->facts.open_grants--;
     forget_grant(r, g, index);
     return rc < 0 ? rc : 0;
@@ -518,13 +778,12 @@ static void judge_under_grant(struct rules *r, const struct logleaf *l, uint64_t
                           l->minute - g->until, (unsigned long long)index);
 }
 
-static int on_disclosure(struct rules *r, const struct logleaf *l)
+/* Tags of people: of a disclosure, or of a find. */
+static int judge_items(struct rules *r, const struct logleaf *l)
 {
     uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN];
     if (!logleaf_is(l, LEAF_KEY_EPOCH, r->epoch_name))
         wrong(r, "its epoch is not \"%s\", in which its minute lies", r->epoch_name);
-    uint64_t grant;
-    judge_under_grant(r, l, &grant);
     unsigned count = logleaf_items(l, items);
     for (unsigned i = 0; i < count; i++) {
         int rc = tag_set_add(&r->tags, items[i]);
@@ -535,7 +794,21 @@ static int on_disclosure(struct rules *r, const struct logleaf *l)
         if (rc == 0)
             wrong(r, "tag %u of it is in epoch \"%s\" already", i, r->epoch_name);
     }
-    return hold(r, l, grant);
+    return 0;
+}
+
+static int on_disclosure(struct rules *r, const struct logleaf *l)
+{
+    uint64_t grant;
+    judge_under_grant(r, l, &grant);
+    int rc = judge_items(r, l);
+    return rc < 0 ? rc : hold(r, l, grant);
+}
+
+static int on_find(struct rules *r, const struct logleaf *l)
+{
+    int rc = judge_items(r, l);
+    return rc < 0 ? rc : hold(r, l, 0);
 }
 
 static int on_opened(struct rules *r, const struct logleaf *l)
@@ -562,6 +835,8 @@ static int on_opened(struct rules *r, const struct logleaf *l)
               (unsigned long long)index);
     uint64_t grant = h->grant - 1; /* of 0 there is no leaf, either */
     struct grant *g = h->grant > 0 ? indexmap_find(&r->grants, grant) : NULL;
+    if (h->request > 0 && is_shown)
+        settle_request(r, h->request - 1, l);
     indexmap_remove(&r->holds, index);
     if (g == NULL)
         return 0;
@@ -707,11 +982,16 @@ static int on_seal(struct rules *r, const struct logleaf *l)
 typedef int judge_fn(struct rules *r, const struct logleaf *l);
 
 static judge_fn *const judges[LEAF_TYPE_COUNT] = {
-    [LEAF_GENESIS] = on_genesis,       [LEAF_MEMBER] = on_member,   [LEAF_SUCCESSOR] = on_successor,
-    [LEAF_START] = on_policy,          [LEAF_POLICY] = on_policy,   [LEAF_GRANT] = on_grant,
-    [LEAF_REVOKE] = on_revoke,         [LEAF_OPENED] = on_opened,   [LEAF_SESSION] = on_rollup,
-    [LEAF_DISCLOSURE] = on_disclosure, [LEAF_TRANSFER] = on_rollup, [LEAF_SERVICE] = on_rollup,
-    [LEAF_DENIAL] = on_rollup,         [LEAF_SEAL] = on_seal,
+    [LEAF_GENESIS] = on_genesis,     [LEAF_MEMBER] = on_member,
+    [LEAF_SUCCESSOR] = on_successor, [LEAF_START] = on_policy,
+    [LEAF_POLICY] = on_policy,       [LEAF_GRANT] = on_grant,
+    [LEAF_REVOKE] = on_revoke,       [LEAF_OPENED] = on_opened,
+    [LEAF_SESSION] = on_rollup,      [LEAF_DISCLOSURE] = on_disclosure,
+    [LEAF_TRANSFER] = on_rollup,     [LEAF_SERVICE] = on_rollup,
+    [LEAF_DENIAL] = on_rollup,       [LEAF_SEAL] = on_seal,
+    [LEAF_FIND] = on_find,           [LEAF_REQUEST] = on_request,
+    [LEAF_BREAKGLASS] = on_request,  [LEAF_APPROVAL] = on_approval,
+    [LEAF_REVIEW] = on_review,
 };
 
 /* ---- what holds for every leaf -------------------------------------------------------------- */

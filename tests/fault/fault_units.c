@@ -331,7 +331,7 @@ static int converse(void *arg)
     if (rc == 0)
         rc = desk_new(h.journal, NULL, house_policy(), NULL, &desk, &h.err);
     if (rc == 0)
-        rc = desk_worker_new(desk, &w, &h.err);
+        rc = desk_worker_new(desk, DESK_WORKER, &w, &h.err);
     if (rc == 0)
         rc = record_hello_write(&b, 99, "worker-0");
     for (uint64_t i = 1; rc == 0 && i <= 5; i++) {

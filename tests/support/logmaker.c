@@ -210,7 +210,7 @@ static int count(struct logmaker *m, const struct logleaf *l)
         (void)snprintf(m->region, sizeof(m->region), "%.*s", (int)l->value[LEAF_KEY_REGION].len,
                        l->value[LEAF_KEY_REGION].text);
     }
-    unsigned n = l->type == LEAF_DISCLOSURE ? logleaf_items(l, items) : 0;
+    unsigned n = logleaf_has_items(l->type) ? logleaf_items(l, items) : 0;
     for (unsigned i = 0; rc == 0 && i < n; i++)
         rc = keep_tag(m, items[i]);
     if (of_epoch)
@@ -340,6 +340,21 @@ static void put_reference(const struct logmaker *m, struct draft *d, enum loglea
     put_text(d, key, text);
 }
 
+/* `3,4` as well as whole refs. */
+static void put_references(const struct logmaker *m, struct draft *d, enum logleaf_key key,
+                           char *value)
+{
+    char text[LOGLEAF_REFS_MAX + 512] = "";
+    char *rest = NULL;
+    size_t n = 0;
+    for (const char *one = strtok_r(value, ",", &rest); one != NULL && n < LOGLEAF_REFS_MAX;
+         one = strtok_r(NULL, ",", &rest))
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s%s%s", n > 0 ? "," : "", one,
+                              strchr(one, ' ') != NULL ? "" : " ",
+                              strchr(one, ' ') != NULL ? "" : m->options->key->key.name);
+    put_text(d, key, text);
+}
+
 static bool put_value(struct logmaker *m, struct draft *d, enum logleaf_key key, char *value)
 {
     static const enum {
@@ -350,7 +365,8 @@ static bool put_value(struct logmaker *m, struct draft *d, enum logleaf_key key,
         F_HASH,
         F_TIME,
         F_BYTES,
-        F_ITEMS
+        F_ITEMS,
+        F_REFS
     } forms[LEAF_KEY_COUNT] = {
 #define KEY(NAME, name, form) [LEAF_KEY_##NAME] = F_##form,
 #include "ledger/tbl/leafkey.def"
@@ -366,6 +382,9 @@ static bool put_value(struct logmaker *m, struct draft *d, enum logleaf_key key,
         else
             put_text(d, key, value);
         return true;
+    case F_REFS:
+        put_references(m, d, key, value);
+        return true;
     case F_HASH:
         put_hash(d, key, value);
         return true;
@@ -376,7 +395,7 @@ static bool put_value(struct logmaker *m, struct draft *d, enum logleaf_key key,
         put_bytes(d, key, bytes, strlen(value) / 2);
         return true;
     case F_ITEMS:
-        if (d->leaf.type == LEAF_DISCLOSURE) {
+        if (logleaf_has_items(d->leaf.type)) {
             put_tags(m, d, value);
             return true;
         }
@@ -463,7 +482,7 @@ static int fill_seal(struct logmaker *m, struct draft *d)
 
 static int fill(struct logmaker *m, struct draft *d)
 {
-    char epoch[EPOCH_SIZE];
+    char epoch[EPOCH_SIZE], one[] = "1";
     switch ((int)d->leaf.type) {
     case LEAF_GENESIS:
         fill_genesis(m, d);
@@ -478,6 +497,15 @@ static int fill(struct logmaker *m, struct draft *d)
         if (has_not(d, LEAF_KEY_POLICY))
             put_hash(d, LEAF_KEY_POLICY, "policy");
         return 0;
+    case LEAF_GRANT:
+        if (has_not(d, LEAF_KEY_REQUEST_REF) && has_not(d, LEAF_KEY_GRANT_REF) &&
+            has_not(d, LEAF_KEY_BY))
+            put_text(d, LEAF_KEY_BY, "administrator");
+        return 0;
+    case LEAF_FIND:
+        if (has_not(d, LEAF_KEY_TAGS))
+            put_tags(m, d, one);
+        RF_FALLTHROUGH;
     case LEAF_DISCLOSURE:
         m->minute = d->leaf.minute;
         epoch_of(m, epoch);

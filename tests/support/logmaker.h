@@ -12,9 +12,12 @@
  *     grant minute=+1 grant=7 entity=clipstream-us place=US purpose=abuse_report classes=identity
  *           subjects=1 until=29930000 policy_ref=1                       (all on one line)
  *     disclosure grant=7 grant_ref=2 … tags=3         three fresh tags; or tags=@a,@b: of these
- * words seal of=epoch `minute` is a number since 1970 or `+N`; a reference is `N` for this log or
- * `N%20ORIGIN`; a hash is 64 hex digits or a word that is hashed. A line that begins with `{` is a
- * leaf byte for byte; empty lines and such with `#` are nothing; `publish` is logmaker_publish().
+ *     request … ; approval … request_ref=2 verdict=approve ; grant … request_ref=2
+ * approval_refs=3,4 grant … by=                                     neither a request nor an
+ * administrator words seal of=epoch `minute` is a number since 1970 or `+N`; a reference is `N` for
+ * this log or `N%20ORIGIN`; a hash is 64 hex digits or a word that is hashed. A line that begins
+ * with `{` is a leaf byte for byte; empty lines and such with `#` are nothing; `publish` is
+ * logmaker_publish().
  */
 #ifndef RF_TESTS_LOGMAKER_H
 #define RF_TESTS_LOGMAKER_H

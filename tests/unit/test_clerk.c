@@ -1354,7 +1354,7 @@ static void while_nothing_is_witnessed_what_is_signed_is_heard_of(void **state)
     log_house_init(&h);
     log_open(&h);
     assert_int_equal(desk_new(h.house.journal, h.clerk, h.policy, NULL, &d, &h.err), 0);
-    assert_int_equal(desk_worker_new(d, &w, &h.err), 0);
+    assert_int_equal(desk_worker_new(d, DESK_WORKER, &w, &h.err), 0);
     buf_init(&b, RECORD_MAX + 4);
     assert_int_equal(record_hello_write(&b, 77, "worker-0"), 0);
     hand_in(&h, w, &b);

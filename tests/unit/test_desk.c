@@ -45,7 +45,7 @@ static void counter_done(struct counter *c)
 static struct desk_worker *arrive(struct counter *c)
 {
     struct desk_worker *w;
-    assert_int_equal(desk_worker_new(c->desk, &w, &c->house.err), 0);
+    assert_int_equal(desk_worker_new(c->desk, DESK_WORKER, &w, &c->house.err), 0);
     return w;
 }
 

@@ -296,7 +296,7 @@ static void the_instances_that_wrote_last_are_remembered(void **state)
     assert_non_null(d);
     dedupe_init(d);
     for (uint64_t i = 1; i <= DEDUPE_INSTANCES_MAX + 10; i++)
-        dedupe_append(d, i, i);
+        dedupe_append(d, i, i, i);
     for (uint64_t i = 1; i <= 10; i++)
         assert_null(dedupe_find(d, i));
     assert_int_equal(dedupe_find(d, 11)->appended, 11);

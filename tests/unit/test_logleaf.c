@@ -21,8 +21,15 @@ static const struct {
     { LEAF_SUCCESSOR, "successor", "region origin key signature", "" },
     { LEAF_START, "start", "region binary libraries policy", "" },
     { LEAF_POLICY, "policy", "region policy", "" },
+    { LEAF_FIND, "find", "region purpose|held epoch tags", "entity place" },
+    { LEAF_REQUEST, "request", "region purpose|held grant classes subjects policy_ref",
+      "entity place rule" },
+    { LEAF_APPROVAL, "approval", "region grant request_ref verdict", "entity place" },
+    { LEAF_BREAKGLASS, "breakglass", "region purpose|held grant classes subjects policy_ref",
+      "entity place rule" },
+    { LEAF_REVIEW, "review", "region grant request_ref verdict", "" },
     { LEAF_GRANT, "grant", "region purpose|held grant classes subjects until policy_ref",
-      "entity place" },
+      "entity place request_ref approval_refs by grant_ref" },
     { LEAF_REVOKE, "revoke", "region grant grant_ref rule", "" },
     { LEAF_DISCLOSURE, "disclosure", "region purpose|held room classes epoch tags",
       "entity place grant grant_ref" },
@@ -38,6 +45,11 @@ static const struct {
 
 static const uint8_t hash[DIGEST_LEN] = { 0xab, 1, 2 };
 static const uint8_t items[3 * LOGLEAF_ITEM_LEN] = { 9, 8, 7 };
+
+static unsigned items_of(enum logleaf_type type)
+{
+    return type == LEAF_FIND ? 1 : 3;
+}
 
 /* Some value of the form that KEY has. */
 static void set(struct logleaf *l, enum logleaf_key key)
@@ -60,7 +72,10 @@ static void set(struct logleaf *l, enum logleaf_key key)
         if (l->type == LEAF_SEAL)
             logleaf_number(l, key, 77);
         else
-            logleaf_bytes(l, key, items, sizeof(items));
+            logleaf_bytes(l, key, items, items_of(l->type) * (size_t)LOGLEAF_ITEM_LEN);
+        return;
+    case LEAF_KEY_APPROVAL_REFS:
+        logleaf_text(l, key, "12 log.example/us,7 log,with,commas,0 log.example/us");
         return;
     case LEAF_KEY_GRANT:
     case LEAF_KEY_ROLLUP:
@@ -81,6 +96,7 @@ static void set(struct logleaf *l, enum logleaf_key key)
         logleaf_number(l, key, 1000); /* written as 512 */
         return;
     case LEAF_KEY_GRANT_REF:
+    case LEAF_KEY_REQUEST_REF:
     case LEAF_KEY_POLICY_REF:
     case LEAF_KEY_REF:
     case LEAF_KEY_PREDECESSOR:
@@ -146,8 +162,8 @@ static void assert_round_trip(struct buf *bytes)
             logleaf_bytes(&l, key, items, 64);
         } else if (key == LEAF_KEY_TAGS && l.value[k].text != NULL) {
             unsigned n = logleaf_items(&l, tags);
-            assert_int_equal(n, 3);
-            assert_memory_equal(tags, items, sizeof(items));
+            assert_int_equal(n, items_of(l.type));
+            assert_memory_equal(tags, items, n * (size_t)LOGLEAF_ITEM_LEN);
             logleaf_bytes(&l, key, tags[0], n * (size_t)LOGLEAF_ITEM_LEN);
         } else if (l.value[k].text != NULL && l.value[k].len == 2 * DIGEST_LEN) {
             logleaf_hash(&l, key, hashes[k]);
@@ -345,6 +361,63 @@ static void references_are_an_index_and_an_origin(void **state)
     }
 }
 
+static void a_list_of_references_is_read_one_by_one(void **state)
+{
+    static const struct {
+        uint64_t index;
+        const char *origin;
+    } want[] = { { 12, "log.example/us" }, { 7, "log,with,commas" }, { 0, "a,3" }, { 1, "b" } };
+    static const char *const bad[] = { "",         "3",        "3 ",          ",3 a",
+                                       "03 a,4 b", "3 a, 4 b", "3 a,b c,4 d", "3 a 4 b" };
+    struct logleaf l = { .type = LEAF_GRANT };
+    const char *origin;
+    uint64_t index;
+    size_t len, at = 0;
+    (void)state;
+    logleaf_text(&l, LEAF_KEY_APPROVAL_REFS, "12 log.example/us,7 log,with,commas,0 a,3,1 b");
+    assert_true(logleaf_are_refs(l.value[LEAF_KEY_APPROVAL_REFS].text,
+                                 l.value[LEAF_KEY_APPROVAL_REFS].len));
+    for (size_t i = 0; i < RF_COUNT(want); i++) {
+        assert_true(logleaf_refs_next(&l, &at, &index, &origin, &len));
+        assert_int_equal(index, want[i].index);
+        assert_int_equal(len, strlen(want[i].origin));
+        assert_memory_equal(origin, want[i].origin, len);
+    }
+    assert_false(logleaf_refs_next(&l, &at, &index, &origin, &len));
+    for (size_t i = 0; i < RF_COUNT(bad); i++)
+        if (logleaf_are_refs(bad[i], strlen(bad[i])))
+            fail_msg("\"%s\" is taken for a list of references", bad[i]);
+}
+
+static void a_find_has_one_tag(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 2; n++) {
+        struct logleaf l, read;
+        struct buf b;
+        fill(&l, LEAF_FIND - 1, true, false);
+        buf_init(&b, LOGLEAF_MAX);
+        logleaf_bytes(&l, LEAF_KEY_TAGS, items, n * LOGLEAF_ITEM_LEN);
+        assert_int_equal(logleaf_write(&b, &l), n == 1 ? 0 : -RF_EINVAL);
+        if (n == 2) { /* nor does a reader take what is a disclosure's */
+            fill(&l, LEAF_DISCLOSURE - 1, false, false);
+            logleaf_text(&l, LEAF_KEY_ROOM, NULL);
+            logleaf_text(&l, LEAF_KEY_CLASSES, NULL);
+            l.type = LEAF_FIND;
+            logleaf_bytes(&l, LEAF_KEY_TAGS, items, LOGLEAF_ITEM_LEN);
+            assert_int_equal(logleaf_write(&b, &l), 0);
+            char *tags = memmem(buf_at(&b), buf_len(&b), "\"tags\":\"", 8);
+            assert_non_null(tags);
+            char text[LOGLEAF_MAX];
+            int len = snprintf(text, sizeof(text), "%.*s%.64s%.*s",
+                               (int)(tags + 8 - (char *)buf_at(&b)), (char *)buf_at(&b), tags + 8,
+                               (int)((char *)buf_at(&b) + buf_len(&b) - tags - 8), tags + 8);
+            assert_int_equal(logleaf_read(text, (size_t)len, &read), -RF_EPROTO);
+        }
+        buf_done(&b);
+    }
+}
+
 static void minutes_that_are_none_are_refused(void **state)
 {
     static const char *const bad[] = { "2026-02-29T10:00Z", "2026-13-01T10:00Z",
@@ -419,6 +492,8 @@ int main(void)
         cmocka_unit_test(numbers_are_banded_to_powers_of_two),
         cmocka_unit_test(a_number_that_is_no_band_is_refused),
         cmocka_unit_test(references_are_an_index_and_an_origin),
+        cmocka_unit_test(a_list_of_references_is_read_one_by_one),
+        cmocka_unit_test(a_find_has_one_tag),
         cmocka_unit_test(minutes_that_are_none_are_refused),
         cmocka_unit_test(at_most_fifty_subjects_stand_in_a_leaf),
         cmocka_unit_test(words_are_short_and_plain),
