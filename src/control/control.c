@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "control/grants.h"
@@ -122,7 +123,8 @@ static void watch_all(struct control *c)
     for (size_t i = 0; i < c->watch_count; i++) {
         const struct config_database *d = &config->databases[i];
         watch_init(&c->watches[i], (unsigned)i, d, c->child.policy, c->lease);
-        grants_init(&c->grants[i], d, policy_region_find(c->child.policy, d->region), c->table);
+        grants_init(&c->grants[i], d, c->child.policy,
+                    policy_region_find(c->child.policy, d->region), c->table);
         retention_init(&c->retention[i], d, c->child.policy);
     }
 }
@@ -235,7 +237,7 @@ int control_main(int imsg_fd)
     struct err err = { 0 };
     int status = 0;
     log_open("control", LOG_LEVEL_INFO);
-    if (child_begin(imsg_fd, 0, &c.child, &err) < 0)
+    if (digest_init(&err) < 0 || child_begin(imsg_fd, 0, &c.child, &err) < 0)
         return err_exit_status(err.code);
     if (start(&c, &err) < 0) {
         log_err(LOG_LEVEL_ERROR, "start-failed", &err);

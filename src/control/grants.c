@@ -321,13 +321,19 @@ static void note_left_behind(struct grants *g)
     g->behind_count = count;
 }
 
+/* What has ended may be told; what is open, when it is proven. */
+static bool may_show(const struct grants *g, struct grant_entry *e)
+{
+    return e->closed || !g->proofs.is_demanded || proofs_has(&g->proofs, e);
+}
+
 /* What both servers say about grant ID goes to the workers. False: the table has no room. */
 static bool publish_one(struct grants *g, uint64_t id)
 {
     struct grant_entry *e = known_find(&g->lines[LINE_PRIMARY].known, id), both;
     const struct grant_entry *there =
         g->line_count > 1 ? known_find(&g->lines[LINE_STANDBY].known, id) : e;
-    if (e == NULL || there == NULL) {
+    if (e == NULL || there == NULL || !may_show(g, e)) {
         grant_table_drop(g->table, g->database, id);
         return true;
     }
@@ -364,12 +370,12 @@ static size_t publish_changes(struct grants *g)
 /* Look through all grants for what is over, and for when the next one will be. */
 static void look_through(struct grants *g, int64_t now, int64_t wall)
 {
-    const struct grant_entry *e;
+    struct grant_entry *e;
     size_t at = 0;
     g->open = 0;
     g->soonest_mono_ms = g->soonest_wall_ms = INT64_MAX;
     while ((e = known_next(&g->lines[LINE_PRIMARY].known, &at)) != NULL) {
-        if (grant_entry_is_over(e, now, wall)) {
+        if (grant_entry_is_over(e, now, wall) || !may_show(g, e)) {
             note_over(g, e->id);
             continue;
         }
@@ -474,12 +480,76 @@ static void begin_round(struct grants *g)
 {
     g->phase = GRANTS_ASK;
     g->over_count = 0;
+    g->prove_at = 0;
     for (size_t i = 0; i < g->line_count; i++) {
         g->lines[i].list_ms = 0;
         g->is_stale = g->is_stale || !g->lines[i].is_known;
         if (g->lines[i].state == GRANTS_READY)
             line_ask_grants(g, &g->lines[i]);
     }
+}
+
+/* The next of this round's grants that must be proven; NULL: no more. */
+static const struct grant_entry *next_to_prove(struct grants *g)
+{
+    const struct grants_line *l = &g->lines[LINE_PRIMARY];
+    if (g->is_stale)
+        return known_next(&l->known, &g->prove_at);
+    while (g->prove_at < (size_t)PQntuples(l->changes)) {
+        const struct grant_entry *e =
+            known_find(&l->known, (uint64_t)number(l->changes, (int)g->prove_at++, AT_ID));
+        if (e != NULL)
+            return e;
+    }
+    return NULL;
+}
+
+/* False: there is nothing to ask. */
+static bool ask_for_proofs(struct grants *g)
+{
+    char sql[PROOFS_QUESTION_SIZE];
+    const struct grant_entry *e;
+    proofs_begin(&g->proofs);
+    while (g->proofs.is_demanded && proofs_room(&g->proofs) && (e = next_to_prove(g)) != NULL)
+        proofs_put(&g->proofs, e);
+    if (g->proofs.asked_count == 0)
+        return false;
+    proofs_question(&g->proofs, sql);
+    g->phase = GRANTS_PROVE;
+    line_ask(g, &g->lines[LINE_PRIMARY], sql);
+    return true;
+}
+
+/* Something went wrong in between: do it all anew, soon. */
+static void begin_again(struct grants *g)
+{
+    g->is_stale = true;
+    g->next_ms = clock_mono_ms() + GRANTS_PERIOD_MS;
+    g->phase = GRANTS_REST;
+}
+
+/* All that this round brought is proven or not. */
+static void conclude(struct grants *g)
+{
+    publish(g);
+    report(g);
+    if (g->over_count == 0)
+        rest(g);
+    else
+        ask_about_over(g, GRANTS_CLOSE, "SELECT count(ringfence.grant_close(id)) FROM unnest(", 1);
+}
+
+static void take_proofs(struct grants *g)
+{
+    struct grants_line *l = &g->lines[LINE_PRIMARY];
+    if (l->state != GRANTS_READY || l->last == NULL) {
+        begin_again(g);
+        return;
+    }
+    proofs_answer(&g->proofs, l->last, &l->known, g->config->alias);
+    clear_answers(g);
+    if (!ask_for_proofs(g))
+        conclude(g);
 }
 
 /* Nobody owes an answer: what comes next. */
@@ -491,19 +561,13 @@ static void advance(struct grants *g)
             begin_round(g);
         return;
     case GRANTS_ASK:
-        if (!both_answered(g)) {
-            g->is_stale = true;
-            g->next_ms = clock_mono_ms() + GRANTS_PERIOD_MS;
-            g->phase = GRANTS_REST;
-            return;
-        }
-        publish(g);
-        report(g);
-        if (g->over_count == 0)
-            rest(g);
-        else
-            ask_about_over(g, GRANTS_CLOSE, "SELECT count(ringfence.grant_close(id)) FROM unnest(",
-                           1);
+        if (!both_answered(g))
+            begin_again(g);
+        else if (!ask_for_proofs(g))
+            conclude(g);
+        return;
+    case GRANTS_PROVE:
+        take_proofs(g);
         return;
     case GRANTS_CLOSE:
         clear_answers(g);
@@ -536,9 +600,10 @@ static void line_init(struct grants_line *l, enum server_kind kind, const struct
 }
 
 void grants_init(struct grants *g, const struct config_database *database,
-                 const struct policy_region *region, struct grant_table *table)
+                 const struct policy *policy, const struct policy_region *region, struct grant_table *table)
 {
     *g = (struct grants){ .config = database, .table = table, .is_stale = true };
+    proofs_init(&g->proofs, policy, region);
     g->is_disabled = region == NULL || database->primary_count == 0 ||
                      (database->standby_count == 0 && !region->persons_on_primary);
     if (!g->is_disabled && grant_table_claim(table, database->alias, &g->database) < 0) {
@@ -554,6 +619,7 @@ void grants_done(struct grants *g)
 {
     for (size_t i = 0; i < GRANTS_LINES; i++)
         line_drop(&g->lines[i], 0);
+    proofs_done(&g->proofs);
     g->is_disabled = true;
 }
 

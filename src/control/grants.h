@@ -1,7 +1,7 @@
 /* grants.h - the grants of one region under control's eyes: what is open is published to the
  * workers, what has ended is ended on its servers.
  *
- *   REST ──due──▶ ASK ──both have answered, published──▶ REST
+ *   REST ──due──▶ ASK ──both have answered─▶ PROVE ──published──▶ REST
  *    ▲             │ something has ended
  *    │             ▼
  *    └── REAP ◀── SIGNAL ◀── CLOSE
@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 #include "control/known.h"
+#include "control/proofs.h"
 #include "control/server.h"
 #include "policy/policy.h"
 #include "priv/grant_table.h"
@@ -41,7 +42,14 @@ enum {
     GRANTS_LINES = 2
 };
 
-enum grants_phase { GRANTS_REST, GRANTS_ASK, GRANTS_CLOSE, GRANTS_SIGNAL, GRANTS_REAP };
+enum grants_phase {
+    GRANTS_REST,
+    GRANTS_ASK,
+    GRANTS_PROVE,
+    GRANTS_CLOSE,
+    GRANTS_SIGNAL,
+    GRANTS_REAP
+};
 
 enum grants_line_state { GRANTS_DOWN, GRANTS_CONNECTING, GRANTS_READY, GRANTS_BUSY };
 
@@ -73,6 +81,8 @@ struct grants {
     struct grants_line lines[GRANTS_LINES];
     size_t line_count;
     int64_t next_ms;
+    struct proofs proofs;
+    size_t prove_at; /* of the grants of this round, the next to be judged */
     uint64_t over[GRANTS_AT_ONCE]; /* being ended */
     size_t over_count;
     uint64_t behind[GRANTS_AT_ONCE]; /* the standby had them last time, the primary had not */
@@ -87,7 +97,7 @@ struct grants {
 
 /* Borrows all arguments until grants_done(). */
 void grants_init(struct grants *g, const struct config_database *database,
-                 const struct policy_region *region, struct grant_table *table);
+                 const struct policy *policy, const struct policy_region *region, struct grant_table *table);
 void grants_done(struct grants *g);
 
 /* Fill GRANTS_LINES entries of POLLS, and later do what became possible. Never waits. */
