@@ -1,7 +1,8 @@
-/* command.h - the text that a person signs to make Ringfence do something (docs/formats/commands.md).
+/* command.h - the text that a person signs to make Ringfence do something
+ * (docs/formats/commands.md).
  *
- * One table of keys and one of verbs (tbl/command_key.def, tbl/command_verb.def) serve writer, reader
- * and checks. Pure. */
+ * One table of keys and one of verbs (tbl/command_key.def, tbl/command_verb.def) serve writer,
+ * reader and checks. Pure. */
 #ifndef RF_SIGN_COMMAND_H
 #define RF_SIGN_COMMAND_H
 
@@ -52,8 +53,8 @@ struct command {
    or its value is not well-formed; -RF_ETOOBIG; -RF_ENOMEM. */
 RF_CHECK int command_write(struct buf *to, const struct command *c, struct err *err);
 
-/* Strings of *RET borrow from COPY, which has room for n + 1 bytes and gets the text. -RF_EPROTO with
-   a reason for anything that command_write() would not have written. */
+/* Strings of *RET borrow from COPY, which has room for n + 1 bytes and gets the text. -RF_EPROTO
+   with a reason for anything that command_write() would not have written. */
 RF_CHECK int command_read(const char *text, size_t n, char *copy, struct command *ret,
                           struct err *err);
 

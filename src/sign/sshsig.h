@@ -1,8 +1,9 @@
 /* sshsig.h - SSH keys and signatures over texts, as OpenSSH's `ssh-keygen -Y sign` makes them
  * (OpenSSH: PROTOCOL.sshsig, PROTOCOL.u2f; RFC 4253, 5656, 8332, 8709).
  *
- * Types: ed25519, ECDSA (P-256, P-384, P-521), RSA from 3072 bits with SHA-2, and the hardware-backed
- * forms of ed25519 and P-256, of which a touch is demanded. Pure; verification by OpenSSL. */
+ * Types: ed25519, ECDSA (P-256, P-384, P-521), RSA from 3072 bits with SHA-2, and the
+ * hardware-backed forms of ed25519 and P-256, of which a touch is demanded. Pure; verification by
+ * OpenSSL. */
 #ifndef RF_SIGN_SSHSIG_H
 #define RF_SIGN_SSHSIG_H
 
