@@ -15,6 +15,7 @@
 #include "ledger/libraries.h"
 #include "ledger/notary.h"
 #include "priv/imsg.h"
+#include "registrar/registrar.h"
 #include "super/super.h"
 
 enum { STATUS_USAGE = 2, STATUS_UNREADABLE = 3 };
@@ -85,6 +86,8 @@ static int run_role(const char *name, unsigned index)
         return courier_main(IMSG_CHILD_FD);
     if (strcmp(name, imsg_role_name(ROLE_HUB)) == 0)
         return hub_main(IMSG_CHILD_FD);
+    if (strcmp(name, imsg_role_name(ROLE_REGISTRAR)) == 0)
+        return registrar_main(IMSG_CHILD_FD);
     return usage("no such role");
 }
 

@@ -11,8 +11,8 @@ from postgres import Pair
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def make_region(folder, authority, build, sandbox, slow=1):
-    """A Pair, filled and with the policy applied."""
+def make_region(folder, authority, build, sandbox, slow=1, policy=None):
+    """A Pair, filled and with the policy applied, as POLICY (a function) changes it."""
     os.makedirs(folder, mode=0o755)
     pair = Pair(folder, authority)
     pair.primary.rows("CREATE DATABASE app", dbname="postgres")
@@ -23,7 +23,8 @@ def make_region(folder, authority, build, sandbox, slow=1):
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stdout)
-    applied = Gateway(os.path.join(folder, "apply"), pair, authority, build, sandbox, slow)
+    applied = Gateway(os.path.join(folder, "apply"), pair, authority, build, sandbox, slow,
+                      policy=policy)
     apply_policy(applied)
     return pair
 

@@ -1,0 +1,304 @@
+"""The life of a grant from end to end: signed commands through the hub, approvals, the open grant, its
+end; and everything that must not open one."""
+
+import json
+import os
+import time
+
+import psycopg
+import pytest
+import yaml
+
+from commands import People, fields_of
+from conftest import BUILD, ROOT, SANDBOX, SLOW, Gateways
+from ports import free_port
+from public_log import PublicLog
+from region import make_region
+from test_hub import HUB_TLS, give_certificate
+from waiting import wait_until
+
+ANALYST, PRIVACY, SECURITY = "us_analyst", "us_privacy_officer", "us_security_officer"
+MANAGER, HIS_CHIEF = "cn_audit_manager", "cn_head_of_audit"
+NAMES = (ANALYST, PRIVACY, SECURITY, MANAGER, HIS_CHIEF, "us_head_of_data", "auditor", "cn_engineer")
+SUBJECT, OTHER, CHILD = 8, 9, 3
+
+
+def demo_grants():
+    with open(os.path.join(ROOT, "demo", "policy.yaml"), encoding="utf-8") as text:
+        return yaml.safe_load(text)["grants"]
+
+
+class Home:
+    """A region, its gateway, its log, its people."""
+
+    def __init__(self, folder, authority, request):
+        self.people = People(os.path.join(folder, "people"), NAMES)
+        self.pair = make_region(os.path.join(folder, "region"), authority, BUILD, SANDBOX, SLOW,
+                                policy=self.set_policy)
+        self.gateways = Gateways(folder, authority, request)
+        self.authority = authority
+        self.gateway, self.people.port = self.new_gateway()
+        self.people.ca = self.gateway.ca
+
+    def set_policy(self, policy):
+        policy["grants"] = demo_grants()
+        for name in NAMES:
+            policy["actors"][name]["keys"] = [self.people.public(name)]
+
+    def new_gateway(self, policy=None):
+        port = free_port()
+        config = {"hub": {"listen": [{"address": "127.0.0.1", "port": port, "tls": "required"}],
+                          "tls": HUB_TLS}}
+
+        def change(of):
+            self.set_policy(of)
+            if policy is not None:
+                policy(of)
+
+        gateway = self.gateways(self.pair, start=False, config=config, policy=change)
+        give_certificate(gateway, self.authority)
+        gateway.public_log = PublicLog(gateway)
+        gateway.start()
+        return gateway, port
+
+    def state(self, number):
+        return self.pair.primary.value("SELECT state FROM ringfence.request WHERE id = %s", number)
+
+    def stop(self):
+        self.gateway.public_log.witness.stop()
+        self.gateways.finish()
+        self.pair.stop()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, scratch, authority, request):
+    folder = os.path.join(scratch, "home")
+    os.makedirs(folder, mode=0o755)
+    made = Home(folder, authority, request)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def people(home):
+    return home.people
+
+
+def enter(home, number, actor=ANALYST):
+    return home.gateway.connect(actor, options=f"-cringfence.grant={number}")
+
+
+def open_request(people, **more):
+    """A request of the analyst that both officers approve."""
+    asked = people.ask(ANALYST, [SUBJECT], **more)
+    assert asked.status == 200, asked
+    number = asked.json["request"]
+    assert people.vote(PRIVACY, number).json["state"] == "waiting"
+    assert people.vote(SECURITY, number).json["state"] == "open"
+    return number
+
+
+def test_two_officers_at_home_open_what_an_analyst_asks_for(home, people):
+    began = time.monotonic()
+    number = open_request(people, classes=("identity", "contact"))
+    email = home.pair.primary.value("SELECT email FROM app.users WHERE id = %s", SUBJECT)
+    with enter(home, number) as connection:
+        assert connection.execute("select email from users").fetchall() == [(email,)]
+    assert time.monotonic() - began < 30 * SLOW
+    log = home.gateway.public_log
+    grant = log.wait_for("the grant", type="grant", grant=number)[0]
+    approvals = log.wait_for("approvals", type="approval", grant=number)
+    assert [leaf["verdict"] for leaf in approvals] == ["approve", "approve"]
+    leaves = log.leaves()
+    request = next(leaf for leaf in leaves if leaf["type"] == "request" and leaf["grant"] == number)
+    assert grant["request_ref"] == f"{leaves.index(request)} {log.origin}"
+    assert grant["approval_refs"].split(",") == [f"{leaves.index(leaf)} {log.origin}" for leaf in approvals]
+    log.wait_for("the disclosure", type="disclosure", grant=number)
+    assert people.do(ANALYST, "revoke", request=number).json["state"] == "revoked"
+    with pytest.raises(psycopg.OperationalError):
+        enter(home, number).close()
+    log.assert_holds()
+
+
+def test_one_approval_is_not_enough_and_a_denial_ends_it(home, people):
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    assert people.vote(PRIVACY, number).json["state"] == "waiting"
+    again = people.vote(PRIVACY, number)
+    assert (again.status, again.rule) == (403, "approver-twice")
+    assert people.vote(SECURITY, number, verb="deny", reason="no ticket").json["state"] == "denied"
+    late = people.vote(SECURITY, number)
+    assert late.status in (403, 409)
+    assert home.state(number) == "denied"
+    with pytest.raises(psycopg.OperationalError):
+        enter(home, number).close()
+
+
+def test_what_is_asked_must_be_allowed(people):
+    for rule, asked in (
+            ("no-rule", people.ask(ANALYST, [SUBJECT], classes=["location"])),
+            ("too-long", people.ask(ANALYST, [SUBJECT], seconds=9 * 3600)),
+            ("too-many-subjects", people.ask(ANALYST, [8, 9, 10, 11, 12, 13])),
+            ("reference-missing", people.ask(ANALYST, [SUBJECT], reference=None)),
+            ("purpose-unknown", people.ask(ANALYST, [SUBJECT], purpose="curiosity")),
+            ("class-unknown", people.ask(ANALYST, [SUBJECT], classes=["everything"])),
+            ("requester-not-listed", people.ask("us_head_of_data", [SUBJECT], purpose="legal_demand")),
+            ("authority-refused", people.ask(ANALYST, [SUBJECT],
+                                             authority="ministry of state security")),
+            ("subject-unknown", people.ask(ANALYST, [123456789]))):
+        assert asked.status in (403, 404) and asked.rule == rule, (rule, asked)
+
+
+def test_a_minor_is_not_shown_where_the_rule_does_not_say_so(home, people):
+    child = home.pair.primary.value("SELECT id FROM app.users WHERE birthdate > now() - interval '15 years'"
+                                    " LIMIT 1")
+    asked = people.ask(ANALYST, [child])
+    assert (asked.status, asked.rule) == (403, "minor")
+
+
+# --- the case that made headlines -----------------------------------------------------------------
+
+
+def test_the_manager_abroad_is_refused_and_on_record(home, people):
+    before = len(home.gateway.journal(kind="denial"))
+    asked = people.ask(MANAGER, [SUBJECT, OTHER], classes=["location"], purpose="security_incident")
+    assert asked.status == 403, asked
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    text = people.request_text(PRIVACY, number)
+    for approver, rules in ((HIS_CHIEF, ("approver-abroad",)), (MANAGER, ("approver-abroad",)),
+                            ("us_head_of_data", ("approver-chain",)), (ANALYST, ("approver-requester",)),
+                            ("auditor", ("approver-not-listed",))):
+        vote = people.vote(approver, number, of=text)
+        assert vote.status == 403 and vote.rule in rules, (approver, vote)
+    assert home.state(number) == "waiting"
+    wait_until(lambda: len(home.gateway.journal(kind="denial")) >= before + 6, "refusals are not on record")
+    glass = people.ask(MANAGER, [SUBJECT], classes=["location"], purpose="security_incident",
+                       verb="break-glass", reason="hurry")
+    assert glass.status == 403, glass
+
+
+def test_forged_replayed_changed_and_expired_approvals_open_nothing(home, people):
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    of = people.request_text(PRIVACY, number)
+    text = people.vote_text(PRIVACY, number, of)
+    good = people.sign(text, PRIVACY)
+    assert people.post(text, people.sign(text, ANALYST)).status == 401        # forged
+    assert people.post(text.replace("seconds 600", "seconds 601"), good).status == 401
+    assert people.post(text, good[:200] + good[-40:]).status == 401           # truncated
+    assert people.post(text, people.sign(text, PRIVACY, "file")).status == 401
+    command = text.replace("ringfence-approval@1", "ringfence-command@1")
+    assert people.post(command, people.sign(command, PRIVACY)).status == 400
+    other = people.ask(ANALYST, [OTHER]).json["request"]
+    wrong = people.vote_text(PRIVACY, other, of)                              # another request's number
+    assert people.post(wrong, people.sign(wrong, PRIVACY)).status == 400
+    late = people.vote_text(PRIVACY, number, of, ahead=-60)
+    assert people.post(late, people.sign(late, PRIVACY)).rule == "expired"
+    far = people.vote_text(PRIVACY, number, of, ahead=3600)
+    assert people.post(far, people.sign(far, PRIVACY)).rule == "expires-late"
+    assert home.pair.primary.value("SELECT count(*) FROM ringfence.approval WHERE request IN (%s, %s)",
+                                   number, other) == 0
+    assert people.post(text, good).status == 200
+    replayed = people.post(text, good)
+    assert replayed.status in (401, 403), replayed
+    assert home.state(number) == "waiting"
+
+
+def test_rows_written_by_hand_are_no_grant(home, people):
+    """Whoever administers the database can open a grant in it; no gateway shows it to anybody."""
+    primary = home.pair.primary
+    number = primary.value('SELECT coalesce(max(id), 100) + 1 FROM (SELECT id FROM ringfence."grant"'
+                           " UNION ALL SELECT id FROM ringfence.request) x")
+    primary.value("SELECT ringfence.grant_open(%s, %s, 'support_ticket', now() + interval '10 min',"
+                  " ARRAY['8'], ARRAY['contact'])", number, ANALYST)
+    wait_until(lambda: primary.value('SELECT closed IS NOT NULL FROM ringfence."grant" WHERE id = %s', number),
+               "the false grant is not closed", timeout=20 * SLOW)
+    with pytest.raises(psycopg.OperationalError):
+        enter(home, number).close()
+    assert "grant-not-shown" in home.gateway.log()
+
+
+def test_an_open_grant_that_is_widened_by_hand_is_closed(home, people):
+    number = open_request(people)
+    primary = home.pair.primary
+    enter(home, number).close()
+    role = primary.value('SELECT role FROM ringfence."grant" WHERE id = %s', number)
+    primary.rows("INSERT INTO ringfence.grant_subject (role, subject, classes, ends, label, token, secret)"
+                 " SELECT role, '9', classes, ends, '9', token, secret FROM ringfence.grant_subject"
+                 " WHERE role = %s", role)
+    primary.rows('UPDATE ringfence."grant" SET classes = classes | 8, subjects = 2, changed ='
+                 " (SELECT n + 1 FROM ringfence.grant_counter) WHERE id = %s", number)
+    primary.rows("UPDATE ringfence.grant_counter SET n = n + 1")
+    wait_until(lambda: primary.value('SELECT closed IS NOT NULL FROM ringfence."grant" WHERE id = %s', number),
+               "the widened grant is not closed", timeout=20 * SLOW)
+    with pytest.raises(psycopg.OperationalError):
+        enter(home, number).close()
+
+
+# --- looking for somebody -------------------------------------------------------------------------
+
+
+def test_a_handle_is_given_whether_there_is_somebody_or_not(home, people):
+    email = home.pair.primary.value("SELECT email FROM app.users WHERE id = %s", SUBJECT)
+    found = people.do(ANALYST, "find", by="email", value=email, purpose="support_ticket")
+    missed = people.do(ANALYST, "find", by="email", value="nobody@nowhere.example", purpose="support_ticket")
+    for reply in (found, missed):
+        assert reply.status == 200 and set(reply.json) == {"handle"}, reply
+        assert len(reply.json["handle"]) == 34
+    number = people.ask(ANALYST, [found.json["handle"]]).json["request"]
+    for officer in (PRIVACY, SECURITY):
+        last = people.vote(officer, number)
+    assert last.json["state"] == "open", last
+    with enter(home, number) as connection:
+        assert connection.execute("select email from users").fetchall() == [(email,)]
+    assert people.ask(ANALYST, [missed.json["handle"]]).rule == "subject-unknown"
+    theirs = people.do("cn_engineer", "find", by="email", value=email, purpose="support_ticket")
+    assert theirs.status == 403, theirs
+    home.gateway.public_log.wait_for("the find", type="find")
+
+
+# --- breaking the glass ---------------------------------------------------------------------------
+
+
+def test_glass_is_broken_by_whom_the_policy_lists_and_reviewed_by_others(home, people):
+    opened = people.ask(SECURITY, [SUBJECT], classes=["contact"], purpose="security_incident",
+                        verb="break-glass", reason="an account was taken over")
+    assert opened.status == 200 and opened.json["state"] == "open", opened
+    number = opened.json["request"]
+    with enter(home, number, SECURITY) as connection:
+        assert len(connection.execute("select email from users").fetchall()) == 1
+    own = people.do(SECURITY, "review", request=number, verdict="proper", reason="I say so")
+    assert own.status == 403, own
+    done = people.do(PRIVACY, "review", request=number, verdict="proper", reason="the case is open")
+    assert done.status == 200, done
+    log = home.gateway.public_log
+    log.wait_for("the broken glass", type="breakglass", grant=number)
+    log.wait_for("the review", type="review", grant=number)
+    log.assert_holds()
+
+
+# --- the door -------------------------------------------------------------------------------------
+
+
+def test_what_is_no_command_is_refused_plainly(people):
+    text = people.text(ANALYST, "grants")
+    signature = people.sign(text, ANALYST)
+    assert people.send("", method="GET", kind=None).status == 405
+    assert people.send("{}", kind="text/plain").status == 415
+    assert people.send("{").status == 400
+    assert people.send(json.dumps({"command": text})).status == 400
+    assert people.send(json.dumps({"command": text, "signature": signature, "more": 1})).status == 400
+    assert people.send("x" * 40000).status == 413
+    assert people.post(text.replace("us-virginia", "mars"), signature).status == 404
+    assert people.post(text + "\n", signature).status == 400
+    assert people.post(text, "x").status == 401
+    assert people.post(text, signature).status == 200
+    assert people.post(text, signature).rule == "used-before"
+
+
+def test_people_see_what_concerns_them(people):
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    mine = people.do(ANALYST, "grants").json["requests"]
+    assert any(one["request"] == number and one["as"] == "requester" for one in mine)
+    officer = people.do(PRIVACY, "grants", request=number).json["requests"][0]
+    assert officer["wanted"] is True and fields_of(officer["text"])["subject"] == [str(SUBJECT)]
+    assert people.do("cn_engineer", "grants").json["requests"] == []
+    assert people.do("cn_engineer", "grants", request=number).status == 404
