@@ -110,9 +110,9 @@ def check_seconds(gateway, cluster):
 
 
 def open_grant(cluster, number, subjects):
-    with psycopg.connect(f"host={cluster.sockets} port={cluster.port} user=rf_control dbname=app",
-                         autocommit=True) as control:
-        return control.execute(
+    with psycopg.connect(f"host={cluster.sockets} port={cluster.port} user=postgres dbname=app",
+                         autocommit=True) as administrator:
+        return administrator.execute(
             "SELECT ringfence.grant_open(%s, 'us_analyst', 'support_ticket', now() + interval '1 day',"
             " %s::text[], %s::text[])", (number, [str(s) for s in subjects], CLASSES)).fetchone()[0]
 

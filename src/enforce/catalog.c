@@ -94,10 +94,10 @@ static void add_managed(struct reader *r)
     char name[ROLE_NAME_SIZE];
     sql_add(&r->sql,
             LASTING_ROLES ", managed AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname IN"
-                          " (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L",
+                          " (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L",
             ROLE_NAME_OWNER, ROLE_NAME_VIEW, ROLE_NAME_ADMIN, ROLE_NAME_MASKED, ROLE_NAME_STATS,
             ROLE_NAME_GRANTED, ROLE_NAME_PERSON, ROLE_NAME_SERVICE, ROLE_NAME_CONTROL,
-            ROLE_NAME_FUNCTION, ROLE_NAME_EVERYBODY);
+            ROLE_NAME_REGISTRAR, ROLE_NAME_FUNCTION, ROLE_NAME_EVERYBODY);
     for (size_t i = 0; i < r->policy->actor_count; i++) {
         const struct policy_actor *actor = &r->policy->actors[i];
         if (actor->kind == ACTOR_SERVICE)
@@ -605,6 +605,7 @@ static const char objects_query[] =
     "  END AS definition"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname IN ('masked', 'granted', 'stats') AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')"
+    "  OR n.nspname = 'ringfence' AND c.relkind = 'v'"
     " UNION ALL SELECT n.nspname || '.' || p.proname || '(' || oidvectortypes(p.proargtypes) || ')',"
     "  'FUNCTION ' || p.oid::regprocedure::text, pg_get_userbyid(p.proowner),"
     "  pg_get_functiondef(p.oid)"

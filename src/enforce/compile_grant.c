@@ -11,8 +11,9 @@
  * A grant is a database role of its own. Its name is random and its row in "grant" stays for ever,
  * so neither a number nor a name comes back, and a stale session cannot wake up in somebody else's
  * grant. The functions belong to rf_admin, which may make roles, has no login and no members;
- * control may execute them and that is all it can do with the power behind them: they make and end
- * roles of the form rf_g_…, which stand in "grant", where nobody else writes.
+ * control may end grants by them and nothing more. grant_open() is nobody's: requests come to it
+ * through request_open() (compile_request.c), administrators by their own rights. Roles of the form
+ * rf_g_… stand in "grant", where nobody else writes.
  *
  * Changes are numbered: each one takes the next number from the row of grant_counter, which stays
  * locked until it is committed, and leaves it in `changed`. So numbers become visible in their
@@ -33,7 +34,6 @@
 
 enum { GRANT_SUBJECTS_MAX = 100000, GRANT_DAYS_MAX = 31 };
 
-#define FUNCTION_HEAD " SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$"
 /* The longest subject that a message may name (gate/reveal.h). */
 #define LABEL_MAX "512"
 /* The next number for a change, into the variable `at`. */
@@ -91,8 +91,7 @@ static int compile_tables(struct compiler *k)
     return rc;
 }
 
-/* Keeps the text put together in k->sql. */
-static int take_text(struct compiler *k, const char **ret)
+int compile_take_text(struct compiler *k, const char **ret)
 {
     const char *text;
     int rc = sql_text(&k->sql, &text, k->err);
@@ -115,9 +114,26 @@ static bool holds_subjects(const struct compiler *k, size_t table)
     return t->subject != NULL && !t->is_view && (!has_own || t->birthdate != NULL);
 }
 
-/* "SELECT key as its own row writes it FROM … WHERE key = the text `given`" of each such table;
-   rf_admin gets the right to read this one column. */
-static int add_lookup(struct compiler *k)
+int compile_want_column(struct compiler *k, const char *role, const struct policy_table *t,
+                        const char *column)
+{
+    struct sql quoted;
+    const char *text = NULL;
+    sql_init(&quoted);
+    sql_add(&quoted, "SELECT (%I)", column);
+    int rc = sql_text(&quoted, &text, k->err);
+    const char *privilege = rc == 0 ? arena_strndup(&k->script->arena, text, strlen(text)) : NULL;
+    sql_done(&quoted);
+    if (rc < 0)
+        return rc;
+    if (privilege == NULL)
+        return err_set(k->err, RF_ENOMEM, "out of memory while compiling rights");
+    right_set_add(&k->rights, role, "USAGE", "SCHEMA", NULL, t->schema);
+    right_set_add(&k->rights, role, privilege, "TABLE", t->schema, t->name);
+    return 0;
+}
+
+int compile_add_lookup(struct compiler *k, const char *given, enum lookup_what what)
 {
     const char *before = "";
     for (size_t i = 0; i < k->policy->table_count; i++) {
@@ -128,31 +144,30 @@ static int add_lookup(struct compiler *k)
         if (key == NULL)
             return err_set(k->err, RF_ECONFIG, "table %s.%s has no subject column \"%s\"",
                            t->schema, t->name, t->subject);
-        sql_add(&k->sql, "%SSELECT CAST(x.%I AS text) FROM %N x WHERE x.%I = ", before, t->subject,
-                t->schema, t->name, t->subject);
-        granted_add_key(&k->sql, key, "u.given");
+        sql_add(&k->sql, "%SSELECT CAST(x.%I AS text)", before, t->subject);
+        if (what == LOOKUP_KEY_AND_MINOR && t->birthdate != NULL)
+            sql_add(&k->sql,
+                    ", (x.%I <= CAST((statement_timestamp() AT TIME ZONE 'UTC')"
+                    " - interval '%D years' AS date)) IS NOT TRUE",
+                    t->birthdate, (int64_t)k->policy->adult_age);
+        else if (what == LOOKUP_KEY_AND_MINOR)
+            sql_add(&k->sql, ", false");
+        sql_add(&k->sql, " FROM %N x WHERE x.%I = ", t->schema, t->name, t->subject);
+        granted_add_key(&k->sql, key, given);
         before = " UNION ALL ";
-        struct sql column;
-        const char *text = NULL;
-        sql_init(&column);
-        sql_add(&column, "SELECT (%I)", t->subject);
-        int rc = sql_text(&column, &text, k->err);
-        const char *privilege =
-            rc == 0 ? arena_strndup(&k->script->arena, text, strlen(text)) : NULL;
-        sql_done(&column);
+        int rc = compile_want_column(k, ROLE_NAME_ADMIN, t, t->subject);
+        if (rc == 0 && what == LOOKUP_KEY_AND_MINOR && t->birthdate != NULL)
+            rc = compile_want_column(k, ROLE_NAME_ADMIN, t, t->birthdate);
         if (rc < 0)
             return rc;
-        if (privilege == NULL)
-            return err_set(k->err, RF_ENOMEM, "out of memory while compiling rights");
-        right_set_add(&k->rights, ROLE_NAME_ADMIN, "USAGE", "SCHEMA", NULL, t->schema);
-        right_set_add(&k->rights, ROLE_NAME_ADMIN, privilege, "TABLE", t->schema, t->name);
     }
     if (before[0] == '\0')
-        sql_add(&k->sql, "SELECT u.given WHERE false");
+        sql_add(&k->sql, "SELECT %S%S WHERE false", given,
+                what == LOOKUP_KEY_AND_MINOR ? ", false" : "");
     return 0;
 }
 
-static void add_class_list(struct sql *s)
+void compile_add_class_bits(struct sql *s)
 {
     for (int i = CLASS_NOTHING + 1; i < CLASS_COUNT; i++)
         sql_add(s, "%S(%L, %D)", i == CLASS_NOTHING + 1 ? "" : ", ",
@@ -171,14 +186,13 @@ static const char open_checks[] =
     "  'a grant needs an actor: a person whom the policy lets see rows of this region'"
     "  USING ERRCODE = '22023'; END IF;";
 
-/* One of the policy's; where it lists none, there is nothing to see anybody for. */
-static void add_purpose_check(struct sql *s, const struct policy *p)
+/* Where it lists none, there is nothing to see anybody for. */
+void compile_add_purposes(struct sql *s, const struct policy *p)
 {
-    sql_add(s, " IF (grant_open.purpose = ANY (ARRAY[");
+    sql_add(s, "(ARRAY[");
     for (size_t i = 0; i < p->purpose_count; i++)
         sql_add(s, "%S%L", i == 0 ? "" : ", ", p->purposes[i]);
-    sql_add(s, "]::text[])) IS NOT TRUE THEN RAISE EXCEPTION"
-               " 'a grant needs a purpose of the policy' USING ERRCODE = '22023'; END IF;");
+    sql_add(s, "]::text[])");
 }
 
 static int add_open_arguments(struct compiler *k)
@@ -195,15 +209,17 @@ static int add_open_arguments(struct compiler *k)
             " FROM unnest(grant_open.classes) u(name) LEFT JOIN (VALUES ",
             open_checks, (int64_t)GRANT_DAYS_MAX, (int64_t)GRANT_DAYS_MAX,
             (int64_t)GRANT_SUBJECTS_MAX, (int64_t)GRANT_SUBJECTS_MAX);
-    add_class_list(s);
-    sql_add(s, ") c(name, bit) USING (name);");
-    add_purpose_check(s, k->policy);
-    sql_add(s, " IF (bits > 0) IS NOT TRUE THEN RAISE EXCEPTION"
+    compile_add_class_bits(s);
+    sql_add(s, ") c(name, bit) USING (name); IF (grant_open.purpose = ANY ");
+    compile_add_purposes(s, k->policy);
+    sql_add(s, ") IS NOT TRUE THEN RAISE EXCEPTION"
+               " 'a grant needs a purpose of the policy' USING ERRCODE = '22023'; END IF;"
+               " IF (bits > 0) IS NOT TRUE THEN RAISE EXCEPTION"
                "  'a grant names classes of the policy' USING ERRCODE = '22023'; END IF;"
                " BEGIN SELECT array_agg(DISTINCT f.key), bool_and(f.key IS NOT NULL)"
                "  INTO keys, all_there FROM unnest(grant_open.subjects) u(given)"
                "  LEFT JOIN LATERAL (SELECT x.key FROM (");
-    int rc = add_lookup(k);
+    int rc = compile_add_lookup(k, "u.given", LOOKUP_KEY);
     sql_add(s, ") x(key) LIMIT 1) f ON true;"
                " EXCEPTION WHEN data_exception THEN all_there := false; END;"
                " IF all_there IS NOT TRUE THEN RAISE EXCEPTION"
@@ -253,13 +269,17 @@ static int compile_open(struct compiler *k)
         "  'the key of a subject is too long' USING ERRCODE = '22023'; END IF;"
         " IF cardinality(keys) > 100 THEN PERFORM ringfence.grant_analyze(); END IF;" COUNT_CHANGE
         " UPDATE ringfence.\"grant\" g SET changed = at WHERE g.id = grant_open.id;"
+        /* the counter is locked, as it is when a request gets its number */
+        " IF EXISTS (SELECT FROM ringfence.request r WHERE r.id = grant_open.id"
+        "  AND r.state <> 'open') THEN RAISE EXCEPTION 'number % is taken by a request',"
+        "  grant_open.id USING ERRCODE = '23505'; END IF;"
         " RETURN made; END $body$");
     if (rc == 0)
-        rc = take_text(k, &source);
+        rc = compile_take_text(k, &source);
     return rc == 0
                ? compile_function(k, "grant_open",
                                   "bigint, text, text, timestamp with time zone, text[], text[]",
-                                  ROLE_NAME_ADMIN, ROLE_NAME_CONTROL, source)
+                                  ROLE_NAME_ADMIN, NULL, source)
                : rc;
 }
 
@@ -421,7 +441,7 @@ static int compile_granted_view(struct compiler *k, size_t table)
                                .owner = ROLE_NAME_VIEW };
     int rc = granted_add_view(&k->sql, k->policy, k->catalog, table, k->err);
     if (rc == 0)
-        rc = take_text(k, &o.source);
+        rc = compile_take_text(k, &o.source);
     if (rc < 0)
         return rc;
     (void)snprintf(o.name, sizeof(o.name), "%s.%s", o.schema, o.object);

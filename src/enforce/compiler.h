@@ -6,6 +6,9 @@
 #include "enforce/right.h"
 #include "enforce/role.h"
 
+/* How a function begins that acts with its owner's rights. */
+#define FUNCTION_HEAD " SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$"
+
 struct compiler {
     const struct policy *policy;
     const struct policy_region *region;
@@ -73,6 +76,22 @@ RF_CHECK int compile_trigger(struct compiler *k, const struct policy_table *t, c
 /* Drop those that no part has wanted. */
 RF_CHECK int compile_triggers_left(struct compiler *k);
 
+/* Keep the text put together in k->sql, which is empty then. */
+RF_CHECK int compile_take_text(struct compiler *k, const char **ret);
+
+/* ROLE may read this one column. */
+RF_CHECK int compile_want_column(struct compiler *k, const char *role, const struct policy_table *t,
+                                 const char *column);
+
+/* Append to k->sql "SELECT key as its own row writes it[, is it a minor's] FROM … WHERE key = the
+   text GIVEN (SQL)", of each table where a subject can be found; rf_admin may read the columns. A
+   GIVEN that is no key of that type is a data_exception, or no row. */
+enum lookup_what { LOOKUP_KEY, LOOKUP_KEY_AND_MINOR };
+RF_CHECK int compile_add_lookup(struct compiler *k, const char *given, enum lookup_what what);
+
+void compile_add_class_bits(struct sql *s);                       /* ('identity', 4), … */
+void compile_add_purposes(struct sql *s, const struct policy *p); /* (ARRAY['…', …]::text[]) */
+
 /* SQL as it is; WHAT is the step's name. */
 RF_CHECK int compile_plain(struct compiler *k, const char *text, const char *what);
 
@@ -82,6 +101,8 @@ RF_CHECK int compile_roles(struct compiler *k);     /* create, set right, member
 RF_CHECK int compile_objects(struct compiler *k);   /* schemas, our tables, functions, views */
 RF_CHECK int compile_child(struct compiler *k);     /* ringfence.child: part of compile_objects() */
 RF_CHECK int compile_grants(struct compiler *k);    /* room granted and the functions of grants */
+RF_CHECK int compile_requests(struct compiler *k);  /* the life of a request */
+RF_CHECK int compile_find(struct compiler *k);      /* who is meant: part of compile_requests() */
 RF_CHECK int compile_ingest(struct compiler *k);   /* rules for what comes in; triggers left over */
 RF_CHECK int compile_expire(struct compiler *k);   /* deletion of what is kept no longer */
 RF_CHECK int compile_rights(struct compiler *k);   /* all wanted rights against those there */

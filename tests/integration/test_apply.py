@@ -452,6 +452,7 @@ def test_services_have_exactly_the_rights_of_the_policy(applied):
     assert rights_of(applied, "rf_control") == {("ringfence.object", "SELECT"),
                                                 ("ringfence.expired", "SELECT"),
                                                 ("ringfence.applied", "SELECT")}
+    assert rights_of(applied, "rf_registrar") == set()
 
 
 def test_a_service_works_by_table_names_without_schema(applied):
@@ -511,7 +512,8 @@ def test_nobody_of_ours_has_a_password_or_a_power(applied):
         " rolname LIKE '%.stats') AND (rolpassword IS NOT NULL OR rolsuper OR rolcreatedb OR"
         " rolreplication OR rolbypassrls OR rolcreaterole AND rolname <> 'rf_admin')") == []
     assert {r for (r,) in applied.rows(
-        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'rf\\_%' AND rolcanlogin")} == {"rf_control"}
+        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'rf\\_%' AND rolcanlogin")} == \
+        {"rf_control", "rf_registrar"}
 
 
 # -- drift ---------------------------------------------------------------------------------------------
@@ -647,7 +649,7 @@ def test_an_apply_that_is_interrupted_anywhere_leaves_the_old_or_the_new(region)
         time.sleep(moment)
         end(running)
         running.wait()
-        wait_until(lambda: region.rows("SELECT FROM pg_stat_activity WHERE application_name ="
+        wait_until(lambda: region.rows("SELECT 1 FROM pg_stat_activity WHERE application_name ="
                                        " 'ringfence'") == [], "the server goes on with it")
 
     def kill(running):
@@ -725,7 +727,7 @@ def test_a_service_must_own_nothing(region):
     region.apply()
 
 
-@pytest.mark.parametrize("group", ["rf_service", "rf_control", "rf_person"])
+@pytest.mark.parametrize("group", ["rf_service", "rf_control", "rf_registrar", "rf_person"])
 def test_a_group_must_own_nothing(region, group):
     region.apply()
     region.rows(f"ALTER TABLE app.scratch OWNER TO {group}")

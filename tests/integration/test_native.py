@@ -209,8 +209,8 @@ def answers(region, role, token):
 
 
 def grant(region, number, subjects, classes):
-    with connect(region, "rf_control") as control:
-        return control.execute(
+    with connect(region, "postgres") as administrator:
+        return administrator.execute(
             "SELECT ringfence.grant_open(%s, 'us_analyst', 'support_ticket', now() + interval '1 hour',"
             " %s, %s)", [number, [str(s) for s in subjects], classes]).fetchone()[0]
 

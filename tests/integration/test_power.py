@@ -224,7 +224,7 @@ def test_control_can_open_a_grant_which_is_what_it_is_for(thief, pair):
         while connection.execute("SELECT ringfence.grant_reap()").fetchone()[0] > 0:
             pass
     pair.let_gateway_enter(logins(pair))
-    assert pair.primary.rows("SELECT FROM pg_roles WHERE rolname = %s", role) == []
+    assert pair.primary.rows("SELECT 1 FROM pg_roles WHERE rolname = %s", role) == []
 
 
 @pytest.mark.parametrize("server", ["primary", "standby"])

@@ -1,0 +1,156 @@
+/* Who is meant: keys and handles of persons, and how somebody is found without being shown.
+ *
+ *   ringfence.found(handle, actor, key, at)    what find_subject() has answered; key NULL: nobody
+ *
+ * find_subject() gives a handle always. Whoever asks does not learn whether there is such a person,
+ * neither by the answer nor by the time it takes: hit and miss read the same index and write the
+ * same row. A handle serves the one who asked, for a day; request_add() keeps the key it stood for.
+ *
+ * No message names a subject: the caller knows whom he named, the server's log must not. */
+#include "enforce/compiler.h"
+#include "enforce/granted.h"
+#include "policy/grants.h"
+
+#define HANDLE_PATTERN "'^h-[0-9a-f]{32}$'"
+#define HANDLE_LIFE    "interval '1 day'"
+
+static int compile_table(struct compiler *k)
+{
+    static const char found[] =
+        "CREATE TABLE ringfence.found (handle text PRIMARY KEY CHECK (handle ~ " HANDLE_PATTERN ")"
+        ", actor text NOT NULL, key text, at timestamptz NOT NULL)";
+    bool is_there = catalog_has_own_table(k->catalog, "found");
+    int rc = compile_own_table(k, "found", found);
+    if (rc == 0 && !is_there)
+        rc = compile_plain(k, "CREATE INDEX found_by ON ringfence.found (actor, at)",
+                           "how often somebody has looked for somebody");
+    return rc;
+}
+
+/* Each subject by itself: one that is no key must not hide what the others are. */
+static int compile_facts(struct compiler *k)
+{
+    const char *source;
+    sql_add(&k->sql, "%S",
+            "CREATE FUNCTION ringfence.request_facts(actor text, subjects text[], OUT keys text[],"
+            " OUT missing integer, OUT minors integer) LANGUAGE plpgsql STABLE" FUNCTION_HEAD
+            "\n#variable_conflict use_variable\n"
+            "DECLARE given text; found_key text; is_minor boolean; BEGIN"
+            " IF (octet_length(actor) BETWEEN 1 AND 56) IS NOT TRUE THEN RAISE EXCEPTION"
+            "  'facts of a request need an actor' USING ERRCODE = '22023'; END IF;"
+            " IF (cardinality(subjects) BETWEEN 1 AND 100) IS NOT TRUE THEN RAISE EXCEPTION"
+            "  'a request names between 1 and 100 subjects' USING ERRCODE = '22023'; END IF;"
+            " keys := '{}'; missing := 0; minors := 0;"
+            " FOREACH given IN ARRAY subjects LOOP"
+            "  IF given ~ " HANDLE_PATTERN " THEN given := (SELECT f.key FROM ringfence.found f"
+            "   WHERE f.handle = given AND f.actor = request_facts.actor"
+            "   AND f.at > statement_timestamp() - " HANDLE_LIFE "); END IF;"
+            "  BEGIN SELECT x.key, x.minor INTO found_key, is_minor FROM (");
+    int rc = compile_add_lookup(k, "given", LOOKUP_KEY_AND_MINOR);
+    sql_add(&k->sql, "%S",
+            ") x(key, minor) LIMIT 1;"
+            "  EXCEPTION WHEN data_exception THEN found_key := NULL; END;"
+            "  IF found_key IS NULL THEN missing := missing + 1;"
+            "  ELSIF found_key <> ALL (keys) THEN keys := keys || found_key;"
+            "   IF is_minor THEN minors := minors + 1; END IF; END IF;"
+            " END LOOP; END $body$");
+    if (rc == 0)
+        rc = compile_take_text(k, &source);
+    return rc == 0 ? compile_function(k, "request_facts", "text, text[]", ROLE_NAME_ADMIN,
+                                      ROLE_NAME_REGISTRAR, source)
+                   : rc;
+}
+
+/* " WHEN 'email' THEN SELECT … INTO key, hits …;" Without LIMIT, or a table without an index would
+   tell a hit from a miss by the time. */
+static int add_finder(struct compiler *k, const struct policy_finder *f)
+{
+    const struct policy_table *t = policy_table_find(k->policy, f->schema, f->table);
+    const struct catalog_column *column =
+        t != NULL ? catalog_column_find(&k->catalog->tables[t - k->policy->tables], f->column)
+                  : NULL;
+    if (column == NULL || t->subject == NULL) {
+        int rc = err_set(k->err, RF_ECONFIG,
+                         "nobody can be found by %s: %s.%s.%s is no column of a table of the policy"
+                         " with a subject",
+                         f->by, f->schema, f->table, f->column);
+        err_hint(k->err, "%s:%u", k->policy->file != NULL ? k->policy->file : "policy", f->line);
+        return rc;
+    }
+    sql_add(&k->sql,
+            " WHEN %L THEN SELECT min(x.key), count(DISTINCT x.key) INTO key, hits"
+            " FROM (SELECT CAST(x.%I AS text) FROM %N x WHERE x.%I = ",
+            f->by, t->subject, t->schema, t->name, f->column);
+    granted_add_key(&k->sql, column, "value");
+    sql_add(&k->sql, ") x(key);");
+    int rc = compile_want_column(k, ROLE_NAME_ADMIN, t, t->subject);
+    return rc == 0 ? compile_want_column(k, ROLE_NAME_ADMIN, t, f->column) : rc;
+}
+
+static int add_finders(struct compiler *k)
+{
+    const struct policy_grants *g = k->policy->grants;
+    size_t count = g != NULL ? g->finder_count : 0;
+    int rc = 0;
+    sql_add(&k->sql, " IF (find_subject.by = ANY (ARRAY[");
+    for (size_t i = 0; i < count; i++)
+        sql_add(&k->sql, "%S%L", i == 0 ? "" : ", ", g->finders[i].by);
+    sql_add(&k->sql, "]::text[])) IS NOT TRUE THEN RAISE EXCEPTION 'the policy lets nobody be found"
+                     " by this' USING ERRCODE = '22023'; END IF; BEGIN CASE find_subject.by");
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = add_finder(k, &g->finders[i]);
+    if (count == 0)
+        sql_add(&k->sql, " WHEN NULL THEN key := NULL;");
+    sql_add(&k->sql, " END CASE; EXCEPTION WHEN data_exception THEN hits := 0; END;");
+    return rc;
+}
+
+/* One at a time, or two at once would each be the last that per_day allows. More than one person
+   with the same e-mail address is nobody: a handle stands for one. */
+static int compile_find_subject(struct compiler *k)
+{
+    const char *source;
+    sql_add(&k->sql, "%S",
+            "CREATE FUNCTION ringfence.find_subject(actor text, by text, value text,"
+            " per_day integer, OUT handle text, OUT key text) LANGUAGE plpgsql" FUNCTION_HEAD
+            "\n#variable_conflict use_variable\n"
+            "DECLARE hits bigint := 0; since timestamptz := statement_timestamp() - " HANDLE_LIFE
+            "; BEGIN"
+            " IF (octet_length(actor) BETWEEN 1 AND 56) IS NOT TRUE THEN RAISE EXCEPTION"
+            "  'somebody must be looking' USING ERRCODE = '22023'; END IF;"
+            " IF (octet_length(value) BETWEEN 1 AND 512) IS NOT TRUE THEN RAISE EXCEPTION"
+            "  'what is looked for has 1 to 512 bytes' USING ERRCODE = '22023'; END IF;"
+            " IF (per_day > 0) IS NOT TRUE THEN RAISE EXCEPTION"
+            "  'how many may be looked for in a day is a number above zero'"
+            "  USING ERRCODE = '22023'; END IF;"
+            " LOCK TABLE ringfence.found IN SHARE ROW EXCLUSIVE MODE;"
+            " DELETE FROM ringfence.found f WHERE f.at <= since;"
+            " IF (SELECT count(*) FROM ringfence.found f WHERE f.actor = find_subject.actor)"
+            "  >= per_day THEN RAISE EXCEPTION 'too many persons were looked for in a day'"
+            "  USING ERRCODE = '53400'; END IF;");
+    int rc = add_finders(k);
+    sql_add(&k->sql, "%S",
+            " IF hits IS DISTINCT FROM 1 THEN key := NULL; END IF;"
+            " handle := 'h-' || substr(encode(sha256(uuid_send(gen_random_uuid()) ||"
+            "  uuid_send(gen_random_uuid())), 'hex'), 1, 32);"
+            " INSERT INTO ringfence.found (handle, actor, key, at)"
+            "  VALUES (handle, actor, key, statement_timestamp()); END $body$");
+    if (rc == 0)
+        rc = compile_take_text(k, &source);
+    return rc == 0 ? compile_function(k, "find_subject", "text, text, text, integer",
+                                      ROLE_NAME_ADMIN, ROLE_NAME_REGISTRAR, source)
+                   : rc;
+}
+
+int compile_find(struct compiler *k)
+{
+    static const char *const rights[] = { "SELECT", "INSERT", "DELETE" };
+    int rc = compile_table(k);
+    if (rc == 0)
+        rc = compile_facts(k);
+    if (rc == 0)
+        rc = compile_find_subject(k);
+    for (size_t i = 0; i < RF_COUNT(rights); i++)
+        right_set_add(&k->rights, ROLE_NAME_ADMIN, rights[i], "TABLE", SCHEMA_OWN, "found");
+    return rc;
+}

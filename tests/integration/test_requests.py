@@ -1,0 +1,907 @@
+"""The life of a request in the region's database, without a registrar in front: its functions by the
+login that it has. Every state and every event, two at a time, and what is left when one dies between."""
+
+import itertools
+import os
+import secrets
+import threading
+import time
+
+import psycopg
+import pytest
+
+from gateway import Gateway
+from planted import found_in
+from region import make_region
+from waiting import wait_until
+
+SUBJECT, OTHER, CHILD = "42", "43", "47"  # of tests/support/sample.sql; 47 is twelve years old
+STEPS = {  # docs/decisions/0021
+    ("asked", "logged"): "waiting", ("asked", "break"): "approved",
+    ("waiting", "complete"): "approved", ("approved", "open"): "open",
+    ("open", "expire"): "expired", ("open", "revoke"): "revoked", ("open", "use_up"): "used_up",
+    **{(state, event): end for state in ("asked", "waiting", "approved")
+       for event, end in (("deny", "denied"), ("withdraw", "withdrawn"), ("lapse", "lapsed"))}}
+STATES = ["asked", "waiting", "approved", "open", "denied", "withdrawn", "lapsed", "expired", "revoked",
+          "used_up"]
+EVENTS = sorted({event for _, event in STEPS})
+REQUEST = {"actor": "us_analyst", "rule": "support", "purpose": "support_ticket",
+           "classes": ["contact", "identity"], "subjects": [SUBJECT], "seconds": 3600,
+           "is_break_glass": False, "from_home": True, "command": "the text", "signature": "signed",
+           "nonce": None, "expires": "5 minutes", "gateway": "gw-1"}
+
+
+def nonce():
+    return secrets.token_hex(16)
+
+
+def login(server, role):
+    return psycopg.connect(server.dsn().replace("user=postgres", f"user={role}"), autocommit=True)
+
+
+class Registrar:
+    """The functions, on one connection of rf_registrar."""
+
+    def __init__(self, server):
+        self.connection = login(server, "rf_registrar")
+
+    def call(self, function, *values):
+        marks = ", ".join(["%s"] * len(values))
+        return self.connection.execute(f"SELECT * FROM ringfence.{function}({marks})", values).fetchone()
+
+    def add(self, **changes):
+        given = {**REQUEST, "nonce": nonce(), **changes}
+        return self.connection.execute(
+            "SELECT * FROM ringfence.request_add(%(actor)s, %(rule)s, %(purpose)s, %(classes)s::text[],"
+            " %(subjects)s::text[], %(seconds)s, %(is_break_glass)s, %(from_home)s, %(command)s,"
+            " %(signature)s, %(nonce)s, now() + %(expires)s::interval, %(gateway)s)",
+            given).fetchone()[0]
+
+    def move(self, number, event, leaf="a leaf"):
+        return self.call("request_move", number, event, leaf)[0]
+
+    def vote(self, number, actor="us_privacy_officer", approves=True, used=None, expires="5 minutes"):
+        return self.connection.execute(
+            "SELECT ringfence.approval_add(%s, %s, %s, true, 'his text', 'his signature', %s,"
+            " now() + %s::interval, 'gw-1')",
+            (number, actor, approves, used or nonce(), expires)).fetchone()[0]
+
+    def logged(self, number, actor="us_privacy_officer", leaf="his leaf"):
+        self.call("approval_logged", number, actor, leaf)
+
+    def open(self, number, leaf="grant leaf"):
+        return self.call("request_open", number, leaf)[0]
+
+    def review(self, number, actor="us_security_officer", proper=True):
+        return self.connection.execute(
+            "SELECT ringfence.review_add(%s, %s, %s, 'text', 'signature', %s, now() + '5 minutes')",
+            (number, actor, proper, nonce())).fetchone()[0]
+
+    def agreed(self, **changes):
+        number = self.add(**changes)
+        self.move(number, "logged")
+        self.vote(number)
+        self.logged(number)
+        return number
+
+    def request(self, state, **changes):
+        """A request that has come to STATE."""
+        if state in ("asked", "withdrawn", "lapsed"):
+            number = self.add(**changes)
+        else:
+            number = self.agreed(**changes)
+        if state in ("approved", "open", "expired", "revoked", "used_up"):
+            self.move(number, "complete")
+        if state in ("open", "expired", "revoked", "used_up"):
+            self.open(number)
+        for event, end in (("deny", "denied"), ("withdraw", "withdrawn"), ("lapse", "lapsed"),
+                           ("revoke", "revoked"), ("use_up", "used_up")):
+            if end == state:
+                self.move(number, event)
+        return number
+
+
+@pytest.fixture(scope="module")
+def region(scratch, authority, build):
+    made = make_region(os.path.join(scratch, "requests"), authority, build, "full")
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def server(region):
+    return region.primary
+
+
+@pytest.fixture
+def registrar(server):
+    made = Registrar(server)
+    yield made
+    made.connection.close()
+
+
+@pytest.fixture
+def second(server):
+    made = Registrar(server)
+    yield made
+    made.connection.close()
+
+
+def state_of(server, number):
+    return server.value("SELECT state FROM ringfence.request WHERE id = %s", number)
+
+
+def is_open(server, number):
+    """Is there a role that sees somebody?"""
+    return server.rows(
+        'SELECT 1 FROM ringfence."grant" g JOIN ringfence.grant_subject s ON s.role = g.role JOIN pg_roles r'
+        " ON r.rolname = g.role WHERE g.id = %s AND g.closed IS NULL AND r.rolcanlogin", number) != []
+
+
+def end_now(server, number):
+    """The grant's time is over."""
+    server.rows('UPDATE ringfence."grant" SET ends = now() - interval \'1 second\' WHERE id = %s', number)
+
+
+def request_expired(registrar, server):
+    number = registrar.request("open")
+    end_now(server, number)
+    registrar.move(number, "expire")
+    return number
+
+
+def make(registrar, server, state):
+    return request_expired(registrar, server) if state == "expired" else registrar.request(state)
+
+
+def refused(sqlstate, function, *values, **named):
+    with pytest.raises(psycopg.Error) as caught:
+        function(*values, **named)
+    assert caught.value.sqlstate == sqlstate, caught.value
+    text = str(caught.value)
+    assert not found_in(text) and "us_analyst" not in text and "4711" not in text, text
+    return caught.value
+
+
+# -- states and events --------------------------------------------------------------------------------
+
+def test_the_steps_are_those_of_the_decision(server):
+    assert {(s, e): n for s, e, n in server.rows("SELECT state, event, next FROM ringfence.request_step")} \
+        == STEPS
+    assert set(STATES) == {s for s, _ in STEPS} | set(STEPS.values())
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_event_in_every_state(registrar, server, state):
+    for event in EVENTS:
+        number = make(registrar, server, state)
+        if event == "expire" and state == "open":
+            refused("55000", registrar.move, number, event)
+            end_now(server, number)
+        if event == "break" and state == "asked":
+            refused("55000", registrar.move, number, event)
+            number = registrar.add(is_break_glass=True)
+        step = (lambda: registrar.open(number)) if event == "open" \
+            else (lambda: registrar.move(number, event))
+        if (state, event) in STEPS:
+            step()
+            assert state_of(server, number) == STEPS[state, event]
+        else:
+            refused("55000", step)
+            assert state_of(server, number) == state
+        assert is_open(server, number) == (state_of(server, number) == "open"), (state, event)
+        assert (server.rows('SELECT 1 FROM ringfence."grant" WHERE id = %s', number) == []) \
+            == (state_of(server, number) not in ("open", "expired", "revoked", "used_up"))
+
+
+@pytest.mark.parametrize("event", ["", "LOGGED", "logged ", "open", None, "close"])
+def test_an_event_that_is_none(registrar, server, event):
+    number = registrar.request("approved")
+    refused("22023" if event in ("open", None) else "55000", registrar.move, number, event)
+    assert state_of(server, number) == "approved"
+
+
+def test_a_request_that_is_none(registrar):
+    for number in (None, 0, -1, 2**62):
+        refused("02000", registrar.move, number, "logged")
+        refused("02000", registrar.open, number)
+        refused("02000", registrar.vote, number)
+        refused("02000", registrar.logged, number)
+        refused("02000", registrar.call, "request_revoke", number)
+        refused("02000", registrar.review, number)
+
+
+def test_a_step_without_its_leaf_is_none(registrar, server):
+    asked, broken, ready = registrar.add(), registrar.add(is_break_glass=True), registrar.request("approved")
+    for leaf in (None, "", "x" * 301):
+        refused("22023", registrar.move, asked, "logged", leaf)
+        refused("22023", registrar.move, broken, "break", leaf)
+        refused("22023", registrar.open, ready, leaf)
+    assert [state_of(server, n) for n in (asked, broken, ready)] == ["asked", "asked", "approved"]
+
+
+@pytest.mark.parametrize("sql", [
+    "UPDATE ringfence.request SET state = 'waiting' WHERE id = %s",
+    "UPDATE ringfence.request SET state = 'open', leaf = 'l' WHERE id = %s",
+    "UPDATE ringfence.request SET grant_leaf = 'l' WHERE id = %s",
+    "UPDATE ringfence.request SET state = 'done' WHERE id = %s",
+    "UPDATE ringfence.request SET keys = '{}' WHERE id = %s"])
+def test_the_table_itself_refuses_a_state_without_its_leaf(registrar, server, sql):
+    with pytest.raises(psycopg.errors.CheckViolation):
+        server.rows(sql, registrar.add())
+
+
+# -- asking -------------------------------------------------------------------------------------------
+
+BAD = [
+    ({"actor": None}, "22023"), ({"actor": ""}, "22023"), ({"actor": "cn_engineer"}, "22023"),
+    ({"actor": "app_us"}, "22023"), ({"actor": "4711" * 20}, "22023"), ({"rule": None}, "22023"),
+    ({"rule": ""}, "22023"), ({"purpose": None}, "22023"), ({"purpose": "fun"}, "22023"),
+    ({"classes": None}, "22023"), ({"classes": []}, "22023"), ({"classes": ["none"]}, "22023"),
+    ({"classes": ["contact", None]}, "22023"), ({"classes": ["everything"]}, "22023"),
+    ({"subjects": None}, "22023"), ({"subjects": []}, "22023"), ({"subjects": ["1"] * 101}, "22023"),
+    ({"subjects": [None]}, "02000"), ({"subjects": ["4711"]}, "02000"), ({"subjects": ["not a number"]}, "02000"),
+    ({"subjects": ["h-" + "0" * 32]}, "02000"), ({"subjects": ["42", "9" * 40]}, "02000"),
+    ({"seconds": None}, "22023"), ({"seconds": 59}, "22023"), ({"seconds": 2678401}, "22023"),
+    ({"is_break_glass": None}, "22023"), ({"from_home": None}, "22023"), ({"command": None}, "22023"),
+    ({"command": ""}, "22023"), ({"command": "4711" * 5000}, "22023"), ({"signature": None}, "22023"),
+    ({"signature": "4711" * 5000}, "22023"), ({"nonce": None}, "22023"), ({"nonce": "A" * 32}, "22023"),
+    ({"nonce": "0" * 31}, "22023"), ({"expires": None}, "22023"), ({"expires": "-1 second"}, "22023"),
+    ({"expires": "2 hours"}, "22023"), ({"gateway": None}, "22023"), ({"gateway": ""}, "22023"),
+]
+
+
+@pytest.mark.parametrize("changes, sqlstate", BAD, ids=[str(c)[:60] for c, _ in BAD])
+def test_bad_arguments_ask_nothing(registrar, server, changes, sqlstate):
+    before = server.value("SELECT count(*) FROM ringfence.request")
+    refused(sqlstate, registrar.add, **changes)
+    assert server.value("SELECT count(*) FROM ringfence.request") == before
+    if changes.get("nonce", "x") and "nonce" in changes:
+        assert server.rows("SELECT 1 FROM ringfence.command_nonce WHERE nonce = %s", changes["nonce"]) == []
+
+
+def test_what_was_asked_is_kept_as_it_was_signed(registrar, server):
+    text, signature = "erste Zeile\nzweite Zeile 秘\n", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"
+    number = registrar.add(command=text, signature=signature, subjects=["042", SUBJECT, CHILD])
+    row, = server.rows("SELECT command, signature, subjects, keys, state, gateway, leaf FROM"
+                       " ringfence.request WHERE id = %s", number)
+    assert row == (text, signature, ["042", SUBJECT, CHILD], [SUBJECT, CHILD], "asked", "gw-1", None)
+
+
+def test_facts_about_subjects(registrar):
+    facts = lambda *subjects: registrar.call("request_facts", "us_analyst", list(subjects))  # noqa: E731
+    assert facts(SUBJECT) == ([SUBJECT], 0, 0)
+    assert facts(SUBJECT, " 42", OTHER, CHILD, "67") == ([SUBJECT, OTHER, CHILD, "67"], 0, 2)
+    assert facts("4711", "not a number", "9" * 40, None, OTHER) == ([OTHER], 4, 0)
+    assert facts("h-" + "0" * 32) == ([], 1, 0)
+    refused("22023", registrar.call, "request_facts", "us_analyst", [])
+    refused("22023", registrar.call, "request_facts", "", [SUBJECT])
+    refused("22023", registrar.call, "request_facts", "us_analyst", ["1"] * 101)
+
+
+def test_whose_birth_date_is_not_known_is_a_minor(registrar, server):
+    server.rows("ALTER TABLE app.users ALTER birthdate DROP NOT NULL")
+    try:
+        server.rows("UPDATE app.users SET birthdate = NULL WHERE id = 44")
+        assert registrar.call("request_facts", "us_analyst", ["44", OTHER]) == (["44", OTHER], 0, 1)
+    finally:
+        server.rows("UPDATE app.users SET birthdate = date '1970-01-01' + 44 * 50 WHERE id = 44")
+        server.rows("ALTER TABLE app.users ALTER birthdate SET NOT NULL")
+
+
+def test_a_birthday_makes_an_adult_on_that_day(registrar, server):
+    try:
+        for days, minors in ((0, 0), (1, 1), (-1, 0)):
+            server.rows("UPDATE app.users SET birthdate = ((statement_timestamp() AT TIME ZONE 'UTC')"
+                        " - interval '18 years')::date + %s WHERE id = 44", days)
+            assert registrar.call("request_facts", "us_analyst", ["44"])[2] == minors
+    finally:
+        server.rows("UPDATE app.users SET birthdate = date '1970-01-01' + 44 * 50 WHERE id = 44")
+
+
+# -- commands are used once ----------------------------------------------------------------------------
+
+def test_a_command_is_used_once_whatever_it_is_for(registrar, server):
+    waiting = registrar.agreed()
+    broken = registrar.add(is_break_glass=True)
+    registrar.move(broken, "break")
+    registrar.open(broken)
+    uses = [lambda n: registrar.add(nonce=n), lambda n: registrar.vote(waiting, "us_security_officer", used=n),
+            lambda n: registrar.connection.execute("SELECT ringfence.command_use(%s, now() + '1 minute')", (n,)),
+            lambda n: registrar.connection.execute(
+                "SELECT ringfence.review_add(%s, 'us_security_officer', true, 't', 's', %s,"
+                " now() + '1 minute')", (broken, n))]
+    for first, then in itertools.product(uses[2:3], uses):
+        used = nonce()
+        first(used)
+        assert refused("23505", then, used).diag.constraint_name == "command_nonce_pkey"
+    for first in uses:
+        used = nonce()
+        first(used)
+        assert refused("23505", uses[2], used).diag.constraint_name == "command_nonce_pkey"
+
+
+def test_a_nonce_is_kept_for_an_hour_after_its_command_has_ended(registrar, server):
+    kept, gone = nonce(), nonce()
+    for one in (kept, gone):
+        registrar.call("command_use", one, time_from_now(60))
+    server.rows("UPDATE ringfence.command_nonce SET expires = now() - interval '59 minutes' WHERE nonce = %s",
+                kept)
+    server.rows("UPDATE ringfence.command_nonce SET expires = now() - interval '61 minutes' WHERE nonce = %s",
+                gone)
+    registrar.call("command_use", nonce(), time_from_now(60))
+    assert server.rows("SELECT nonce FROM ringfence.command_nonce WHERE nonce = ANY (%s)", [kept, gone]) \
+        == [(kept,)]
+
+
+def time_from_now(seconds):
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(time.time() + seconds))}+00"
+
+
+# -- numbers ----------------------------------------------------------------------------------------------
+
+OPEN = ("SELECT ringfence.grant_open(%s, 'us_analyst', 'support_ticket', now() + interval '5 minutes',"
+        " '{42}', '{contact}')")
+
+
+def next_number(server):
+    return server.value("SELECT coalesce(max(id), 0) + 1 FROM ringfence.request")
+
+
+def test_a_number_is_a_requests_or_an_administrators(registrar, server):
+    taken = next_number(server)
+    server.rows(OPEN, taken)
+    number = registrar.add()
+    assert number == taken + 1
+    for state in ("asked", "waiting", "approved", "denied", "revoked"):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            server.rows(OPEN, registrar.request(state))
+    server.rows("SELECT ringfence.grant_close(%s)", taken)
+
+
+@pytest.mark.parametrize("first", ["administrator", "registrar"])
+def test_two_that_take_the_same_number_at_the_same_time(registrar, server, first):
+    number = next_number(server)
+    outcome = []
+
+    def administrator(connection):
+        try:
+            connection.execute(OPEN, (number,))
+            return number
+        except psycopg.errors.UniqueViolation:
+            return None
+
+    with server.connect() as own:
+        both = [lambda: administrator(own), registrar.add]
+        if first == "registrar":
+            both.reverse()
+        leader = own if first == "administrator" else registrar.connection
+        leader.execute("BEGIN")
+        outcome.append(both[0]())
+        follower = threading.Thread(target=lambda: outcome.append(both[1]()))
+        follower.start()
+        time.sleep(0.2)
+        assert follower.is_alive(), "the second one did not wait for the first one's number"
+        leader.execute("COMMIT")
+        follower.join()
+    assert outcome == ([number, number + 1] if first == "administrator" else [number, None])
+    server.rows("SELECT ringfence.grant_close(%s)", number)
+
+
+# -- approvals ----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("state", [s for s in STATES if s != "waiting"])
+def test_nobody_votes_on_what_does_not_wait(registrar, server, state):
+    number = make(registrar, server, state)
+    for approves in (True, False):
+        refused("55000", registrar.vote, number, "us_security_officer", approves)
+
+
+def test_nobody_votes_twice_or_on_his_own(registrar, server):
+    number = registrar.agreed()
+    for approves in (True, False):
+        assert refused("23505", registrar.vote, number, "us_privacy_officer", approves) \
+            .diag.constraint_name == "approval_pkey"
+        refused("22023", registrar.vote, number, "us_analyst", approves)
+    assert server.value("SELECT count(*) FROM ringfence.approval WHERE request = %s", number) == 1
+
+
+def test_bad_votes(registrar):
+    number = registrar.agreed()
+    refused("22023", registrar.vote, number, "")
+    refused("22023", registrar.vote, number, None)
+    refused("22023", registrar.vote, number, "us_security_officer", None)
+    refused("22023", registrar.vote, number, "us_security_officer", expires="-1 second")
+
+
+def test_an_approval_counts_when_it_is_on_record_and_a_denial_at_once(registrar, server):
+    number = registrar.add()
+    registrar.move(number, "logged")
+    refused("55000", registrar.move, number, "complete")
+    registrar.vote(number)
+    refused("55000", registrar.move, number, "complete")
+    for leaf in (None, ""):
+        refused("22023", registrar.logged, number, leaf=leaf)
+    registrar.logged(number)
+    registrar.logged(number)  # once more after a crash
+    refused("55000", registrar.logged, number, leaf="another")
+    registrar.vote(number, "us_security_officer", False)
+    refused("55000", registrar.move, number, "complete")
+    assert state_of(server, number) == "waiting"
+    assert registrar.move(number, "deny") == "denied"
+
+
+def test_no_grant_opens_without_an_approval_whatever_the_row_says(registrar, server):
+    """The row was changed by hand; who is to read the signatures is somebody else."""
+    number = registrar.add()
+    server.rows("UPDATE ringfence.request SET state = 'approved', leaf = 'l' WHERE id = %s", number)
+    refused("55000", registrar.open, number)
+    denied = registrar.agreed()
+    registrar.vote(denied, "us_security_officer", False)
+    server.rows("UPDATE ringfence.request SET state = 'approved' WHERE id = %s", denied)
+    refused("55000", registrar.open, denied)
+    assert not is_open(server, number) and not is_open(server, denied)
+
+
+# -- open and ended -----------------------------------------------------------------------------------------
+
+def test_an_open_request_is_one_role_for_just_what_was_asked(registrar, server):
+    number = registrar.request("approved", subjects=[SUBJECT, "043"], seconds=120)
+    ends = registrar.open(number)
+    row, = server.rows('SELECT id, actor, purpose, ends, subjects, classes, closed, extract(epoch FROM ends -'
+                       ' opened)::int FROM ringfence."grant" WHERE id = %s', number)
+    assert row == (number, "us_analyst", "support_ticket", ends, 2, 4 | 8, None, 120)
+    assert server.rows('SELECT s.subject FROM ringfence.grant_subject s JOIN ringfence."grant" g USING (role)'
+                       " WHERE g.id = %s ORDER BY 1", number) == [(SUBJECT,), (OTHER,)]
+    refused("55000", registrar.open, number)
+    assert registrar.call("request_revoke", number) == (True,)
+    refused("55000", registrar.call, "request_revoke", number)
+    assert not is_open(server, number) and state_of(server, number) == "revoked"
+
+
+def test_the_longest_grant_is_31_days_in_every_time_zone(registrar):
+    registrar.connection.execute("SET timezone = 'America/New_York'")
+    number = registrar.request("approved", seconds=2678400)
+    assert registrar.open(number) is not None
+    registrar.call("request_revoke", number)
+
+
+def test_revoking_what_was_closed_already(registrar, server):
+    number = registrar.request("open")
+    server.rows("SELECT ringfence.grant_close(%s)", number)
+    assert registrar.call("request_revoke", number) == (False,)
+
+
+def test_a_subject_that_is_gone_opens_nothing(registrar, server):
+    server.rows("INSERT INTO app.users (id, handle, email, birthdate, residency, created_at)"
+                " VALUES (999, 'brief', 'x@example.org', '1980-01-01', 'US', now())")
+    number = registrar.request("approved", subjects=["999"])
+    server.rows("DELETE FROM app.users WHERE id = 999")
+    refused("02000", registrar.open, number)
+    assert state_of(server, number) == "approved" and not is_open(server, number)
+
+
+def test_a_broken_glass_opens_without_approval_and_is_reviewed_by_somebody_else(registrar, server):
+    due = lambda actor, age: registrar.call("reviews_due", actor, age)[0]  # noqa: E731
+    number = registrar.add(is_break_glass=True, rule="break-glass", actor="us_security_officer")
+    refused("55000", registrar.review, number, "us_privacy_officer")
+    assert registrar.move(number, "break") == "approved"
+    assert due("us_security_officer", "0") == 0
+    registrar.open(number)
+    assert due("us_security_officer", "0") == 1 and due("us_security_officer", "1 hour") == 0
+    assert due("us_analyst", "0") == 0 and due(None, "0") >= 1
+    registrar.call("request_revoke", number)
+    assert due("us_security_officer", "0") == 1, "what was revoked was still done"
+    refused("22023", registrar.review, number, "us_security_officer")
+    refused("22023", registrar.review, number, "us_privacy_officer", None)
+    registrar.review(number, "us_privacy_officer", False)
+    assert refused("23505", registrar.review, number, "us_privacy_officer").diag.constraint_name \
+        == "review_pkey"
+    assert due("us_security_officer", "0") == 0
+    refused("55000", registrar.review, registrar.request("open"))
+
+
+# -- evidence and lists -----------------------------------------------------------------------------------
+
+def evidence(registrar, *numbers):
+    cursor = registrar.connection.execute("SELECT * FROM ringfence.request_evidence(%s)", (list(numbers),))
+    names = [column.name for column in cursor.description]
+    return [dict(zip(names, row)) for row in cursor.fetchall()]
+
+
+def test_evidence_is_the_request_and_then_votes_in_their_order(registrar, server):
+    number = registrar.add(subjects=[SUBJECT, CHILD])
+    registrar.move(number, "logged", "leaf 1")
+    registrar.vote(number, "us_security_officer")
+    registrar.vote(number, "us_privacy_officer")
+    registrar.logged(number, "us_privacy_officer", "leaf 2")
+    first, *votes = evidence(registrar, number)
+    assert (first["request"], first["state"], first["kind"], first["actor"], first["from_home"],
+            first["command"], first["signature"], first["leaf"], first["rule"], first["is_break_glass"],
+            first["keys"], first["minors"], first["grant_leaf"], first["grant_subjects"]) == \
+        (number, "waiting", "request", "us_analyst", True, "the text", "signed", "leaf 1", "support", False,
+         [SUBJECT, CHILD], 1, None, None)
+    assert [(v["kind"], v["actor"], v["command"], v["leaf"]) for v in votes] == [
+        ("approve", "us_security_officer", "his text", None), ("approve", "us_privacy_officer", "his text", "leaf 2")]
+    registrar.logged(number, "us_security_officer", "leaf 3")
+    registrar.move(number, "complete")
+    registrar.open(number, "leaf 4")
+    other = registrar.add()
+    rows = evidence(registrar, other, number, 2**60)
+    assert [(r["request"], r["kind"]) for r in rows] == [
+        (number, "request"), (number, "approve"), (number, "approve"), (other, "request")]
+    assert [rows[0][name] for name in ("state", "grant_leaf", "grant_actor", "grant_purpose", "grant_classes",
+                                       "grant_subjects")] \
+        == ["open", "leaf 4", "us_analyst", "support_ticket", 4 | 8, [SUBJECT, CHILD]]
+    registrar.call("request_revoke", number)
+
+
+def test_evidence_shows_what_was_changed_by_hand(registrar, server):
+    number = registrar.request("open")
+    server.rows("INSERT INTO ringfence.grant_subject SELECT role, '77', classes, ends, '77', token, secret"
+                " FROM ringfence.grant_subject JOIN ringfence.\"grant\" g USING (role) WHERE g.id = %s"
+                .replace("SELECT role, '77', classes, ends", "SELECT role, '77', g.classes, g.ends"), number)
+    server.rows('UPDATE ringfence."grant" SET actor = \'us_security_officer\', classes = 255 WHERE id = %s', number)
+    row = evidence(registrar, number)[0]
+    assert (row["actor"], row["grant_actor"], row["grant_classes"], row["keys"], row["grant_subjects"]) \
+        == ("us_analyst", "us_security_officer", 255, [SUBJECT], [SUBJECT, "77"])
+    registrar.call("request_revoke", number)
+
+
+def test_control_reads_the_evidence_on_primary_and_standby(registrar, region):
+    number = registrar.request("open")
+    region.wait_for_standby()
+    for server in (region.primary, region.standby):
+        with login(server, "rf_control") as control:
+            assert control.execute("SELECT count(*) FROM ringfence.request_evidence(%s)",
+                                   ([number],)).fetchone() == (2,)
+    registrar.call("request_revoke", number)
+
+
+def listed(registrar, actor, is_approver=False, only=None):
+    return {row[0]: row for row in registrar.connection.execute(
+        "SELECT request, state, requester, approvals, denials, has_voted, command, signature, subject_count,"
+        " ends FROM ringfence.request_list(%s, %s, %s)", (actor, is_approver, only)).fetchall()}
+
+
+def test_who_may_know_of_which_requests(registrar, server):
+    mine, waiting = registrar.add(), registrar.agreed(actor="us_security_officer")
+    asked, denied = (registrar.add(actor="us_security_officer") for _ in range(2))
+    registrar.move(denied, "deny")
+    own = listed(registrar, "us_analyst")
+    assert mine in own and not {waiting, asked, denied} & set(own)
+    assert own[mine][1:] == ("asked", "us_analyst", 0, 0, False, "the text", "signed", 1, None)
+    seen = listed(registrar, "us_legal", True)
+    assert waiting in seen and not {asked, denied, mine} & set(seen)
+    assert seen[waiting][3:6] == (1, 0, False)
+    assert listed(registrar, "us_privacy_officer", True)[waiting][5] is True
+    assert set(listed(registrar, "us_legal", True, waiting)) == {waiting}
+    assert listed(registrar, "us_analyst", False, waiting) == {}
+    registrar.move(waiting, "deny")
+    assert waiting in listed(registrar, "us_privacy_officer", True), "he has had a say in it"
+    assert waiting not in listed(registrar, "us_legal", True)
+
+
+# -- what waited too long -----------------------------------------------------------------------------------
+
+def age(server, number, interval):
+    server.rows("UPDATE ringfence.request SET at = at - %s::interval WHERE id = %s", interval, number)
+
+
+def sweep(registrar):
+    total = 0
+    while (done := registrar.call("request_sweep", "1 day", "10 minutes")[0]) > 0:
+        assert done <= 100
+        total += done
+    return total
+
+
+def test_the_sweep_ends_what_waited_and_nothing_else(registrar, server):
+    sweep(registrar)
+    requests = {state: make(registrar, server, state) for state in STATES}
+    old = {state: make(registrar, server, state) for state in STATES}
+    for number in old.values():
+        age(server, number, "1 day 1 second")
+    young = registrar.add()
+    age(server, young, "9 minutes 50 seconds")
+    assert sweep(registrar) == 3
+    for state in STATES:
+        assert state_of(server, requests[state]) == state
+        assert state_of(server, old[state]) == ("lapsed" if state in ("asked", "waiting", "approved") else state)
+    assert state_of(server, young) == "asked"
+    age(server, young, "11 seconds")
+    assert sweep(registrar) == 1 and state_of(server, young) == "lapsed"
+    for bad in (("0", "1 day"), ("1 day", "-1 day"), (None, "1 day"), ("1 day", None)):
+        refused("22023", registrar.call, "request_sweep", *bad)
+
+
+def test_the_sweep_says_what_became_of_closed_grants(registrar, server):
+    expired, closed, running = (registrar.request("open") for _ in range(3))
+    end_now(server, expired)
+    server.rows("SELECT ringfence.grant_close(%s)", closed)
+    with login(server, "rf_control") as control:
+        while control.execute("SELECT ringfence.grant_reap()").fetchone()[0] > 0:
+            pass
+    assert sweep(registrar) == 2
+    assert [state_of(server, n) for n in (expired, closed, running)] == ["expired", "revoked", "open"]
+    registrar.call("request_revoke", running)
+
+
+def test_the_sweep_takes_a_hundred_at_a_time(registrar, server):
+    sweep(registrar)
+    first = registrar.add()
+    server.rows("INSERT INTO ringfence.request SELECT id + i, actor, rule, purpose, classes, subjects, keys,"
+                " seconds, is_break_glass, from_home, command, signature, gateway, at, state"
+                " FROM ringfence.request, generate_series(1, 149) i WHERE id = %s", first)
+    server.rows("UPDATE ringfence.request SET at = at - interval '1 hour' WHERE id >= %s", first)
+    assert [registrar.call("request_sweep", "1 day", "10 minutes")[0] for _ in range(3)] == [100, 50, 0]
+
+
+# -- two at once ----------------------------------------------------------------------------------------------
+
+class Race:
+    """FIRST inside a transaction; SECOND begins, must wait for it, and goes on after COMMIT."""
+
+    def __init__(self, registrar, second, server):
+        self.registrar, self.second, self.server = registrar, second, server
+
+    def __call__(self, first, then, waits=True):
+        self.registrar.connection.execute("BEGIN")
+        first(self.registrar)
+        outcome = []
+
+        def run():
+            try:
+                outcome.append(then(self.second))
+            except psycopg.Error as error:
+                outcome.append(error.sqlstate)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        if waits:
+            wait_until(lambda: self.server.rows(
+                "SELECT 1 FROM pg_stat_activity WHERE usename = 'rf_registrar' AND wait_event_type = 'Lock'"),
+                "the second one does not wait", timeout=5)
+        else:
+            thread.join(5)
+            assert not thread.is_alive(), "the second one waits"
+        self.registrar.connection.execute("COMMIT")
+        thread.join(10)
+        assert not thread.is_alive()
+        return outcome[0]
+
+
+@pytest.fixture
+def race(registrar, second, server):
+    return Race(registrar, second, server)
+
+
+def step(event, number):
+    return lambda r: r.open(number) and "open" if event == "open" else r.move(number, event)
+
+
+@pytest.mark.parametrize("state", ["asked", "waiting", "approved", "open"])
+def test_of_two_steps_at_once_the_second_finds_what_the_first_left(race, registrar, server, state):
+    """Every pair of events that each could happen in STATE, on two connections."""
+    events = [event for (s, event) in STEPS if s == state]
+    for one, other in itertools.product(events, events):
+        number = registrar.request(state, is_break_glass=state == "asked")
+        if state == "open" and "expire" in (one, other):
+            end_now(server, number)
+        after = STEPS[state, one]
+        outcome = race(step(one, number), step(other, number))
+        if (after, other) in STEPS:
+            assert outcome == STEPS[after, other], (one, other)
+        else:
+            assert outcome == "55000", (one, other)
+        assert is_open(server, number) == (state_of(server, number) == "open"), (one, other)
+
+
+def test_denied_while_it_is_completed(race, registrar, server):
+    number = registrar.agreed()
+    assert race(lambda r: r.vote(number, "us_security_officer", False),
+                lambda r: r.move(number, "complete")) == "55000"
+    assert state_of(server, number) == "waiting"
+    number = registrar.agreed()
+    assert race(lambda r: r.move(number, "complete"),
+                lambda r: r.vote(number, "us_security_officer", False)) == "55000"
+    assert race(lambda r: r.move(number, "deny"), lambda r: r.open(number)) == "55000"
+    assert not is_open(server, number)
+
+
+def test_two_approvals_at_once(race, registrar, server):
+    number = registrar.add()
+    registrar.move(number, "logged")
+    assert race(lambda r: r.vote(number, "us_security_officer"), lambda r: r.vote(number)) not in ("23505", "55000")
+    assert race(lambda r: r.vote(number, "us_legal"), lambda r: r.vote(number, "us_legal")) == "23505"
+    assert server.value("SELECT count(*) FROM ringfence.approval WHERE request = %s", number) == 3
+
+
+def test_one_command_twice_at_once(race):
+    used = nonce()
+    assert race(lambda r: r.add(nonce=used), lambda r: r.add(nonce=used)) == "23505"
+
+
+def test_opened_twice_at_once_is_one_role(race, registrar, server):
+    number = registrar.request("approved")
+    assert race(lambda r: r.open(number), lambda r: r.open(number)) == "55000"
+    assert server.value('SELECT count(*) FROM ringfence."grant" WHERE id = %s', number) == 1
+
+
+def test_opened_and_revoked_at_once(race, registrar, server):
+    number = registrar.request("approved")
+    assert race(lambda r: r.open(number), lambda r: r.call("request_revoke", number)) == (True,)
+    assert not is_open(server, number) and state_of(server, number) == "revoked"
+
+
+def test_swept_while_it_is_opened(race, registrar, server):
+    sweep(registrar)
+    number = registrar.request("approved")
+    age(server, number, "2 days")
+    assert race(lambda r: r.open(number), lambda r: r.call("request_sweep", "1 day", "1 day"), waits=False) == (0,)
+    assert is_open(server, number)
+    registrar.call("request_revoke", number)
+    number = registrar.request("approved")
+    age(server, number, "2 days")
+    assert race(lambda r: r.call("request_sweep", "1 day", "1 day"), lambda r: r.open(number)) == "55000"
+    assert not is_open(server, number) and state_of(server, number) == "lapsed"
+
+
+def test_many_at_once_neither_block_each_other_for_ever_nor_open_more_than_was_agreed(server, registrar):
+    """Openings, revocations, sweeps, new requests and control's reaping, all at once: no deadlock."""
+    numbers = [registrar.request("approved") for _ in range(12)]
+    for number in numbers[:4]:
+        age(server, number, "2 days")
+    problems = []
+
+    def work(seed):
+        mine = Registrar(server)
+        for turn in range(12):
+            number = numbers[(seed * 5 + turn * 7) % len(numbers)]
+            for act in (lambda: mine.open(number), lambda: mine.call("request_revoke", number), mine.add,
+                        lambda: mine.call("request_sweep", "1 day", "1 day")):
+                try:
+                    act()
+                except psycopg.Error as error:
+                    if error.sqlstate != "55000":
+                        problems.append(str(error))
+        mine.connection.close()
+
+    def reap():
+        with login(server, "rf_control") as control:
+            for _ in range(30):
+                control.execute("SELECT ringfence.grant_reap()")
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)] + [threading.Thread(target=reap)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    for number in numbers:
+        assert is_open(server, number) == (state_of(server, number) == "open")
+
+
+# -- one dies between -----------------------------------------------------------------------------------------
+
+def test_what_a_killed_backend_had_not_committed_has_not_happened(own_pair):
+    server = own_pair.primary
+    registrar = Registrar(server)
+    number = registrar.request("approved")
+    voted = registrar.add()
+    registrar.move(voted, "logged")
+    doing = [lambda r: r.open(number), lambda r: r.move(number, "deny"), lambda r: r.vote(voted),
+             lambda r: r.add()]
+    for act in doing:
+        registrar = Registrar(server)
+        before = server.rows("SELECT id, state, grant_leaf FROM ringfence.request ORDER BY 1")
+        pid = registrar.connection.info.backend_pid
+        registrar.connection.execute("BEGIN")
+        act(registrar)
+        os.kill(pid, 9)
+        with pytest.raises(psycopg.OperationalError):
+            registrar.connection.execute("COMMIT")
+        wait_until(server.answers, "the server does not come back", timeout=30)
+        wait_until(lambda: server.rows("SELECT NOT pg_is_in_recovery()") == [(True,)], "it recovers")
+        assert server.rows("SELECT id, state, grant_leaf FROM ringfence.request ORDER BY 1") == before
+        assert server.value("SELECT count(*) FROM ringfence.approval WHERE request = %s", voted) == 0
+        assert server.value("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'rf\\_g\\_%'") == 0
+    registrar = Registrar(server)
+    registrar.open(number)
+    assert is_open(server, number)
+
+
+def test_a_standby_answers_questions_and_takes_no_step(registrar, region):
+    number = registrar.request("approved")
+    region.wait_for_standby()
+    there = Registrar(region.standby)
+    assert [r["kind"] for r in evidence(there, number)] == ["request", "approve"]
+    assert listed(there, "us_analyst")[number][1] == "approved"
+    for act in (there.add, lambda: there.move(number, "deny"), lambda: there.open(number),
+                lambda: there.vote(number, "us_legal"), lambda: there.logged(number),
+                lambda: there.call("request_revoke", number), lambda: there.call("command_use", nonce(),
+                                                                                 time_from_now(60)),
+                lambda: there.call("request_sweep", "1 day", "1 day")):
+        with pytest.raises(psycopg.Error) as caught:
+            act()
+        assert caught.value.sqlstate == "25006", caught.value
+    there.connection.close()
+
+
+# -- rights and drift ----------------------------------------------------------------------------------------
+
+FUNCTIONS = {"request_facts", "request_add", "request_move", "approval_add", "approval_logged",
+             "request_open", "request_revoke", "request_evidence", "request_list", "command_use",
+             "find_subject", "request_sweep", "review_add", "reviews_due"}
+
+
+def callable_by(server, role):
+    return {name for (name,) in server.rows(
+        "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'ringfence'::regnamespace"
+        " AND has_function_privilege(%s, p.oid, 'EXECUTE')", role)}
+
+
+def test_the_registrar_may_call_its_functions_and_nothing_else(server):
+    assert callable_by(server, "rf_registrar") == FUNCTIONS
+    assert callable_by(server, "rf_control") & (FUNCTIONS | {"grant_open", "request_next"}) \
+        == {"request_evidence"}
+    for role in ("us_analyst.masked", "app_us", "rf_everybody", "rf_view"):
+        assert not callable_by(server, role) & (FUNCTIONS | {"grant_open"}), role
+
+
+@pytest.mark.parametrize("statement", [
+    *(f"SELECT * FROM ringfence.{t}" for t in ("request", "approval", "request_step", "command_nonce", "found",
+                                               "review", '"grant"', "grant_subject", "reveal_token", "object",
+                                               "applied", "pseudonym_key")),
+    "UPDATE ringfence.request SET state = 'approved'", "DELETE FROM ringfence.approval",
+    "INSERT INTO ringfence.command_nonce VALUES ('x', now())", "SELECT ringfence.request_next(1, 'open')",
+    "SELECT ringfence.grant_open(1, 'us_analyst', 'support_ticket', now() + '1 hour', '{42}', '{contact}')",
+    "SELECT ringfence.grant_close(1)", "SELECT ringfence.grants()", "SELECT ringfence.reveal_token_read()",
+    "SELECT * FROM app.users", "SELECT * FROM masked.users", "SELECT * FROM granted.users", "SET ROLE rf_admin",
+    "CREATE ROLE x", "CREATE TEMP TABLE x (n integer)", "SELECT pg_terminate_backend(1)",
+    "ALTER FUNCTION ringfence.request_open(bigint, text) OWNER TO rf_registrar"])
+def test_the_registrar_has_nothing_but_the_functions(registrar, statement):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        registrar.connection.execute(statement)
+
+
+@pytest.fixture
+def command(scratch, authority, build, region):
+    """ringfence COMMAND on this region, with a policy that can be changed."""
+    def run(*arguments, policy=None):
+        folder = os.path.join(scratch, f"requests-{time.monotonic_ns()}")
+        gateway = Gateway(folder, region, authority, build, "full", policy=policy)
+        return gateway.command(*arguments, "--dsn", region.primary.dsn())
+    return run
+
+
+def test_requests_are_no_drift_and_survive_an_apply(registrar, server, command):
+    number = registrar.request("open")
+    done = command("plan", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert command("apply").returncode == 0
+    assert is_open(server, number) and state_of(server, number) == "open"
+    registrar.call("request_revoke", number)
+
+
+@pytest.mark.parametrize("sql, undo", [
+    ("CREATE OR REPLACE VIEW ringfence.request_step (state, event, next) AS VALUES ('asked'::text,"
+     " 'lapse'::text, 'open'::text)", None),
+    ("ALTER VIEW ringfence.request_step OWNER TO app_owner", None),
+    ("GRANT EXECUTE ON FUNCTION ringfence.grant_open(bigint, text, text, timestamptz, text[], text[])"
+     " TO rf_control", None),
+    ("GRANT SELECT ON ringfence.request TO rf_registrar", None),
+    ("GRANT UPDATE ON ringfence.approval TO app_us", "REVOKE ALL ON ringfence.approval FROM app_us"),
+    ("GRANT rf_admin TO rf_registrar", None),
+    ("ALTER ROLE rf_registrar PASSWORD 'x'", None), ("ALTER ROLE rf_registrar CREATEDB", None)])
+def test_what_was_changed_by_hand_is_found_and_set_right(server, command, sql, undo):
+    server.rows(sql)
+    try:
+        assert command("plan", "--check").returncode == 1
+    finally:
+        if undo:
+            server.rows(undo)
+        assert command("apply").returncode == 0
+    done = command("plan", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {(s, e): n for s, e, n in server.rows("SELECT * FROM ringfence.request_step")} == STEPS
