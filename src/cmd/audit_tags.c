@@ -48,7 +48,7 @@ int audit_tags_leaf(struct audit_tags *a, const struct logleaf *leaf, struct err
     uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN];
     if (leaf->type == LEAF_GENESIS)
         return begin(a, leaf, err);
-    if (leaf->type != LEAF_DISCLOSURE)
+    if (!logleaf_has_items(leaf->type))
         return 0;
     if (!logleaf_is(leaf, LEAF_KEY_EPOCH, a->epoch))
         a->in_epoch = 0;
@@ -105,6 +105,9 @@ int audit_tags_judge(struct audit_tags *a, const struct logleaf *leaf, const voi
     if (!a->has_key)
         return 0;
     for (unsigned i = 0; rc == 0 && i < count; i++) {
+        /* A find that found nobody has a tag of nobody's. */
+        if (leaf->type == LEAF_FIND && !revealed_read(private_part, n, 0, &r))
+            return 0;
         if (revealed_read(private_part, n, i, &r)) {
             rc = judge_item(a, &r, items[i], i, wrong, err);
         } else {

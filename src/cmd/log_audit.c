@@ -49,7 +49,7 @@ static void wrong(struct audit *a, uint64_t leaf, const char *what)
 static int judge_tags(struct audit *a, uint64_t index, const struct logleaf *leaf, struct err *err)
 {
     char why[200];
-    if (leaf->type != LEAF_DISCLOSURE)
+    if (!logleaf_has_items(leaf->type))
         return 0;
     int rc = audit_tags_judge(&a->tags, leaf, buf_at(&a->plain) + SEAL_SALT_LEN,
                               buf_len(&a->plain) - SEAL_SALT_LEN, why, err);

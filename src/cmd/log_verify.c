@@ -11,6 +11,8 @@
 #include "cmd/logcommand.h"
 #include "verify/claim.h"
 
+enum { CLOCKS_APART_MINUTES = 5 }; /* of two gateways, at most, if they are to be believed */
+
 struct judged {
     const char *where;
     struct source *source;
@@ -254,11 +256,21 @@ static void judge_roster(struct judging *j)
 
 /* ---- references between logs ---------------------------------------------------------------- */
 
-static bool is_what_it_should_be(const struct rules_foreign *f, const struct logleaf *l)
+/* BY is the leaf that refers. What it is about has a number, which is the same. */
+static bool is_what_it_should_be(const struct rules_foreign *f, const struct logleaf *by,
+                                 const struct logleaf *l)
 {
+    bool is_same = l->value[LEAF_KEY_GRANT].number == f->grant;
     switch ((int)f->key) {
     case LEAF_KEY_GRANT_REF:
-        return l->type == LEAF_GRANT && l->value[LEAF_KEY_GRANT].number == f->grant;
+        return l->type == LEAF_GRANT && is_same;
+    case LEAF_KEY_REQUEST_REF:
+        return is_same &&
+               (l->type == LEAF_BREAKGLASS
+                    ? by->type != LEAF_APPROVAL && !logleaf_has(by, LEAF_KEY_APPROVAL_REFS)
+                    : l->type == LEAF_REQUEST && by->type != LEAF_REVIEW);
+    case LEAF_KEY_APPROVAL_REFS:
+        return is_same && l->type == LEAF_APPROVAL && logleaf_is(l, LEAF_KEY_VERDICT, "approve");
     case LEAF_KEY_POLICY_REF:
         return l->type == LEAF_START || l->type == LEAF_POLICY;
     default:
@@ -266,25 +278,61 @@ static bool is_what_it_should_be(const struct rules_foreign *f, const struct log
     }
 }
 
+/* Leaf INDEX of L into BYTES and *RET, which borrows: 1; 0: there is none. */
+static int leaf_of(struct judging *j, const struct judged *l, uint64_t index, struct buf *bytes,
+                   struct logleaf *ret, struct err *err)
+{
+    if (index >= l->report->checkpoint.size)
+        return 0;
+    int rc = verify_leaf(l->source, &l->report->checkpoint, index, bytes, NULL, &j->roster, err);
+    return rc == 1 && logleaf_read(buf_at(bytes), buf_len(bytes), ret) < 0 ? 0 : rc;
+}
+
+/* A grant that tells of a request, or of itself, in another log says the same. */
+static void judge_same_grant(struct judging *j, const struct judged *by,
+                             const struct rules_foreign *f, const struct logleaf *grant,
+                             const struct logleaf *other)
+{
+    if (grant->type != LEAF_GRANT || f->key == LEAF_KEY_APPROVAL_REFS ||
+        f->key == LEAF_KEY_POLICY_REF)
+        return;
+    /* Which rules were read between the two, their minutes do not tell. */
+    const char *what = rules_disagree(grant, other, true);
+    if (what != NULL)
+        findings_add(&j->roster, FINDING_TAMPERED, NULL, f->leaf,
+                     "the grant in \"%.80s\" has another %s than leaf %" PRIu64 " of \"%.80s\"",
+                     by->key.name, what, f->index, f->origin);
+}
+
 static int judge_reference(struct judging *j, const struct judged *by,
                            const struct rules_foreign *f, struct err *err)
 {
     const struct judged *there = log_called(j, f->origin);
-    struct logleaf leaf;
-    struct buf bytes;
-    if (there == NULL || there->report == NULL || !there->report->is_whole)
+    struct logleaf leaf, from;
+    struct buf bytes, from_bytes;
+    if (there == NULL || there->report == NULL || !there->report->is_whole || !by->report->is_whole)
         return 0; /* that it is missing was told by the roster */
-    int rc = 0;
     buf_init(&bytes, LOGLEAF_MAX);
-    if (f->index < there->report->checkpoint.size)
-        rc = verify_leaf(there->source, &there->report->checkpoint, f->index, &bytes, NULL,
-                         &j->roster, err);
-    if (rc == 0 || (rc == 1 && (logleaf_read(buf_at(&bytes), buf_len(&bytes), &leaf) < 0 ||
-                                !is_what_it_should_be(f, &leaf))))
+    buf_init(&from_bytes, LOGLEAF_MAX);
+    int rc = leaf_of(j, by, f->leaf, &from_bytes, &from, err);
+    if (rc == 1)
+        rc = leaf_of(j, there, f->index, &bytes, &leaf, err);
+    if (rc == 0 || (rc == 1 && !is_what_it_should_be(f, &from, &leaf)))
         findings_add(&j->roster, FINDING_TAMPERED, NULL, f->leaf,
                      "%s in \"%.80s\" names leaf %" PRIu64 " of \"%.80s\", which is no such thing",
                      logleaf_key_name(f->key), by->key.name, f->index, f->origin);
+    else if (rc == 1)
+        judge_same_grant(j, by, f, &from, &leaf);
+    if (rc == 1 && from.type == LEAF_REVIEW && leaf.type == LEAF_BREAKGLASS &&
+        there->report->facts.unreviewed > 0)
+        there->report->facts.unreviewed--;
+    bool is_said_first = f->key == LEAF_KEY_REQUEST_REF || f->key == LEAF_KEY_APPROVAL_REFS;
+    if (rc == 1 && is_said_first && leaf.minute > from.minute + CLOCKS_APART_MINUTES)
+        findings_add(&j->roster, FINDING_WANTING, NULL, f->leaf,
+                     "%s in \"%.80s\" names leaf %" PRIu64 " of \"%.80s\", which came later",
+                     logleaf_key_name(f->key), by->key.name, f->index, f->origin);
     buf_done(&bytes);
+    buf_done(&from_bytes);
     return rc < 0 ? rc : 0;
 }
 
@@ -345,6 +393,40 @@ static void print_not_given_json(const struct judging *j, const struct rules_fac
     (void)fputs("],", stdout);
 }
 
+static const char *const evidence_names[EVIDENCE_COUNT] = {
+    [EVIDENCE_NONE] = "nothing",          [EVIDENCE_SIGNATURES] = "signatures",
+    [EVIDENCE_BREAKGLASS] = "breakglass", [EVIDENCE_ADMINISTRATOR] = "administrator",
+    [EVIDENCE_ELSEWHERE] = "elsewhere",
+};
+
+static void print_grants_json(const struct rules_facts *f)
+{
+    const char *comma = "";
+    (void)fputs(",\"grants_by\":{", stdout);
+    for (int i = 0; i < EVIDENCE_COUNT; i++)
+        if (f->grants[i] > 0) {
+            (void)printf("%s\"%s\":%" PRIu64, comma, evidence_names[i], f->grants[i]);
+            comma = ",";
+        }
+    (void)printf("},\"reviews_missing\":%" PRIu64, f->unreviewed);
+}
+
+static void print_grants(const struct rules_facts *f)
+{
+    static const char *const lines[EVIDENCE_COUNT] = {
+        [EVIDENCE_NONE] = "with nothing that makes them true",
+        [EVIDENCE_SIGNATURES] = "by signatures",
+        [EVIDENCE_BREAKGLASS] = "by breaking the glass",
+        [EVIDENCE_ADMINISTRATOR] = "by an administrator",
+        [EVIDENCE_ELSEWHERE] = "of which another log tells",
+    };
+    for (int i = 0; i < EVIDENCE_COUNT; i++)
+        if (f->grants[i] > 0)
+            (void)printf("  grants     %" PRIu64 " %s\n", f->grants[i], lines[i]);
+    if (f->of_type[LEAF_BREAKGLASS] > 0)
+        (void)printf("  reviews    %" PRIu64 " missing\n", f->unreviewed);
+}
+
 static void print_log_json(const struct judging *j, const struct judged *l)
 {
     const struct verify_report *r = l->report;
@@ -362,6 +444,7 @@ static void print_log_json(const struct judging *j, const struct judged *l)
                  "\"newest\":%" PRIu64 "},",
                  witnessing_name(w->verdict), w->cosigned, w->independent, w->newest_s);
     print_types_json(&r->facts);
+    print_grants_json(&r->facts);
     (void)printf(",\"disclosures_without_grant\":%" PRIu64 ",\"references_elsewhere\":%" PRIu64 ",",
                  r->facts.orphans, r->facts.elsewhere);
     (void)fputs("\"members\":[", stdout);
@@ -403,6 +486,7 @@ static void print_log(const struct judging *j, const struct judged *l)
         if (r->facts.of_type[i] > 0)
             (void)printf("  %-10s %" PRIu64 "\n", logleaf_type_name((enum logleaf_type)i),
                          r->facts.of_type[i]);
+    print_grants(&r->facts);
     for (unsigned i = 0; i < r->facts.member_count; i++)
         (void)printf("  member     %s%s\n", r->facts.members[i].origin,
                      not_given(j, r->facts.members[i].origin));

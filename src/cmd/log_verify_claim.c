@@ -13,6 +13,13 @@
 #include "ledger/claim.h"
 #include "ledger/claim_verify.h"
 
+/* A grant of the accesses that follow. */
+struct told_grant {
+    uint64_t leaf;
+    unsigned approvals;
+    char by[24]; /* "signatures", "breakglass", "administrator", "" */
+};
+
 struct telling {
     bool json;
     const struct claim_result *result;
@@ -22,6 +29,9 @@ struct telling {
     size_t subject_len;
     uint64_t number;   /* accesses told */
     const char *comma; /* before the next of a list */
+    struct told_grant *grants;
+    size_t grant_count, grant_room;
+    bool no_memory;
 };
 
 static void value(const struct logleaf *leaf, enum logleaf_key key, const char *otherwise,
@@ -38,6 +48,66 @@ static void pair(const char *name, const char *text)
 {
     (void)printf(",\"%s\":", name);
     command_print_json(text);
+}
+
+static void keep_grant(struct telling *t)
+{
+    struct logleaf leaf;
+    const char *origin;
+    uint64_t index;
+    size_t at = 0, len;
+    if (logleaf_read(t->line.leaf, t->line.leaf_len, &leaf) < 0)
+        return;
+    if (t->grant_count == t->grant_room) {
+        size_t room = t->grant_room > 0 ? 2 * t->grant_room : 16;
+        struct told_grant *wider = mem_realloc(t->grants, room * sizeof(*wider));
+        if (wider == NULL) {
+            t->no_memory = true;
+            return;
+        }
+        t->grants = wider;
+        t->grant_room = room;
+    }
+    struct told_grant *g = &t->grants[t->grant_count++];
+    *g = (struct told_grant){ .leaf = t->line.index };
+    while (logleaf_refs_next(&leaf, &at, &index, &origin, &len))
+        g->approvals++;
+    (void)snprintf(g->by, sizeof(g->by), "%s",
+                   g->approvals > 0                           ? "signatures"
+                   : logleaf_has(&leaf, LEAF_KEY_REQUEST_REF) ? "breakglass"
+                   : logleaf_has(&leaf, LEAF_KEY_BY)          ? "administrator"
+                                                              : "");
+}
+
+/* The grant of LEAF, where the file shows it. */
+static const struct told_grant *grant_of(const struct telling *t, const struct logleaf *leaf)
+{
+    const char *origin;
+    uint64_t index;
+    size_t len;
+    if (!logleaf_ref(leaf, LEAF_KEY_GRANT_REF, &index, &origin, &len) || len != strlen(t->origin) ||
+        memcmp(origin, t->origin, len) != 0)
+        return NULL;
+    for (size_t i = 0; i < t->grant_count; i++)
+        if (t->grants[i].leaf == index)
+            return &t->grants[i];
+    return NULL;
+}
+
+static void tell_grant(const struct told_grant *g, bool json)
+{
+    if (json && g != NULL) {
+        pair("granted_by", g->by);
+        (void)printf(",\"approvals\":%u", g->approvals);
+    }
+    if (json || g == NULL)
+        return;
+    if (g->approvals > 0)
+        (void)printf("      approved by: %u, with their signatures\n", g->approvals);
+    else if (strcmp(g->by, "breakglass") == 0)
+        (void)fputs("      approved by: nobody; the glass was broken\n", stdout);
+    else if (strcmp(g->by, "administrator") == 0)
+        (void)fputs("      approved by: an administrator, without signatures\n", stdout);
 }
 
 /* Everything here was judged before: the leaf is in its log, the opening is what it commits to. */
@@ -66,18 +136,22 @@ static void tell_access(struct telling *t)
         pair("purpose", purpose);
         (void)printf(",\"held\":%s", is_held ? "true" : "false");
         pair("classes", classes);
+        pair("kind", leaf.type == LEAF_FIND ? "find" : "disclosure");
+        tell_grant(grant_of(t, &leaf), true);
         (void)putchar('}');
         t->comma = ",";
         return;
     }
-    (void)printf("%4" PRIu64 ". %.10s %.8s UTC: %s, from %s, saw your data of class %s\n"
-                 "      purpose: %s\n      proof: leaf %" PRIu64 " of %s\n",
+    bool is_find = leaf.type == LEAF_FIND;
+    (void)printf("%4" PRIu64 ". %.10s %.8s UTC: %s, from %s, %s%s\n      purpose: %s\n",
                  ++t->number, time, time + 11, entity[0] != '\0' ? entity : "somebody unnamed",
-                 place[0] != '\0' ? place : "an unknown country", classes,
+                 place[0] != '\0' ? place : "an unknown country",
+                 is_find ? "looked you up" : "saw your data of class ", is_find ? "" : classes,
                  is_held              ? "was held back at first; the log shows it by now"
                  : purpose[0] != '\0' ? purpose
-                                      : "none was given",
-                 t->line.index, t->origin);
+                                      : "none was given");
+    tell_grant(grant_of(t, &leaf), false);
+    (void)printf("      proof: leaf %" PRIu64 " of %s\n", t->line.index, t->origin);
 }
 
 static void tell_epoch(struct telling *t)
@@ -105,10 +179,14 @@ static int walk(struct telling *t, const char *bytes, size_t n, enum claim_word 
         } else if (t->line.word == CLAIM_IN || t->line.word == CLAIM_LOG) {
             (void)snprintf(t->origin, sizeof(t->origin), "%s", t->line.text);
         }
+        if (t->line.word == CLAIM_SEAL)
+            t->grant_count = 0;
+        if (t->line.word == CLAIM_GRANT)
+            keep_grant(t);
         if (t->line.word == word)
             tell(t);
     }
-    return rc;
+    return rc == 0 && t->no_memory ? err_set(err, RF_ENOMEM, "out of memory") : rc;
 }
 
 static void tell_origin(struct telling *t)
@@ -126,12 +204,12 @@ static int print_json(struct telling *t, const char *bytes, size_t n,
 {
     const struct claim_result *c = t->result;
     (void)printf("{\"verdict\":\"%s\",\"witnessed\":%s,\"unwitnessed\":%u,\"elsewhere\":%u,"
-                 "\"access_count\":%" PRIu64 ",\"logs\":[",
+                 "\"access_count\":%" PRIu64 ",\"find_count\":%" PRIu64 ",\"logs\":[",
                  c->unwitnessed > 0 ? "unwitnessed"
                  : c->elsewhere > 0 ? "partial"
                                     : "holds",
                  trust->witnesses != NULL && c->unwitnessed == 0 ? "true" : "false", c->unwitnessed,
-                 c->elsewhere, c->access_count);
+                 c->elsewhere, c->access_count, c->find_count);
     t->comma = "";
     int rc = walk(t, bytes, n, CLAIM_LOG, tell_origin, err);
     (void)fputs("],\"epochs\":[", stdout);
@@ -162,10 +240,12 @@ static int print(struct telling *t, const char *bytes, size_t n, const struct cl
                  struct err *err)
 {
     const struct claim_result *c = t->result;
-    (void)printf(c->access_count == 0 ? "Nobody looked at your data in clear.\n"
-                                      : "Your data was looked at in clear, %" PRIu64
-                                        " entries:\n\n",
-                 c->access_count);
+    if (c->access_count == 0)
+        (void)fputs("Nobody looked at your data in clear.\n", stdout);
+    else
+        (void)printf("Your data was looked at in clear or you were looked up, %" PRIu64
+                     " entries:\n\n",
+                     c->access_count);
     int rc = walk(t, bytes, n, CLAIM_ACCESS, tell_access, err);
     (void)printf(
         "\nA line stands for the hour that it falls in: who looks again within it, under the same "
@@ -215,6 +295,7 @@ static int judge(const struct log_arguments *a, struct telling *t, struct err *e
         rc = (t->json ? print_json : print)(&told, bytes, n, &trust, err);
     mem_free_secret(bytes, n);
     mem_free(witnesses);
+    mem_free(told.grants);
     return rc < 0 ? rc : result.unwitnessed > 0 || result.elsewhere > 0 ? 1 : 0;
 }
 

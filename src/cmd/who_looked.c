@@ -418,10 +418,10 @@ static void print_json(const struct who_looked *w)
     command_print_json(w->out);
     (void)fputs(",\"region\":", stdout);
     command_print_json(w->region);
-    (void)printf(",\"accesses\":%" PRIu64 ",\"told\":%" PRIu64 ",\"searched\":%" PRIu64
-                 ",\"unwitnessed\":%u,\"elsewhere\":%u,\"logs\":[",
-                 w->result.access_count, w->told, w->searched, w->result.unwitnessed,
-                 w->result.elsewhere);
+    (void)printf(",\"accesses\":%" PRIu64 ",\"finds\":%" PRIu64 ",\"told\":%" PRIu64
+                 ",\"searched\":%" PRIu64 ",\"unwitnessed\":%u,\"elsewhere\":%u,\"logs\":[",
+                 w->result.access_count, w->result.find_count, w->told, w->searched,
+                 w->result.unwitnessed, w->result.elsewhere);
     for (size_t i = 0; i < looking_log_count(w->looking); i++) {
         (void)fputs(i > 0 ? "," : "", stdout);
         command_print_json(looking_log_key(w->looking, i)->name);

@@ -31,6 +31,7 @@ enum claim_word {
     CLAIM_K,
     CLAIM_IN,
     CLAIM_SEAL,
+    CLAIM_GRANT,
     CLAIM_ACCESS,
     CLAIM_ABSENT,
     CLAIM_NONE,

@@ -58,6 +58,8 @@ struct verifier {
     uint64_t seal_index, seal_tags;
     uint8_t seal_root[TLOG_HASH_LEN];
     uint64_t access_count, access_index; /* in this log and epoch */
+    uint64_t *grants;                    /* that are shown there: leaves, ascending */
+    size_t grant_count, grant_room;
 };
 
 static int RF_PRINTF(2, 3) wrong(const struct verifier *v, const char *format, ...)
@@ -391,6 +393,7 @@ static int on_seal(struct verifier *v)
         return wrong(v, "leaf %llu is not the seal of epoch \"%s\"",
                      (unsigned long long)v->line.index, v->epoch);
     v->seal_index = v->line.index;
+    v->grant_count = 0;
     v->seal_tags = v->leaf.value[LEAF_KEY_TAGS].number;
     logleaf_hash(&v->leaf, LEAF_KEY_TAGS_ROOT, v->seal_root);
     return 0;
@@ -411,6 +414,43 @@ static int check_item(struct verifier *v)
     return wrong(v, "access %llu is not in its leaf", (unsigned long long)v->line.n);
 }
 
+/* A grant of accesses that follow. */
+static int on_grant(struct verifier *v)
+{
+    if (v->grant_count > 0 && v->line.index <= v->grants[v->grant_count - 1])
+        return wrong(v, "grants are not in the order of their leaves");
+    if (v->grant_count == v->grant_room) {
+        size_t room = v->grant_room > 0 ? 2 * v->grant_room : 16;
+        uint64_t *wider = mem_realloc(v->grants, room * sizeof(*wider));
+        if (wider == NULL)
+            return err_set(v->err, RF_ENOMEM, "could not check the claim file");
+        v->grants = wider;
+        v->grant_room = room;
+    }
+    int rc = leaf_take(v, &v->logs[v->living], v->line.index);
+    if (rc < 0)
+        return rc;
+    if (v->leaf.type != LEAF_GRANT)
+        return wrong(v, "leaf %llu is no grant", (unsigned long long)v->line.index);
+    v->grants[v->grant_count++] = v->line.index;
+    return 0;
+}
+
+/* Of the leaf at hand: where it names one of this log. */
+static bool is_grant_shown(const struct verifier *v)
+{
+    const char *origin, *here = v->logs[v->living].key.name;
+    uint64_t index;
+    size_t len;
+    if (!logleaf_ref(&v->leaf, LEAF_KEY_GRANT_REF, &index, &origin, &len) || len != strlen(here) ||
+        memcmp(origin, here, len) != 0)
+        return true;
+    for (size_t i = 0; i < v->grant_count; i++)
+        if (v->grants[i] == index)
+            return true;
+    return false;
+}
+
 static int on_access(struct verifier *v)
 {
     struct tag_access access;
@@ -423,8 +463,9 @@ static int on_access(struct verifier *v)
     int rc = leaf_take(v, &v->logs[v->living], v->line.index);
     if (rc < 0)
         return rc;
-    if (v->leaf.type != LEAF_DISCLOSURE || !logleaf_is(&v->leaf, LEAF_KEY_EPOCH, v->epoch))
-        return wrong(v, "leaf %llu is no disclosure of epoch \"%s\"",
+    bool is_find = v->leaf.type == LEAF_FIND;
+    if (!logleaf_has_items(v->leaf.type) || !logleaf_is(&v->leaf, LEAF_KEY_EPOCH, v->epoch))
+        return wrong(v, "leaf %llu is no disclosure or find of epoch \"%s\"",
                      (unsigned long long)v->line.index, v->epoch);
     rc = check_item(v);
     if (rc < 0)
@@ -435,6 +476,13 @@ static int on_access(struct verifier *v)
     if (rc < 0)
         return wrong(v, rc == -RF_ETAMPER ? "access is one to another subject"
                                           : "access is malformed");
+    if (is_find != (access.classes_len == 4 && memcmp(access.classes, "find", 4) == 0))
+        return wrong(v, "leaf %llu is a find, and its access is none, or the other way about",
+                     (unsigned long long)v->line.index);
+    if (v->grant_count > 0 && !is_find && !is_grant_shown(v))
+        return wrong(v, "the grant of leaf %llu is not among those that are shown",
+                     (unsigned long long)v->line.index);
+    v->result.find_count += is_find;
     v->access_index = v->line.index;
     v->access_count++;
     v->result.access_count++;
@@ -498,8 +546,9 @@ static int (*const on[CLAIM_WORD_COUNT])(struct verifier *v) = {
     [CLAIM_GENESIS] = on_genesis, [CLAIM_NAMED] = on_named,
     [CLAIM_EPOCH] = on_epoch,     [CLAIM_K] = on_k,
     [CLAIM_IN] = on_in,           [CLAIM_SEAL] = on_seal,
-    [CLAIM_ACCESS] = on_access,   [CLAIM_ABSENT] = on_absent,
-    [CLAIM_NONE] = on_none,       [CLAIM_END] = on_end,
+    [CLAIM_ACCESS] = on_access,   [CLAIM_GRANT] = on_grant,
+    [CLAIM_ABSENT] = on_absent,   [CLAIM_NONE] = on_none,
+    [CLAIM_END] = on_end,
 };
 
 int claim_verify(const void *bytes, size_t n, const struct claim_trust *trust,
@@ -519,6 +568,7 @@ int claim_verify(const void *bytes, size_t n, const struct claim_trust *trust,
             break;
     if (rc == 0)
         *ret = v->result;
+    mem_free(v->grants);
     mem_free_secret(v, sizeof(*v)); /* K is the person's own */
     return rc;
 }

@@ -17,10 +17,10 @@ struct claim_trust {        /* borrowed */
 
 struct claim_result {
     unsigned log_count, epoch_count;
-    uint64_t access_count;
-    unsigned unwitnessed; /* logs whose checkpoint does not reach the quorum */
-    unsigned elsewhere;   /* logs that lived in the epochs and have another VRF key, one an epoch:
-                             complete only with the claim file of that key */
+    uint64_t access_count, find_count; /* of the accesses: those who only looked him up */
+    unsigned unwitnessed;              /* logs whose checkpoint does not reach the quorum */
+    unsigned elsewhere; /* logs that lived in the epochs and have another VRF key, one an epoch:
+                           complete only with the claim file of that key */
 };
 
 /* 0: true and complete, but for what UNWITNESSED and ELSEWHERE say. -RF_ETAMPER: it contradicts

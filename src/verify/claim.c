@@ -15,6 +15,8 @@ void claims_log(struct claims *c, const char *origin)
 {
     if (c->log_count < CLAIM_LOGS_MAX)
         (void)snprintf(c->origins[c->log_count++], sizeof(c->origins[0]), "%s", origin);
+    if (c->approvals[c->log_count - 1].record_len == 0)
+        indexmap_init(&c->approvals[c->log_count - 1], sizeof(uint64_t));
     c->period[0] = '\0';
     c->rollup = 0;
     for (size_t i = 0; i < c->count; i++)
@@ -108,6 +110,67 @@ static enum match period_match(const struct claims *c, const struct claim *claim
     return begins && ends ? MATCH_YES : begins || ends ? MATCH_MAYBE : MATCH_NO;
 }
 
+/* ---- approvals ------------------------------------------------------------------------------ */
+
+static uint64_t refs_of(const struct logleaf *grant)
+{
+    const char *origin;
+    uint64_t index, count = 0;
+    size_t at = 0, len;
+    while (logleaf_refs_next(grant, &at, &index, &origin, &len))
+        count++;
+    return count;
+}
+
+/* Of the grant that L names by its grant_ref: 1 and how many, 0: nobody knows. */
+static bool approvals_there(const struct claims *c, const struct logleaf *l, uint64_t *ret)
+{
+    const char *origin;
+    uint64_t index;
+    size_t len;
+    if (!logleaf_ref(l, LEAF_KEY_GRANT_REF, &index, &origin, &len))
+        return false;
+    for (unsigned i = 0; i < c->log_count; i++) {
+        const uint64_t *known =
+            strlen(c->origins[i]) == len && memcmp(c->origins[i], origin, len) == 0
+                ? indexmap_find(&c->approvals[i], index)
+                : NULL;
+        if (known != NULL)
+            *ret = *known;
+        if (known != NULL)
+            return true;
+    }
+    return false;
+}
+
+static enum match approvals_match(const struct claims *c, const struct claim *claim,
+                                  const struct logleaf *l)
+{
+    uint64_t count = 0;
+    if (claim->fewer_approvals == 0)
+        return MATCH_YES;
+    if (logleaf_has(l, LEAF_KEY_GRANT_REF)) {
+        if (!approvals_there(c, l, &count))
+            return MATCH_MAYBE;
+    } else if (l->type == LEAF_GRANT) {
+        count = refs_of(l);
+    }
+    return count < claim->fewer_approvals ? MATCH_YES : MATCH_NO;
+}
+
+/* For those who will name it. */
+static int keep_approvals(struct claims *c, uint64_t index, const struct logleaf *l)
+{
+    uint64_t count = refs_of(l), *known;
+    if (!c->wants_approvals || l->type != LEAF_GRANT || c->log_count == 0 ||
+        (logleaf_has(l, LEAF_KEY_GRANT_REF) && !approvals_there(c, l, &count)))
+        return 0;
+    known = indexmap_put(&c->approvals[c->log_count - 1], index);
+    if (known != NULL)
+        *known = count;
+    return known != NULL ? 0 : -RF_ENOMEM;
+}
+
 /* *RET_HELD: nothing but a held purpose is in doubt. */
 static enum match claim_match(const struct claims *c, const struct claim *claim,
                               const struct logleaf *l, bool *ret_held)
@@ -122,6 +185,8 @@ static enum match claim_match(const struct claims *c, const struct claim *claim,
         return MATCH_NO;
     enum match home = home_match(c, claim, l), period = period_match(c, claim, l);
     enum match all = home < period ? home : period;
+    enum match approvals = all != MATCH_NO ? approvals_match(c, claim, l) : MATCH_NO;
+    all = approvals < all ? approvals : all;
     bool is_certain = all == MATCH_YES;
     for (size_t i = 0; all != MATCH_NO && i < claim->filter_count; i++) {
         enum match one = filter_match(&claim->filters[i], l);
@@ -266,6 +331,8 @@ int claims_leaf(struct claims *c, uint64_t index, const struct logleaf *leaf, st
 {
     if (leaf->type == LEAF_GENESIS)
         begin_log(c, leaf);
+    if (keep_approvals(c, index, leaf) < 0)
+        return err_set(err, RF_ENOMEM, "out of memory");
     for (size_t i = 0; i < c->count; i++) {
         int rc = claim_leaf(c, &c->list[i], index, leaf);
         if (rc < 0)
@@ -329,6 +396,9 @@ void claims_free(struct claims *c)
         return;
     for (size_t i = 0; i < c->count; i++)
         mem_free(c->list[i].held);
+    for (unsigned i = 0; i < CLAIM_LOGS_MAX; i++)
+        if (c->approvals[i].record_len > 0)
+            indexmap_done(&c->approvals[i]);
     arena_done(&c->arena);
     mem_free(c);
 }

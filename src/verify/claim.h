@@ -11,19 +11,20 @@
  *                                        classes has a VALUE when one of its names is it
  *         unless: {purpose: [legal_demand]}   none of them
  *         at_home: no                    place is (yes) or is not (no) in `home`
- *         with: [grant_ref]              keys that must be there, or `without`
- *         sum: rows                      of a band; without it leaves are counted
- *         at_most: 0                     and/or at_least
- *         epoch: 2026-11                 or from: and until: minutes; or all of the log
+ *         fewer_approvals_than: 2        its grant (or it, a grant) was approved by fewer
+ * signatures with: [grant_ref]              keys that must be there, or `without` sum: rows of a
+ * band; without it leaves are counted at_most: 0                     and/or at_least epoch: 2026-11
+ * or from: and until: minutes; or all of the log
  *
  * A band stands for its number up to twice it less one, so a sum has a lower and an upper bound;
  * a leaf with `few` has no upper one. What is not certain to belong (a held purpose, an interval
- * half inside the period, a place that is not said) counts in the upper bound alone. The verdict is
- * TRUE or FALSE where both bounds agree, and UNKNOWN otherwise; nothing that is true only so far is
- * TRUE for a period that has not ended. Roll-ups of a period come after it, up to `rollup` minutes
- * and behind the seal of its epoch: for them it has ended with the first other leaf whose minute is
- * not before the end of the last roll-up that can touch it. A log that has ended, or began later,
- * has nothing more to say of a period. */
+ * half inside the period, a place that is not said, approvals that stand in a log which was not
+ * read before) counts in the upper bound alone. The verdict is TRUE or FALSE where both bounds
+ * agree, and UNKNOWN otherwise; nothing that is true only so far is TRUE for a period that has not
+ * ended. Roll-ups of a period come after it, up to `rollup` minutes and behind the seal of its
+ * epoch: for them it has ended with the first other leaf whose minute is not before the end of the
+ * last roll-up that can touch it. A log that has ended, or began later, has nothing more to say of
+ * a period. */
 #ifndef RF_VERIFY_CLAIM_H
 #define RF_VERIFY_CLAIM_H
 

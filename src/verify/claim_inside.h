@@ -6,6 +6,7 @@
 #include "policy/arena.h"
 #include "tlog/key.h"
 #include "verify/claim.h"
+#include "verify/indexmap.h"
 #include "verify/rules.h"
 
 enum { CLAIM_FILTERS_MAX = 16, CLAIM_LOGS_MAX = 64, CLAIM_HELD_MAX = 4096 };
@@ -32,7 +33,8 @@ struct claim {
     struct claim_filter filters[CLAIM_FILTERS_MAX];
     size_t filter_count;
     enum claim_home home;
-    uint64_t with, without; /* a bit each key */
+    uint64_t with, without;   /* a bit each key */
+    uint64_t fewer_approvals; /* than these count; 0: all do */
     bool sums, has_most, has_least, has_interval;
     enum logleaf_key of;
     uint64_t most, least;
@@ -60,6 +62,8 @@ struct claims {
     struct tag_period tag_period; /* the same */
     uint64_t rollup;              /* minutes, of the present log; 0: not known */
     unsigned log_count;
+    bool wants_approvals;                      /* some claim asks how many */
+    struct indexmap approvals[CLAIM_LOGS_MAX]; /* u64, of each grant of a log */
 };
 
 #endif

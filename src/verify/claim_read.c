@@ -178,7 +178,10 @@ static void read_key(struct reading *r, struct claim *c, const struct yaml_node 
         read_filters(r, c, n, key[0] == 'u');
     else if (strcmp(key, "at_home") == 0)
         c->home = yes_of(r, n) ? CLAIM_HOME_YES : CLAIM_HOME_NO;
-    else if (strcmp(key, "with") == 0)
+    else if (strcmp(key, "fewer_approvals_than") == 0) {
+        c->fewer_approvals = number_of(r, n);
+        r->claims->wants_approvals = true;
+    } else if (strcmp(key, "with") == 0)
         c->with = keys_of(r, n);
     else if (strcmp(key, "without") == 0)
         c->without = keys_of(r, n);

@@ -308,8 +308,8 @@ static int access_add(struct looking *l, uint64_t index, const void *bytes, size
     return rc;
 }
 
-static int on_disclosure(struct looking *l, uint64_t index, const void *bytes, size_t n,
-                         const struct logleaf *leaf, struct err *err)
+static int on_items(struct looking *l, uint64_t index, const void *bytes, size_t n,
+                    const struct logleaf *leaf, struct err *err)
 {
     uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN];
     struct looked_epoch *e;
@@ -409,7 +409,8 @@ int looking_leaf(void *context, uint64_t index, const void *bytes, size_t n,
     case LEAF_SUCCESSOR:
         return on_named(l, index, bytes, n, leaf, err);
     case LEAF_DISCLOSURE:
-        return is_covered ? on_disclosure(l, index, bytes, n, leaf, err) : 0;
+    case LEAF_FIND:
+        return is_covered ? on_items(l, index, bytes, n, leaf, err) : 0;
     case LEAF_OPENED:
         on_opened(l, leaf);
         return 0;

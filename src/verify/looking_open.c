@@ -153,6 +153,8 @@ int looking_search(struct looking *l, size_t i, struct err *err)
     int rc = 0;
     if (logleaf_read(a->leaf.bytes, a->leaf.len, &leaf) < 0)
         return err_set(err, RF_EBUG, "a leaf that was read before is none");
+    if (leaf.type == LEAF_FIND) /* no classes: that he was looked for is all */
+        logleaf_text(&leaf, LEAF_KEY_CLASSES, "find");
     salt_of(l, a, salt);
     for (int back = 0; rc == 0 && back <= MINUTES_BACK; back++)
         rc = try_sets(l, a, salt, &leaf.value[LEAF_KEY_CLASSES], (int64_t)a->minute - back, err);

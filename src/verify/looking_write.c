@@ -1,5 +1,6 @@
 /* looking_write.c - the claim file: what was kept, each leaf with why it is in its checkpoint. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -65,6 +66,67 @@ static int put_log(struct writing *w, const struct looked_log *log)
     return rc;
 }
 
+/* ---- grants --------------------------------------------------------------------------------- */
+
+/* The grant of LOG that A is under; false: none of this log. */
+static bool grant_of(const struct looked_log *log, const struct access *a, uint64_t *ret)
+{
+    struct logleaf leaf;
+    const char *origin;
+    size_t len;
+    return logleaf_read(a->leaf.bytes, a->leaf.len, &leaf) == 0 &&
+           logleaf_ref(&leaf, LEAF_KEY_GRANT_REF, ret, &origin, &len) &&
+           len == strlen(log->key.name) && memcmp(origin, log->key.name, len) == 0;
+}
+
+static int by_index(const void *a, const void *b)
+{
+    uint64_t x, y;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return x < y ? -1 : x > y;
+}
+
+static int put_grant(struct writing *w, const struct looked_log *log, uint64_t index)
+{
+    struct buf bytes;
+    struct kept_leaf leaf = { .index = index };
+    buf_init(&bytes, LOGLEAF_MAX);
+    int rc = verify_leaf(log->source, &log->checkpoint, index, &bytes, NULL, &w->findings, w->err);
+    if (rc == 0)
+        rc = err_set(w->err, RF_ETAMPER, "log \"%.200s\" lacks a grant that a leaf of it names",
+                     log->key.name);
+    if (rc == 1) {
+        leaf.bytes = buf_at(&bytes);
+        leaf.len = buf_len(&bytes);
+        rc = put_leaf(w, CLAIM_GRANT, log, &leaf);
+    }
+    buf_done(&bytes);
+    return rc;
+}
+
+/* Each grant of the accesses that come next, once: how many approved it stands in its leaf. */
+static int put_grants(struct writing *w, const struct looked_log *log, uint64_t epoch)
+{
+    const struct looking *l = w->looking;
+    size_t end = w->shown, count = 0;
+    int rc = 0;
+    while (end < l->shown_count && &l->logs[l->accesses[l->shown[end]].log] == log &&
+           l->accesses[l->shown[end]].epoch == epoch)
+        end++;
+    uint64_t *grants = mem_zalloc(end - w->shown + 1, sizeof(*grants));
+    if (grants == NULL)
+        return err_set(w->err, RF_ENOMEM, "out of memory");
+    for (size_t i = w->shown; i < end; i++)
+        count += grant_of(log, &l->accesses[l->shown[i]], &grants[count]);
+    qsort(grants, count, sizeof(*grants), by_index);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (i == 0 || grants[i] != grants[i - 1])
+            rc = put_grant(w, log, grants[i]);
+    mem_free(grants);
+    return rc;
+}
+
 static int put_accesses(struct writing *w, const struct looked_log *log, uint64_t epoch)
 {
     struct looking *l = w->looking;
@@ -89,6 +151,8 @@ static int put_span(struct writing *w, const struct looked_log *log, uint64_t ep
     int rc = put_text(w, CLAIM_IN, log->key.name);
     if (rc == 0)
         rc = put_leaf(w, CLAIM_SEAL, log, &s->seal);
+    if (rc == 0)
+        rc = put_grants(w, log, epoch);
     if (rc == 0)
         rc = put_accesses(w, log, epoch);
     if (rc < 0)
