@@ -1,10 +1,11 @@
 /* Who is meant: keys and handles of persons, and how somebody is found without being shown.
  *
- *   ringfence.found(handle, actor, key, at)    what find_subject() has answered; key NULL: nobody
+ *   ringfence.found(handle, actor, key, salt, at)    what find_subject() answered; key NULL: nobody
  *
  * find_subject() gives a handle always. Whoever asks does not learn whether there is such a person,
  * neither by the answer nor by the time it takes: hit and miss read the same index and write the
- * same row. A handle serves the one who asked, for a day; request_add() keeps the key it stood for.
+ * same row. A handle serves the one who asked, for a day; request_add() keeps key and salt, of which
+ * it is the hash (policy/evidence.h), so that nobody can let it stand for another person later.
  *
  * No message names a subject: the caller knows whom he named, the server's log must not. */
 #include "enforce/compiler.h"
@@ -18,7 +19,7 @@ static int compile_table(struct compiler *k)
 {
     static const char found[] =
         "CREATE TABLE ringfence.found (handle text PRIMARY KEY CHECK (handle ~ " HANDLE_PATTERN ")"
-        ", actor text NOT NULL, key text, at timestamptz NOT NULL)";
+        ", actor text NOT NULL, key text, salt text NOT NULL, at timestamptz NOT NULL)";
     bool is_there = catalog_has_own_table(k->catalog, "found");
     int rc = compile_own_table(k, "found", found);
     if (rc == 0 && !is_there)
@@ -33,25 +34,26 @@ static int compile_facts(struct compiler *k)
     const char *source;
     sql_add(&k->sql, "%S",
             "CREATE FUNCTION ringfence.request_facts(actor text, subjects text[], OUT keys text[],"
-            " OUT missing integer, OUT minors integer) LANGUAGE plpgsql STABLE" FUNCTION_HEAD
+            " OUT salts text[], OUT missing integer, OUT minors integer) LANGUAGE plpgsql STABLE" FUNCTION_HEAD
             "\n#variable_conflict use_variable\n"
-            "DECLARE given text; found_key text; is_minor boolean; BEGIN"
+            "DECLARE given text; salt text; found_key text; is_minor boolean; BEGIN"
             " IF (octet_length(actor) BETWEEN 1 AND 56) IS NOT TRUE THEN RAISE EXCEPTION"
             "  'facts of a request need an actor' USING ERRCODE = '22023'; END IF;"
             " IF (cardinality(subjects) BETWEEN 1 AND 100) IS NOT TRUE THEN RAISE EXCEPTION"
             "  'a request names between 1 and 100 subjects' USING ERRCODE = '22023'; END IF;"
-            " keys := '{}'; missing := 0; minors := 0;"
-            " FOREACH given IN ARRAY subjects LOOP"
-            "  IF given ~ " HANDLE_PATTERN " THEN given := (SELECT f.key FROM ringfence.found f"
+            " keys := '{}'; salts := '{}'; missing := 0; minors := 0;"
+            " FOREACH given IN ARRAY subjects LOOP salt := '';"
+            "  IF given ~ " HANDLE_PATTERN " THEN SELECT f.key, f.salt INTO given, salt"
+            "   FROM ringfence.found f"
             "   WHERE f.handle = given AND f.actor = request_facts.actor"
-            "   AND f.at > statement_timestamp() - " HANDLE_LIFE "); END IF;"
+            "   AND f.at > statement_timestamp() - " HANDLE_LIFE "; END IF;"
             "  BEGIN SELECT x.key, x.minor INTO found_key, is_minor FROM (");
     int rc = compile_add_lookup(k, "given", LOOKUP_KEY_AND_MINOR);
     sql_add(&k->sql, "%S",
             ") x(key, minor) LIMIT 1;"
             "  EXCEPTION WHEN data_exception THEN found_key := NULL; END;"
             "  IF found_key IS NULL THEN missing := missing + 1;"
-            "  ELSIF found_key <> ALL (keys) THEN keys := keys || found_key;"
+            "  ELSE keys := keys || found_key; salts := salts || salt;"
             "   IF is_minor THEN minors := minors + 1; END IF; END IF;"
             " END LOOP; END $body$");
     if (rc == 0)
@@ -114,7 +116,7 @@ static int compile_find_subject(struct compiler *k)
             "CREATE FUNCTION ringfence.find_subject(actor text, by text, value text,"
             " per_day integer, OUT handle text, OUT key text) LANGUAGE plpgsql" FUNCTION_HEAD
             "\n#variable_conflict use_variable\n"
-            "DECLARE hits bigint := 0; since timestamptz := statement_timestamp() - " HANDLE_LIFE
+            "DECLARE hits bigint := 0; salt text; since timestamptz := statement_timestamp() - " HANDLE_LIFE
             "; BEGIN"
             " IF (octet_length(actor) BETWEEN 1 AND 56) IS NOT TRUE THEN RAISE EXCEPTION"
             "  'somebody must be looking' USING ERRCODE = '22023'; END IF;"
@@ -131,10 +133,12 @@ static int compile_find_subject(struct compiler *k)
     int rc = add_finders(k);
     sql_add(&k->sql, "%S",
             " IF hits IS DISTINCT FROM 1 THEN key := NULL; END IF;"
-            " handle := 'h-' || substr(encode(sha256(uuid_send(gen_random_uuid()) ||"
+            " salt := substr(encode(sha256(uuid_send(gen_random_uuid()) ||"
             "  uuid_send(gen_random_uuid())), 'hex'), 1, 32);"
-            " INSERT INTO ringfence.found (handle, actor, key, at)"
-            "  VALUES (handle, actor, key, statement_timestamp()); END $body$");
+            " handle := 'h-' || substr(encode(sha256(convert_to('ringfence-handle@1' || chr(10) ||"
+            "  coalesce(key, gen_random_uuid()::text) || chr(10) || salt, 'UTF8')), 'hex'), 1, 32);"
+            " INSERT INTO ringfence.found (handle, actor, key, salt, at)"
+            "  VALUES (handle, actor, key, salt, statement_timestamp()); END $body$");
     if (rc == 0)
         rc = compile_take_text(k, &source);
     return rc == 0 ? compile_function(k, "find_subject", "text, text, text, integer",

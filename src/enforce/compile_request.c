@@ -73,7 +73,8 @@ static int compile_tables(struct compiler *k)
           "CREATE TABLE ringfence.request (id bigint PRIMARY KEY CHECK (id > 0),"
           " actor text NOT NULL CHECK (octet_length(actor) BETWEEN 1 AND 56), rule text NOT NULL,"
           " purpose text NOT NULL, classes text[] NOT NULL, subjects text[] NOT NULL,"
-          " keys text[] NOT NULL CHECK (cardinality(keys) BETWEEN 1 AND 100), seconds bigint NOT "
+          " keys text[] NOT NULL CHECK (cardinality(keys) BETWEEN 1 AND 100),"
+          " salts text[] NOT NULL CHECK (cardinality(salts) = cardinality(keys)), seconds bigint NOT "
           "NULL,"
           " is_break_glass boolean NOT NULL, from_home boolean NOT NULL, command text NOT NULL,"
           " signature text NOT NULL, gateway text NOT NULL, at timestamptz NOT NULL,"
@@ -213,95 +214,38 @@ static const char move_source[] =
                                                               "  WHERE r.id = request_move.id;"
                                                               " RETURN became; END $body$";
 
+/* clang-format off: one line of SQL is one line of C */
 static const char add_vote_source[] =
     "CREATE FUNCTION ringfence.approval_add(request bigint, actor text, approves boolean,"
     " from_home boolean, command text, signature text, nonce text,"
     " expires timestamp with time zone, gateway text) RETURNS timestamp with time zone"
     " LANGUAGE plpgsql" FUNCTION_HEAD
-    "DECLARE it record; at timestamptz; BEGIN" CHECK_ACTOR("approval_add")
-        REFUSE("approval_add.approves IS NOT NULL AND approval_add.from_home IS NOT NULL",
-               "it is said whether he approves, and from home") CHECK_SIGNED("approval_add")
-            CHECK_GATEWAY(
-                "approval_add") " SELECT r.state, r.actor INTO it FROM ringfence.request r "
-                                "WHERE r.id = approval_add.request"
-                                "  FOR UPDATE;"
-                                " IF NOT FOUND THEN" NO_SUCH(
-                                    "approval_add.request") " IF it.state <> 'waiting' "
-                                                            "THEN" NOT_NOW("approval_add."
-                                                                           "request",
-                                                                           "it.state")
-                                                                REFUSE("it.actor <> "
-                                                                       "approval_add.actor",
-                                                                       "nobody approves or "
-                                                                       "denies his own "
-                                                                       "request") " PERFORM "
-                                                                                  "ringfence."
-                                                                                  "command_"
-                                                                                  "use("
-                                                                                  "approval_"
-                                                                                  "add.nonce, "
-                                                                                  "approval_"
-                                                                                  "add."
-                                                                                  "expires);"
-                                                                                  " at := "
-                                                                                  "clock_"
-                                                                                  "timestamp()"
-                                                                                  ";" /* after
-                                                                                         whoever
-                                                                                         held
-                                                                                         the
-                                                                                         row */
-                                                                                  " INSERT "
-                                                                                  "INTO "
-                                                                                  "ringfence."
-                                                                                  "approval "
-                                                                                  "VALUES "
-                                                                                  "(approval_"
-                                                                                  "add."
-                                                                                  "request, "
-                                                                                  "approval_"
-                                                                                  "add.actor,"
-                                                                                  "  "
-                                                                                  "approval_"
-                                                                                  "add."
-                                                                                  "approves, "
-                                                                                  "approval_"
-                                                                                  "add.from_"
-                                                                                  "home, "
-                                                                                  "approval_"
-                                                                                  "add."
-                                                                                  "command,"
-                                                                                  "  "
-                                                                                  "approval_"
-                                                                                  "add."
-                                                                                  "signature, "
-                                                                                  "approval_"
-                                                                                  "add."
-                                                                                  "gateway, "
-                                                                                  "at, NULL) "
-                                                                                  "ON "
-                                                                                  "CONFLICT "
-                                                                                  "DO NOTHING;"
-                                                                                  " IF NOT "
-                                                                                  "FOUND THEN "
-                                                                                  "RAISE "
-                                                                                  "EXCEPTION "
-                                                                                  "'nobody "
-                                                                                  "approves "
-                                                                                  "or denies "
-                                                                                  "twice'"
-                                                                                  "  USING "
-                                                                                  "ERRCODE = "
-                                                                                  "'23505', "
-                                                                                  "CONSTRAINT "
-                                                                                  "= "
-                                                                                  "'approval_"
-                                                                                  "pkey'; END "
-                                                                                  "IF; RETURN "
-                                                                                  "at; END "
-                                                                                  "$body$";
+    "DECLARE it record; at timestamptz; BEGIN"
+    CHECK_ACTOR("approval_add")
+    REFUSE("approval_add.approves IS NOT NULL AND approval_add.from_home IS NOT NULL",
+           "it is said whether he approves, and from home")
+    CHECK_SIGNED("approval_add")
+    CHECK_GATEWAY("approval_add")
+    " SELECT r.state, r.actor INTO it FROM ringfence.request r WHERE r.id = approval_add.request"
+    "  FOR UPDATE;"
+    " IF NOT FOUND THEN" NO_SUCH("approval_add.request")
+    " IF it.state <> 'waiting' THEN" NOT_NOW("approval_add.request", "it.state")
+    REFUSE("it.actor <> approval_add.actor", "nobody approves or denies his own request")
+    " PERFORM ringfence.command_use(approval_add.nonce, approval_add.expires);"
+    " at := clock_timestamp();" /* after whoever held the row */
+    /* one that never came on record may be said again */
+    " INSERT INTO ringfence.approval AS a VALUES (approval_add.request, approval_add.actor,"
+    "  approval_add.approves, approval_add.from_home, approval_add.command,"
+    "  approval_add.signature, approval_add.gateway, at, NULL)"
+    "  ON CONFLICT ON CONSTRAINT approval_pkey DO UPDATE SET approves = excluded.approves,"
+    "   from_home = excluded.from_home, command = excluded.command,"
+    "   signature = excluded.signature, gateway = excluded.gateway, at = excluded.at"
+    "   WHERE a.leaf IS NULL AND a.approves;"
+    " IF NOT FOUND THEN RAISE EXCEPTION 'nobody approves or denies twice'"
+    "  USING ERRCODE = '23505', CONSTRAINT = 'approval_pkey'; END IF;"
+    " RETURN at; END $body$";
+/* clang-format on */
 
-/* Saying the same twice is one: whoever comes after a crash cannot know. */
 static const char vote_logged_source[] =
     "CREATE FUNCTION ringfence.approval_logged(request bigint, actor text, leaf text)"
     " RETURNS void LANGUAGE plpgsql" FUNCTION_HEAD "DECLARE was text; BEGIN" CHECK_LEAF(
@@ -380,18 +324,18 @@ static const char evidence_source[] =
     "CREATE FUNCTION ringfence.request_evidence(ids bigint[]) RETURNS TABLE(request bigint,"
     " state text, kind text, actor text, from_home boolean, at timestamp with time zone,"
     " command text, signature text, leaf text, rule text, is_break_glass boolean, keys text[],"
-    " minors integer, grant_leaf text, grant_actor text, grant_purpose text, grant_classes integer,"
+    " salts text[], minors integer, grant_leaf text, grant_actor text, grant_purpose text, grant_classes integer,"
     " grant_subjects text[], grant_opened timestamp with time zone,"
     " grant_ends timestamp with time zone) LANGUAGE sql STABLE" FUNCTION_HEAD
     "SELECT r.id, r.state, 'request', r.actor, r.from_home, r.at, r.command, r.signature, r.leaf,"
-    " r.rule, r.is_break_glass, r.keys, f.minors, r.grant_leaf, g.actor, g.purpose, g.classes,"
+    " r.rule, r.is_break_glass, r.keys, r.salts, f.minors, r.grant_leaf, g.actor, g.purpose, g.classes,"
     " CASE WHEN g.id IS NOT NULL THEN ARRAY(SELECT s.subject FROM ringfence.grant_subject s"
     "  WHERE s.role = g.role ORDER BY 1) END, g.opened, g.ends"
     " FROM ringfence.request r LEFT JOIN ringfence.\"grant\" g ON g.id = r.id,"
     " LATERAL ringfence.request_facts(r.actor, r.keys) f WHERE r.id = ANY ($1)"
     " UNION ALL SELECT r.id, r.state, CASE WHEN a.approves THEN 'approve' ELSE 'deny' END, a.actor,"
     " a.from_home, a.at, a.command, a.signature, a.leaf, r.rule, r.is_break_glass, NULL, NULL,"
-    " NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+    " NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
     " FROM ringfence.approval a JOIN ringfence.request r ON r.id = a.request"
     " WHERE r.id = ANY ($1) ORDER BY 1, 12 NULLS LAST, 6, 4 $body$";
 
@@ -483,7 +427,7 @@ static const char add_head[] =
 
 static const char add_tail[] =
     " PERFORM ringfence.command_use(request_add.nonce, request_add.expires);"
-    " SELECT f.keys, f.missing INTO it FROM ringfence.request_facts(request_add.actor,"
+    " SELECT f.keys, f.salts, f.missing INTO it FROM ringfence.request_facts(request_add.actor,"
     "  request_add.subjects) f;"
     " IF it.missing > 0 THEN RAISE EXCEPTION 'a subject of the request does not exist'"
     "  USING ERRCODE = '02000'; END IF;"
@@ -493,7 +437,7 @@ static const char add_tail[] =
     "  request_add.id := request_add.id + 1; END LOOP;"
     " at := statement_timestamp();"
     " INSERT INTO ringfence.request VALUES (request_add.id, request_add.actor, request_add.rule,"
-    "  request_add.purpose, request_add.classes, request_add.subjects, it.keys,"
+    "  request_add.purpose, request_add.classes, request_add.subjects, it.keys, it.salts,"
     "  request_add.seconds, request_add.is_break_glass, request_add.from_home,"
     "  request_add.command, request_add.signature, request_add.gateway, at, 'asked', NULL, NULL,"
     "  NULL); END $body$";
