@@ -19,7 +19,8 @@ from waiting import wait_until
 
 ANALYST, PRIVACY, SECURITY = "us_analyst", "us_privacy_officer", "us_security_officer"
 MANAGER, HIS_CHIEF = "cn_audit_manager", "cn_head_of_audit"
-NAMES = (ANALYST, PRIVACY, SECURITY, MANAGER, HIS_CHIEF, "us_head_of_data", "auditor", "cn_engineer")
+NAMES = (ANALYST, PRIVACY, SECURITY, MANAGER, HIS_CHIEF, "us_head_of_data", "auditor", "cn_engineer",
+         "eu_analyst", "eu_privacy_officer")
 SUBJECT, OTHER, CHILD = 8, 9, 3
 
 
@@ -238,8 +239,9 @@ def test_an_open_grant_that_is_widened_by_hand_is_closed(home, people):
 
 def test_a_handle_is_given_whether_there_is_somebody_or_not(home, people):
     email = home.pair.primary.value("SELECT email FROM app.users WHERE id = %s", SUBJECT)
-    found = people.do(ANALYST, "find", by="email", value=email, purpose="support_ticket")
-    missed = people.do(ANALYST, "find", by="email", value="nobody@nowhere.example", purpose="support_ticket")
+    found = people.do(ANALYST, "find", by="email", value=email, purpose="support_ticket", reference="T-2")
+    missed = people.do(ANALYST, "find", by="email", value="nobody@nowhere.example",
+                       purpose="support_ticket", reference="T-2")
     for reply in (found, missed):
         assert reply.status == 200 and set(reply.json) == {"handle"}, reply
         assert len(reply.json["handle"]) == 34
@@ -250,7 +252,7 @@ def test_a_handle_is_given_whether_there_is_somebody_or_not(home, people):
     with enter(home, number) as connection:
         assert connection.execute("select email from users").fetchall() == [(email,)]
     assert people.ask(ANALYST, [missed.json["handle"]]).rule == "subject-unknown"
-    theirs = people.do("cn_engineer", "find", by="email", value=email, purpose="support_ticket")
+    theirs = people.do("cn_engineer", "find", by="email", value=email, purpose="support_ticket", reference="T-2")
     assert theirs.status == 403, theirs
     home.gateway.public_log.wait_for("the find", type="find")
 
