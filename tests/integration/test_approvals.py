@@ -3,6 +3,8 @@ end; and everything that must not open one."""
 
 import json
 import os
+import signal
+import threading
 import time
 
 import psycopg
@@ -304,3 +306,103 @@ def test_people_see_what_concerns_them(people):
     assert officer["wanted"] is True and fields_of(officer["text"])["subject"] == [str(SUBJECT)]
     assert people.do("cn_engineer", "grants").json["requests"] == []
     assert people.do("cn_engineer", "grants", request=number).status == 404
+
+
+# --- what fails -----------------------------------------------------------------------------------
+
+
+def test_another_policy_ends_what_it_does_not_allow(home, people):
+    number = open_request(people)
+    gateway = home.gateway
+    with enter(home, number) as connection:
+        assert len(connection.execute("select email from users").fetchall()) == 1
+        before = gateway.policy["grants"]["rules"]["support"]["classes"]
+        try:
+            gateway.policy["grants"]["rules"]["support"]["classes"] = ["identity"]
+            gateway.write_policy()
+            gateway.reload()
+            wait_until(lambda: home.pair.primary.value(
+                'SELECT closed IS NOT NULL FROM ringfence."grant" WHERE id = %s', number),
+                "the grant outlives its rule", timeout=20 * SLOW)
+            with pytest.raises(psycopg.Error):
+                for _ in range(100):
+                    connection.execute("select email from users").fetchall()
+                    time.sleep(0.1)
+        finally:
+            gateway.policy["grants"]["rules"]["support"]["classes"] = before
+            gateway.write_policy()
+            gateway.reload()
+    wait_until(lambda: home.state(number) == "revoked", "the state is not what is true", timeout=20 * SLOW)
+
+
+def test_a_grant_ends_by_itself(home, people):
+    number = open_request(people, seconds=60)
+    home.pair.primary.rows('UPDATE ringfence."grant" SET ends = now() + interval \'2 s\', changed ='
+                           " (SELECT n + 1 FROM ringfence.grant_counter) WHERE id = %s", number)
+    home.pair.primary.rows("UPDATE ringfence.grant_counter SET n = n + 1")
+    wait_until(lambda: home.state(number) == "expired", "it does not end", timeout=20 * SLOW)
+    assert people.do(ANALYST, "revoke", request=number).status == 409
+
+
+def test_two_gateways_move_one_grant(home, people):
+    """Asked at one, approved at both, used at the second; each log alone holds, and refers to the other."""
+    second, port = home.new_gateway()
+    there = People(people.folder, NAMES)
+    there.port, there.ca = port, people.ca
+    try:
+        number = people.ask(ANALYST, [SUBJECT]).json["request"]
+        assert there.vote(PRIVACY, number).json["state"] == "waiting"
+        assert people.vote(SECURITY, number).json["state"] == "open"
+        with second.connect(ANALYST, options=f"-cringfence.grant={number}") as connection:
+            assert len(connection.execute("select email from users").fetchall()) == 1
+        first_log, second_log = home.gateway.public_log, second.public_log
+        granted = first_log.wait_for("the grant", type="grant", grant=number)[0]
+        assert any(ref.endswith(second_log.origin) for ref in granted["approval_refs"].split(","))
+        again = second_log.wait_for("the grant there", type="grant", grant=number)[0]
+        assert again["grant_ref"].endswith(first_log.origin)
+        first_log.assert_holds()
+        second_log.assert_holds()
+    finally:
+        second.public_log.witness.stop()
+
+
+@pytest.mark.crashes
+def test_a_registrar_that_dies_between_steps_leaves_nothing_half_open(home, people):
+    """Killed again and again while requests are made and approved: whatever became of each, it is whole."""
+    stop = threading.Event()
+
+    def kill():
+        while not stop.is_set():
+            time.sleep(0.15)
+            for pid in home.gateway.pids("registrar"):
+                os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    numbers = []
+    try:
+        for _ in range(40):
+            try:
+                asked = people.ask(ANALYST, [SUBJECT])
+                if asked.status != 200:
+                    continue
+                numbers.append(asked.json["request"])
+                for officer in (PRIVACY, SECURITY):
+                    people.vote(officer, numbers[-1])
+            except (AssertionError, OSError):
+                continue
+    finally:
+        stop.set()
+        killer.join()
+    wait_until(lambda: people.do(ANALYST, "grants").status == 200, "no registrar comes back",
+               timeout=60 * SLOW)
+    primary = home.pair.primary
+    for number in numbers:
+        state = home.state(number)
+        assert state in ("waiting", "approved", "open"), state
+        roles = primary.value('SELECT count(*) FROM ringfence."grant" WHERE id = %s', number)
+        assert roles == (state == "open")
+        if state == "open":
+            assert primary.value("SELECT count(*) FROM ringfence.approval WHERE request = %s AND approves"
+                                 " AND leaf IS NOT NULL", number) == 2
+    home.gateway.public_log.assert_holds()
