@@ -21,9 +21,9 @@ enum { APPROVAL_VOTES_MAX = 64 };
 struct grant_ask {
     const struct policy_region *region;
     const struct policy_actor *actor; /* NULL: unknown */
-    bool is_from_home; /* by network and listener; identity is looked at here */
+    bool is_from_home;                /* by network and listener; identity is looked at here */
     bool is_break_glass;
-    uint32_t classes; /* bits; 0: one of them is unknown */
+    uint32_t classes;                            /* bits; 0: one of them is unknown */
     const char *purpose, *reference, *authority; /* NULL: not said */
     size_t subject_count, minor_count, sensitive_count;
     int64_t seconds;
@@ -42,26 +42,31 @@ struct grant_vote {
 enum grant_refusal approval_may_ask(const struct policy *p, const struct grant_ask *ask,
                                     const struct policy_grant_rule **ret);
 
-/* May VOTE be cast for ASK, which came under RULE, after the COUNT votes BEFORE? He must be a person,
-   not suspended, not the requester, at home by identity and network, not above or below the requester
-   in the chain of command (managers of managers on either side), not of his department, not have
-   voted before, and belong to a group that the rule (or the register of sensitive subjects) asks for;
-   the first three always, the others unless the policy says so. */
+/* May VOTE be cast for ASK, which came under RULE, after the COUNT votes BEFORE? He must be a
+   person, not suspended, not the requester, at home by identity and network, not above or below the
+   requester in the chain of command (managers of managers on either side), not of his department,
+   not have voted before, and belong to a group that the rule (or the register of sensitive
+   subjects) asks for; home, chain and department unless the policy says so, the others always.
+   Whoever has no department is not known to be of another. Nobody votes where the glass is broken.
+ */
 enum grant_refusal approval_may_vote(const struct policy *p, const struct grant_ask *ask,
                                      const struct policy_grant_rule *rule,
-                                     const struct grant_vote *vote,
-                                     const struct grant_vote *before, size_t count);
+                                     const struct grant_vote *vote, const struct grant_vote *before,
+                                     size_t count);
 
 /* Are these votes enough at NOW? REFUSAL_NONE; REFUSAL_DENIED when one of them denies;
    REFUSAL_NOT_ENOUGH, and then *RET_MISSING (may be NULL) is how many groups' places are empty.
-   Every vote is judged again, and those that may not have been cast or are too old count nothing.
+   Every vote is judged again, and those that may not have been cast or are too old count nothing;
+   denials do not grow old, and clocks of two machines may differ by a minute. No approval that is
+   left out makes it enough. The glass is broken without approvals: then only RULE is looked at.
    A voter who fits several groups fills one place: the best assignment is looked for. */
 enum grant_refusal approval_is_enough(const struct policy *p, const struct grant_ask *ask,
                                       const struct policy_grant_rule *rule,
-                                      const struct grant_vote *votes, size_t count,
-                                      int64_t now_ms, size_t *ret_missing);
+                                      const struct grant_vote *votes, size_t count, int64_t now_ms,
+                                      size_t *ret_missing);
 
-/* Could he cast a vote that fills an empty place? For "who can approve now". */
+/* Could he cast a vote that fills an empty place, from home, with a key? For "who can approve now".
+ */
 bool approval_is_wanted(const struct policy *p, const struct grant_ask *ask,
                         const struct policy_grant_rule *rule, const struct policy_actor *actor,
                         const struct grant_vote *votes, size_t count, int64_t now_ms);

@@ -577,6 +577,8 @@ static void read_elements(struct field_reader *r, const struct field_at *at, con
 {
     char what[120];
     bool map = f->type == FIELD_MAP;
+    if (f->may_be_empty && node->kind == (map ? YAML_MAP : YAML_LIST) && node->count == 0)
+        return;
     if (node->kind != (map ? YAML_MAP : YAML_LIST) || node->count == 0 ||
         node->count > (size_t)f->max) {
         (void)snprintf(what, sizeof(what), "a %s of 1 to %lld, each %s", map ? "map" : "list",

@@ -54,6 +54,7 @@ struct field {
     enum field_type type;
     bool required;
     bool one_of;          /* of the fields of a shape that say so, exactly one must be there */
+    bool may_be_empty;    /* FIELD_LIST, FIELD_MAP: without elements it says nothing */
     size_t offset, width; /* of the member in the struct */
     size_t count_offset;
     int64_t min, max;

@@ -1,31 +1,34 @@
-/* grants.h - what the policy says about who may see somebody by name (ringfence-policy(5), `grants`).
+/* grants.h - what the policy says about who may see somebody by name: `grants`.
  *
  *   grants:
- *     opened_by: signatures            # or administrator; without `grants`: signatures, and no rule
- *     request_age: 24h                 # a request that waits longer has lapsed
- *     approval_age: 1h                 # an approval counts for so long before the grant opens
- *     approvers: {from: home, chain: excluded, department: other}    # the defaults; or anywhere,
- *                                      # allowed, any
+ *     opened_by: signatures       # or administrator; without `grants`: signatures, and no rule
+ *     request_age: 24h            # a request that waits longer has lapsed
+ *     approval_age: 1h            # an approval counts for so long before the grant opens
+ *     approvers: {from: home, chain: excluded, department: other}
+ *                                 # the defaults; or anywhere, allowed, any
  *     rules:
  *       support:
  *         purposes: [support_ticket]
  *         classes: [identity, contact]
  *         ask: {entities: [clipstream-us], departments: [analytics], actors: [], from: home}
- *         subjects: 5                  # at most
- *         duration: 8h                 # at most, up to 31d
- *         minors: refused              # or allowed
- *         reference: required          # or optional
- *         approvers:                   # every group; nobody counts twice
+ *         subjects: 5             # at most
+ *         duration: 8h            # at most, up to 31d
+ *         minors: refused         # or allowed
+ *         reference: required     # or optional
+ *         approvers:              # every group; nobody counts twice; up to 8 groups of up to 8
  *           - {count: 1, departments: [privacy], entities: [], actors: []}
  *           - {count: 1, departments: [security]}
- *     break_glass: {purposes: [security_incident], classes: […], ask: {…}, subjects: 5, duration: 1h,
- *                   review: 24h, reviewers: [{…}]}
- *     find: {by: {email: app.users.email, handle: app.users.handle, phone: app.users.phone}, per_day: 20}
- *     refused_authorities: [NAME, …]   # compared without case and blanks at the ends
- *     sensitive: {subjects: [SHA-256 hex of "ringfence-sensitive@1\nREGION\nKEY\n", …],
- *                 approvers: [{…}]}    # these, too
+ *     break_glass: {purposes: [security_incident], classes: [...], ask: {...}, subjects: 5,
+ *                   duration: 1h, minors: refused, reference: required, review: 24h,
+ *                   reviewers: [{...}]}
+ *     find: {by: {email: app.users.email, handle: app.users.handle, phone: app.users.phone},
+ *            per_day: 20}
+ *     refused_authorities: [NAME, ...]      # compared without case (of A to Z) and outer blanks
+ *     sensitive: {subjects: [SHA-256 hex of "ringfence-sensitive@1\nREGION\nKEY\n", ...],
+ *                 approvers: [{...}]}       # these, too
  *
- * An empty list of entities, departments or actors says nothing; several of them must all be met. */
+ * An empty list of entities, departments or actors says nothing; several of them must all be met.
+ */
 #ifndef RF_POLICY_GRANTS_H
 #define RF_POLICY_GRANTS_H
 

@@ -79,10 +79,11 @@ struct policy_actor {
     char *name; /* also the database role's name (persons: NAME.ROOM) */
     enum actor_kind kind;
     const struct policy_entity *entity;
-    struct place place;   /* where the identity is based */
-    char *department;     /* persons; may be NULL */
-    char *manager;        /* persons; name of another actor, may be NULL */
-    char *certificate_cn; /* may be NULL: no login by client certificate */
+    struct place place;                  /* where the identity is based */
+    char *department;                    /* persons; may be NULL */
+    char *manager;                       /* persons; name of another actor, may be NULL */
+    const struct policy_actor *superior; /* the same, found; chains of them end */
+    char *certificate_cn;                /* may be NULL: no login by client certificate */
     bool suspended;
     struct ssh_key *keys; /* persons: those with which they sign commands; at most 8 */
     size_t key_count;

@@ -40,6 +40,27 @@ static void resolve_tables(struct field_reader *r, const struct policy *p)
     field_resolve(r, TARGET_TABLE, "a table", names, p->table_count, p->tables, sizeof(*p->tables));
 }
 
+/* Purposes and departments are only names: those who name them keep the name. */
+static void resolve_words(struct field_reader *r, const struct policy *p)
+{
+    const char **names =
+        arena_alloc(r->scratch, p->purpose_count + p->actor_count + 1, sizeof(*names));
+    size_t count = 0;
+    if (names == NULL) {
+        r->no_memory = true;
+        return;
+    }
+    for (size_t i = 0; i < p->purpose_count; i++)
+        if (p->purposes[i] != NULL)
+            names[count++] = p->purposes[i];
+    field_resolve(r, TARGET_PURPOSE, "a purpose", names, count, NULL, 0);
+    count = 0;
+    for (size_t i = 0; i < p->actor_count; i++)
+        if (p->actors[i].department != NULL)
+            names[count++] = p->actors[i].department;
+    field_resolve(r, TARGET_DEPARTMENT, "a person's department", names, count, NULL, 0);
+}
+
 static void resolve(struct field_reader *r, const struct policy *p)
 {
     _Static_assert(offsetof(struct policy_jurisdiction, name) == 0, "resolve_named");
@@ -53,6 +74,7 @@ static void resolve(struct field_reader *r, const struct policy *p)
                   sizeof(*p->entities));
     resolve_named(r, TARGET_ACTOR, "an actor", p->actors, p->actor_count, sizeof(*p->actors));
     resolve_tables(r, p);
+    resolve_words(r, p);
 }
 
 /* -- places -- */
@@ -198,23 +220,30 @@ static void check_certificates(struct field_reader *r, const struct policy *p,
                         sorted[i].actor->name, sorted[i - 1].actor->name);
 }
 
-/* Each chain is walked until it ends or meets an actor of an earlier walk, so that all walks
-   together are linear. STAMPS: which walk came by, zero none. */
-static void check_managers(struct field_reader *r, const struct policy *p, struct indexed *sorted,
-                           size_t *stamps)
+static void find_superiors(const struct policy *p, struct indexed *sorted)
 {
     for (size_t i = 0; i < p->actor_count; i++)
         sorted[i] = (struct indexed){ &p->actors[i], p->actors[i].name, 0 };
     qsort(sorted, p->actor_count, sizeof(*sorted), by_text);
+    for (size_t i = 0; i < p->actor_count; i++) {
+        struct policy_actor *a = &p->actors[i];
+        struct indexed key = { NULL, a->manager, 0 };
+        const struct indexed *found =
+            a->manager == NULL ? NULL
+                               : bsearch(&key, sorted, p->actor_count, sizeof(*sorted), by_text);
+        a->superior = found != NULL ? found->actor : NULL;
+    }
+}
+
+/* Each chain is walked until it ends or meets an actor of an earlier walk, so that all walks
+   together are linear. STAMPS: which walk came by, zero none. */
+static void check_managers(struct field_reader *r, const struct policy *p, size_t *stamps)
+{
     for (size_t walk = 1; walk <= p->actor_count; walk++) {
         const struct policy_actor *a = &p->actors[walk - 1];
         while (a != NULL && stamps[a - p->actors] == 0) {
-            struct indexed key = { NULL, a->manager, 0 };
             stamps[a - p->actors] = walk;
-            const struct indexed *next = a->manager == NULL ? NULL
-                                                            : bsearch(&key, sorted, p->actor_count,
-                                                                      sizeof(*sorted), by_text);
-            a = next != NULL ? next->actor : NULL;
+            a = a->superior;
         }
         if (a != NULL && stamps[a - p->actors] == walk)
             field_wrong(r, NULL, field_line_of(r, &a->manager),
@@ -233,7 +262,8 @@ static void check_actors(struct field_reader *r, const struct policy *p)
         for (size_t i = 0; i < p->actor_count && !r->mistakes->overflowed; i++)
             check_actor(r, p, &p->actors[i]);
         check_certificates(r, p, sorted);
-        check_managers(r, p, sorted, stamps);
+        find_superiors(p, sorted);
+        check_managers(r, p, stamps);
     }
     mem_free(sorted);
     mem_free(stamps);

@@ -13,7 +13,9 @@ enum policy_target {
     TARGET_REGION,
     TARGET_ENTITY,
     TARGET_ACTOR,
-    TARGET_TABLE
+    TARGET_TABLE,
+    TARGET_PURPOSE,
+    TARGET_DEPARTMENT
 };
 
 /* After the walk: set the pointers between objects, fill in the defaults that depend on other keys

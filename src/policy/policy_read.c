@@ -11,6 +11,7 @@
 #include "policy/field.h"
 #include "policy/mistakes.h"
 #include "policy/policy_check.h"
+#include "policy/policy_grants.h"
 #include "policy/policy_ingest.h"
 #include "policy/policy_publication.h"
 
@@ -29,6 +30,7 @@ enum {
 /* The plain value and the memory behind it. */
 struct policy_owned {
     struct policy policy;
+    struct policy_grants grants;
     struct arena arena;
 };
 
@@ -521,6 +523,7 @@ static const struct field policy_fields[] = {
       .shape = &statistic_shape },
     { "publication", FIELD_SECTION, .shape = &publication_shape },
     { "release", FIELD_SECTION, .shape = &release_shape },
+    { "grants", FIELD_OTHER, .read = policy_grants_read },
 };
 static const struct field_shape policy_shape = { .what = "a policy", FIELDS(policy_fields) };
 static const struct policy policy_initial = {
@@ -543,6 +546,8 @@ static int read_policy(const char *name, const char *text, size_t len, struct po
         policy_check(&r, &owned->policy);
     if (!r.no_memory)
         policy_publication_check(&r, &owned->policy);
+    if (!r.no_memory)
+        policy_grants_check(&r, &owned->policy);
     if (r.no_memory)
         return -RF_ENOMEM;
     return r.wrong ? -RF_ECONFIG : rc;
@@ -567,6 +572,8 @@ int policy_parse(const char *name, const char *text, size_t len, struct policy *
         goto out;
     arena_init(&owned->arena);
     owned->policy = policy_initial;
+    owned->grants = policy_grants_initial;
+    owned->policy.grants = &owned->grants;
     owned->policy.file = arena_strndup(&owned->arena, name, strlen(name));
     if (owned->policy.file == NULL)
         goto out;
