@@ -26,7 +26,7 @@
 #include "ledger/desk.h"
 #include "ledger/scribe.h"
 #include "ledger/vrfkey.h"
-#include "policy/policy.h"
+#include "policy/grants.h"
 
 #define ORIGIN "log.example.com/bench"
 #define REGION "us-virginia"
@@ -55,6 +55,7 @@ static char region_name[] = REGION, entity_name[] = "clipstream-us", origin[] = 
 static char *purposes[] = { purpose };
 static struct policy_region regions[] = { { .name = region_name } };
 static struct policy_entity entities[] = { { .name = entity_name } };
+static struct policy_grants grants = { .opened_by = GRANTS_BY_ADMINISTRATOR };
 
 static struct record statement_record(void)
 {
@@ -149,7 +150,8 @@ static int set_up(struct bench *b, const char *folder)
                                  .entities = entities,
                                  .entity_count = 1,
                                  .purposes = purposes,
-                                 .purpose_count = 1 };
+                                 .purpose_count = 1,
+                                 .grants = &grants };
     b->database = (struct config_database){ .region = region_name };
     (void)snprintf(b->state, sizeof(b->state), "%.4000s/state", folder);
     (void)snprintf(b->public, sizeof(b->public), "%.4000s/public", folder);

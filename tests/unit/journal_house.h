@@ -19,7 +19,7 @@
 #include "ledger/opening.h"
 #include "ledger/scan.h"
 #include "ledger/segment.h"
-#include "policy/policy.h"
+#include "policy/grants.h"
 
 #define NAME "us-virginia"
 #define NOON INT64_C(1795780800000) /* 2026-11-27T12:00Z */
@@ -39,12 +39,14 @@ static inline const struct policy *house_policy(void)
     static struct policy_region regions[] = { { .name = region } };
     static struct policy_entity entities[] = { { .name = entity } };
     static char *purposes[] = { purpose };
+    static struct policy_grants grants = { .opened_by = GRANTS_BY_ADMINISTRATOR };
     static const struct policy policy = { .regions = regions,
                                           .region_count = 1,
                                           .entities = entities,
                                           .entity_count = 1,
                                           .purposes = purposes,
-                                          .purpose_count = 1 };
+                                          .purpose_count = 1,
+                                          .grants = &grants };
     return &policy;
 }
 

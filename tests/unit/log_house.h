@@ -25,6 +25,7 @@ static const char log_policy_text[] =
     "entities: {clipstream-us: {country: US}, clipstream-sg: {country: SG}}\n"
     "networks: {n: {range: 10.0.0.0/8, place: US}}\n"
     "purposes: [support_ticket, abuse_report]\n"
+    "grants: {opened_by: administrator}\n"
     "publication: {small_cell: 3, held: {abuse_report: 30min}}\n"
     "actors:\n"
     "  us_analyst: {kind: person, entity: clipstream-us, place: US}\n"
