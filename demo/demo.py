@@ -203,6 +203,7 @@ class Demo:
         keys.make_certificates(f"{self.base}/keys")
         actors = keys.actors_of(self.settings["policy"])
         keys.make_ssh_keys(f"{self.base}/ssh", actors)
+        keys.write_keys(self.settings["policy"], f"{self.base}/ssh")
         self.settings["passwords"] = keys.make_credentials(f"{self.base}/credentials", actors)
         for region in REGIONS:
             self.write_configuration(region)

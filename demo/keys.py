@@ -94,3 +94,43 @@ def make_credentials(path, actors):
 def make_ssh_keys(folder, actors):
     for name in actors:
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", f"{folder}/{name}")
+
+
+def with_keys(policy_text, public_keys):
+    """The policy in which each person of PUBLIC_KEYS has that key. Nothing else changes, comments and
+    order neither: an actor is written in one line as {…}, or in several, four spaces in."""
+    lines, wanted, inside = [], dict(public_keys), False
+    for line in policy_text.splitlines():
+        if re.match(r"\S", line) and not line.startswith("#"):
+            inside = line.startswith("actors:")
+        found = re.match(r"  ([A-Za-z0-9_]+):\s*(\{(.*)\})?\s*$", line) if inside else None
+        key = wanted.pop(found.group(1), None) if found else None
+        if key is None:
+            lines.append(line)
+        elif found.group(2):
+            lines.append(f'  {found.group(1)}: {{{found.group(3)}, keys: ["{key}"]}}')
+        else:
+            lines += [line, f'    keys: ["{key}"]']
+    if wanted:
+        raise SystemExit(f"demo: the policy has no line for {', '.join(sorted(wanted))}")
+    return "\n".join(lines) + "\n"
+
+
+def persons_of(policy_path):
+    """Actors that are persons: those who sign."""
+    with open(policy_path, encoding="utf-8") as f:
+        text = f.read()
+    return [name for name in actors_of(policy_path)
+            if re.search(rf"^  {name}:(\s*\{{|\n    )kind: person", text, re.MULTILINE)]
+
+
+def write_keys(policy_path, folder):
+    """The public keys of FOLDER, as make_ssh_keys() made them, into the policy at POLICY_PATH."""
+    keys = {}
+    for name in persons_of(policy_path):
+        with open(f"{folder}/{name}.pub", encoding="ascii") as f:
+            keys[name] = f.read().strip()
+    with open(policy_path, encoding="utf-8") as f:
+        text = with_keys(f.read(), keys)
+    with open(policy_path, "w", encoding="utf-8") as f:
+        f.write(text)

@@ -13,6 +13,7 @@
 #include "policy/policy_check.h"
 #include "policy/policy_grants.h"
 #include "policy/policy_ingest.h"
+#include "policy/policy_keys.h"
 #include "policy/policy_publication.h"
 
 enum {
@@ -246,6 +247,8 @@ static const struct field actor_fields[] = {
       .target = TARGET_ACTOR },
     { "certificate", FIELD_TEXT, FIELD_AT(struct policy_actor, certificate_cn), .max = 64 },
     { "suspended", FIELD_WORD, FIELD_AT(struct policy_actor, suspended), .words = truth_words },
+    { "keys", FIELD_LIST, ARRAY_AT(struct policy_actor, keys, key_count), .max = POLICY_KEYS_MAX,
+      .shape = &policy_key_shape },
     { "regions", FIELD_MAP, ARRAY_AT(struct policy_actor, access, access_count), .max = FEW,
       .shape = &access_shape },
 };
@@ -546,6 +549,8 @@ static int read_policy(const char *name, const char *text, size_t len, struct po
         policy_check(&r, &owned->policy);
     if (!r.no_memory)
         policy_publication_check(&r, &owned->policy);
+    if (!r.no_memory)
+        policy_keys_check(&r, &owned->policy);
     if (!r.no_memory)
         policy_grants_check(&r, &owned->policy);
     if (r.no_memory)
