@@ -241,11 +241,11 @@ static int print(struct telling *t, const char *bytes, size_t n, const struct cl
 {
     const struct claim_result *c = t->result;
     if (c->access_count == 0)
-        (void)fputs("Nobody looked at your data in clear.\n", stdout);
+        (void)fputs("Nobody looked at your data in clear, or looked you up.\n", stdout);
     else
-        (void)printf("Your data was looked at in clear or you were looked up, %" PRIu64
-                     " entries:\n\n",
-                     c->access_count);
+        (void)printf("Your data was looked at in clear, %" PRIu64 " entries; %" PRIu64
+                     " of them say that you were looked up:\n\n",
+                     c->access_count, c->find_count);
     int rc = walk(t, bytes, n, CLAIM_ACCESS, tell_access, err);
     (void)printf(
         "\nA line stands for the hour that it falls in: who looks again within it, under the same "

@@ -465,7 +465,7 @@ static int on_access(struct verifier *v)
         return rc;
     bool is_find = v->leaf.type == LEAF_FIND;
     if (!logleaf_has_items(v->leaf.type) || !logleaf_is(&v->leaf, LEAF_KEY_EPOCH, v->epoch))
-        return wrong(v, "leaf %llu is no disclosure or find of epoch \"%s\"",
+        return wrong(v, "leaf %llu is no find and no disclosure of epoch \"%s\"",
                      (unsigned long long)v->line.index, v->epoch);
     rc = check_item(v);
     if (rc < 0)

@@ -551,7 +551,163 @@ def test_mistakes_in_claims_are_told_with_their_lines(world, log):
 def test_the_seed_file_of_claims_is_decided(world, log):
     facts = world.facts(log, "--claims", os.path.join(ROOT, "demo", "claims.yaml"), status=1)
     assert len(facts["claims"]) >= 4
-    assert {c["name"] for c in facts["claims"] if c["verdict"] == "FALSE"} == {"no-rows-to-cn"}
+    assert {c["name"] for c in facts["claims"] if c["verdict"] == "FALSE"} == {
+        "no-rows-to-cn", "grants-by-signature", "disclosures-approved-by-two"}
+
+
+# --- requests, approvals, grants ------------------------------------------------------------------
+
+ASKED = "entity=clipstream-us place=US purpose=abuse_report classes=identity,contact subjects=2 policy_ref=1"
+REQUEST = "request minute=+1 grant=9 rule=support " + ASKED
+BROKEN = "breakglass minute=+1 grant=9 rule=break-glass " + ASKED
+YES = "approval grant=9 request_ref=2 verdict=approve entity=clipstream-us place=US"
+NO = YES.replace("approve", "deny")
+SIGNED = "grant grant=9 until=29922600 request_ref=2 approval_refs=3,4 " + ASKED
+SEEN = ("disclosure room=granted grant=9 entity=clipstream-us place=US purpose=abuse_report classes=identity "
+        "tags=1 grant_ref=")
+REVIEW = "review grant=9 request_ref=2 verdict=improper"
+BEGIN = ["genesis epoch=60m rollup=60 seal=60", "start"]
+STORY = BEGIN + [REQUEST, YES, YES, SIGNED, SEEN + "5"]
+
+
+def test_a_story_of_signatures_holds_and_is_told(world):
+    path = world.make("signed", BEGIN + [REQUEST, YES, YES, SIGNED, SEEN + "5", "find " + ASKED.split(" classes")[0]])
+    one = world.facts(path)["logs"][0]
+    assert one["verdict"] == "holds" and one["grants_by"] == {"signatures": 1}
+    assert "grants     1 by signatures" in world.run("verify", path).stdout
+    path = world.make("broken", BEGIN + [BROKEN, SIGNED.replace("approval_refs=3,4 ", ""), SEEN + "3"])
+    one = world.facts(path)["logs"][0]
+    assert one["grants_by"] == {"breakglass": 1} and one["reviews_missing"] == 1
+    done = world.run("verify", path)
+    assert "1 by breaking the glass" in done.stdout and "reviews    1 missing" in done.stdout
+    path = world.make("reviewed", BEGIN + [BROKEN, SIGNED.replace("approval_refs=3,4 ", ""), REVIEW, REVIEW])
+    assert world.facts(path)["logs"][0]["reviews_missing"] == 0
+    path = world.make("administrator", BEGIN + [GRANT])
+    assert world.facts(path)["logs"][0]["grants_by"] == {"administrator": 1}
+    assert "grants     1 by an administrator" in world.run("verify", path).stdout
+
+
+def story(**changes):
+    """The story with some of its lines replaced, by their place: None leaves one out."""
+    return [changes.get(f"at{i}", line) for i, line in enumerate(STORY) if changes.get(f"at{i}", line) is not None]
+
+
+GRANTED_ONCE_MORE = story() + ["revoke grant=9 grant_ref=5 rule=revoked", SIGNED.replace("29922600", "29922700")]
+
+
+@pytest.mark.parametrize("lines, status, leaf, text", [
+    # nothing that makes it true
+    (BEGIN + [GRANT + " by="], 1, 2, "without a request"),
+    (BEGIN + [REQUEST, SIGNED.replace("approval_refs=3,4 ", "")], 1, 3, "nobody approved"),
+    (BEGIN + [GRANT + " by=me"], 4, 2, "administrator"),
+    (story(at5=SIGNED + " by=administrator"), 4, 5, "more than one"),
+    (story(at5=SIGNED.replace("request_ref=2 ", "") + " by="), 4, 5, "approvals without a request"),
+    # approvals that are none, or of something else
+    (story(at5=SIGNED.replace("3,4", "3,3")), 4, 5, "twice"),
+    (story(at5=SIGNED.replace("3,4", "3,1")), 4, 5, "approves nothing"),
+    (story(at5=SIGNED.replace("3,4", "3,2")), 4, 5, "approves nothing"),
+    (story(at5=SIGNED.replace("3,4", "3,9")), 4, 5, "does not stand before"),
+    (story(at4=NO), 4, 5, "approves nothing"),
+    (story(at4=NO, at5=SIGNED.replace("3,4", "3")), 1, 5, "denied"),
+    (story(at4=YES.replace("grant=9", "grant=8")), 4, 4, "is request 9 and not 8"),
+    (story(at4=YES.replace("request_ref=2", "request_ref=1")), 4, 4, "is no request"),
+    (story(at4=YES.replace("approve", "perhaps")), 4, 4, "something else"),
+    (story() + [YES], 1, 7, "behind its grant"),
+    (BEGIN + [REQUEST, REQUEST, YES.replace("=2", "=3"), SIGNED.replace("3,4", "4")], 4, 5, "another request"),
+    (GRANTED_ONCE_MORE, 1, 8, "once more"),
+    # another grant than was asked for
+    (story(at5=SIGNED.replace("subjects=2", "subjects=4")), 4, 5, "asked for"),
+    (story(at5=SIGNED.replace("identity,contact", "identity,contact,content")), 4, 5, "asked for"),
+    (story(at5=SIGNED.replace("clipstream-us", "clipstream-cn")), 4, 5, "another entity"),
+    (story(at5=SIGNED.replace("abuse_report", "debugging"), at6=None), 4, 5, "another purpose"),
+    (story(at5=SIGNED.replace("request_ref=2", "request_ref=3")), 4, 5, "is no request"),
+    (story(at2=REQUEST.replace("rule=support ", "")), 4, 2, "names the rule"),
+    (story(at2=REQUEST.replace("policy_ref=1", "policy_ref=0")), 4, 2, "neither a start nor a policy"),
+    # the glass
+    (story(at2=BROKEN), 4, 3, "broke the glass"),
+    (BEGIN + [REQUEST, REVIEW], 4, 3, "broke no glass"),
+    (BEGIN + [BROKEN, REVIEW.replace("improper", "fine")], 4, 3, "something else"),
+    # a tag is one person's once, in a find, too
+    (BEGIN + ["find tags=@a " + ASKED.split(" classes")[0]] * 2, 4, 3, "already"),
+    (BEGIN + ["find epoch=60m-1 " + ASKED.split(" classes")[0]], 4, 2, "epoch"),
+])
+def test_what_contradicts_its_request_is_noticed(world, lines, status, leaf, text):
+    facts = world.facts(world.make("log", lines), status=status)
+    assert any(f["leaf"] == leaf and text in f["text"] for f in findings(facts)), findings(facts)
+
+
+def test_a_policy_between_request_and_grant_may_name_an_entity_anew(world):
+    lines = story(at5=SIGNED.replace("clipstream-us", "clipstream-usa"), at6=None)
+    assert world.facts(world.make("without", lines), status=4)
+    lines.insert(5, "policy")
+    assert world.facts(world.make("with", lines))["logs"][0]["verdict"] == "holds"
+
+
+@pytest.mark.parametrize("shown_first", ["request", "grant"])
+@pytest.mark.parametrize("purpose, status", [("abuse_report", 0), ("debugging", 4)])
+def test_what_a_request_holds_is_what_its_grant_shows(world, purpose, status, shown_first):
+    lines = story(at2=says(REQUEST, "abuse_report", True).replace("rule=support ", ""),
+                  at5=says(SIGNED, purpose, True), at6=None)
+    opened = {"request": "opened ref=2 purpose=abuse_report salt=salt",
+              "grant": f"opened ref=5 purpose={purpose} salt=salt"}
+    second = "grant" if shown_first == "request" else "request"
+    lines += [opened[shown_first], opened[second]]
+    facts = world.facts(world.make("log", lines), status=status)
+    assert len(findings(facts)) == (0 if status == 0 else 1)
+
+
+@pytest.mark.parametrize("request_line, grant, approval, status", [
+    (REQUEST, SIGNED, YES, 0),
+    (REQUEST.replace("subjects=2", "subjects=8"), SIGNED, YES, 4),
+    (REQUEST.replace("grant=9", "grant=8"), SIGNED, YES.replace("grant=9", "grant=8"), 4),
+    (REQUEST, SIGNED, NO, 4),
+    (BROKEN, SIGNED, YES, 4),
+])
+def test_a_grant_of_what_another_log_was_asked_is_compared_with_it(world, region, request_line, grant, approval,
+                                                                   status):
+    _, _, key = region
+    first = world.make("asked", BEGIN + [request_line.replace("policy_ref=1", "policy_ref=1"), approval, approval,
+                                         f"member origin={key.name} key={key.vkey}"])
+    there = f"%20{ORIGIN}"
+    grant = grant.replace("request_ref=2", "request_ref=2" + there)
+    grant = grant.replace("approval_refs=3,4", f"approval_refs=3{there},4{there}")
+    second = world.make("granted", ["genesis epoch=60m", "start minute=+1", grant], key=key)
+    facts = world.facts(first, second, status=status)
+    assert facts["logs"][1]["references_elsewhere"] == 3
+    assert bool(facts["roster"]["findings"]) == (status == 4)
+
+
+def test_a_grant_told_in_two_logs_is_one_and_its_review_is_found(world, region):
+    _, _, key = region
+    first = world.make("has-it", BEGIN + [BROKEN, SIGNED.replace("approval_refs=3,4 ", ""),
+                                          f"member origin={key.name} key={key.vkey}"])
+    there = f"%20{ORIGIN}"
+    told = SIGNED.replace("request_ref=2 approval_refs=3,4", f"grant_ref=3{there}")
+    lines = ["genesis epoch=60m", "start minute=+1", told, REVIEW.replace("request_ref=2", "request_ref=2" + there)]
+    facts = world.facts(first, world.make("tells", lines, key=key))
+    assert facts["logs"][1]["grants_by"] == {"elsewhere": 1} and facts["logs"][0]["reviews_missing"] == 0
+    lines[2] = told.replace("subjects=2", "subjects=16")
+    facts = world.facts(first, world.make("lies", lines, key=key), status=4)
+    assert "number of subjects" in facts["roster"]["findings"][0]["text"]
+
+
+APPROVED = """
+home: [US]
+claims:
+  - {name: two, sentence: s, leaf: disclosure, fewer_approvals_than: 2, at_most: 0}
+  - {name: three, sentence: s, leaf: [grant, disclosure], fewer_approvals_than: 3, at_most: 0}
+  - {name: home, sentence: s, leaf: approval, where: {verdict: approve}, at_home: no, at_most: 0}
+"""
+
+
+def test_claims_count_the_approvals_behind_a_disclosure(world):
+    claims = world.write("approved.yaml", APPROVED)
+    facts = world.facts(world.make("log", STORY), "--claims", claims, status=1)
+    assert [c["verdict"] for c in facts["claims"]] == ["TRUE", "FALSE", "TRUE"]
+    assert [leaf["index"] for leaf in facts["claims"][1]["leaves"]] == [5, 6]
+    lines = story(at4=YES.replace("place=US", "place=CN"))
+    facts = world.facts(world.make("abroad", lines), "--claims", claims, status=1)
+    assert [c["verdict"] for c in facts["claims"]] == ["TRUE", "FALSE", "FALSE"]
 
 
 # --- audit ----------------------------------------------------------------------------------------

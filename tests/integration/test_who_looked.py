@@ -97,7 +97,9 @@ class World:
                     found[subject].append({"origin": (FIRST, SECOND)[which], "epoch": leaf["epoch"],
                                            "time": leaf["time"], "classes": classes,
                                            "entity": leaf["entity"], "place": leaf["place"],
-                                           "purpose": leaf["purpose"], "held": False})
+                                           "purpose": leaf["purpose"], "held": False,
+                                           "kind": "disclosure", "granted_by": "administrator",
+                                           "approvals": 0})
         return found
 
     def who_looked(self, subject, *arguments, logs=None):

@@ -236,6 +236,30 @@ static inline struct record log_disclosure(uint64_t grant, const char *purpose,
     return r;
 }
 
+/* What the registrar says of request NUMBER; REF: of the request, for all that follow it. */
+static inline struct record log_asked(enum record_kind kind, uint64_t number, const char *ref)
+{
+    struct record r = log_record(kind);
+    bool is_asked = kind == RECORD_REQUEST || kind == RECORD_BREAKGLASS || kind == RECORD_GRANT;
+    r.room = NULL;
+    r.purpose = is_asked || kind == RECORD_FIND ? "support_ticket" : NULL;
+    r.grant = kind == RECORD_FIND ? 0 : number;
+    r.classes = is_asked ? "identity,contact" : NULL;
+    r.subjects = is_asked ? 2 : 0;
+    r.rule = kind == RECORD_REQUEST || kind == RECORD_BREAKGLASS ? "support" : NULL;
+    r.request_ref = ref;
+    r.verdict = kind == RECORD_APPROVAL ? "approve" : kind == RECORD_REVIEW ? "proper" : NULL;
+    r.text = kind == RECORD_GRANT ? NULL : "ringfence-command@1\nregion us-virginia\n";
+    r.signature = kind == RECORD_GRANT ? NULL : "-----BEGIN SSH SIGNATURE-----\n";
+    return r;
+}
+
+/* Where the leaf stands that was appended last. */
+static inline void log_ref(const struct log_house *h, char ret[RECORD_REF_SIZE])
+{
+    clerk_ref_last(h->clerk, h->house.journal, RECORD_REQUEST, ret);
+}
+
 /* ---- what came out ---- */
 
 typedef void log_entry_fn(void *context, const struct frame_entry *entry, const struct leaf *open,

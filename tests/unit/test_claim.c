@@ -646,7 +646,7 @@ static void what_a_region_does_wrong_in_its_leaves_is_refused(void **state)
         [LIE_CHECKPOINT_ORIGIN] = "checkpoint is one of log",
         [LIE_SEAL_OF_INTERVAL] = "is not the seal of epoch",
         [LIE_SEAL_OF_ANOTHER_EPOCH] = "is not the seal of epoch",
-        [LIE_DISCLOSURE_OF_ANOTHER_EPOCH] = "is no disclosure of epoch",
+        [LIE_DISCLOSURE_OF_ANOTHER_EPOCH] = "no disclosure of epoch",
         [LIE_ACCESS_OF_ANOTHER] = "access is one to another subject",
         [LIE_ACCESS_AFTER_SEAL] = "is not where an access of this epoch may be",
         [LIE_ACCESS_ORDER] = "is not where an access of this epoch may be",

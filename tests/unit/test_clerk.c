@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "ledger/desk.h"
 #include "log_house.h"
+#include "policy/grants.h"
 #include "wire/rd.h"
 
 /* ---- what a clerk knows, as text ------------------------------------------------------------ */
@@ -222,6 +223,53 @@ static void say_disclosure(struct log_house *h, struct gateway *g)
     log_say(h, &r);
 }
 
+/* All that leads to a grant by signatures, and its first session; or somebody says no. */
+static void say_signed(struct log_house *h, struct gateway *g)
+{
+    static const char *const found[] = { "1001 find", "a%20b find", "" };
+    unsigned i = pick(g, GRANTS), votes = 1 + pick(g, 2);
+    const char *purpose = pick(g, 2) == 0 ? "abuse_report" : "support_ticket";
+    char ref[RECORD_REF_SIZE], one[RECORD_REF_SIZE], all[2 * RECORD_REF_SIZE + 2] = "";
+    uint64_t number = ++g->next_grant;
+    struct record find = log_asked(RECORD_FIND, 0, NULL);
+    bool is_broken = pick(g, 5) == 0;
+    struct record asked = log_asked(is_broken ? RECORD_BREAKGLASS : RECORD_REQUEST, number, NULL);
+    find.revealed = found[pick(g, 3)];
+    find.purpose = asked.purpose = purpose;
+    log_say(h, &find);
+    log_say(h, &asked);
+    log_ref(h, ref);
+    for (unsigned k = 0; k < votes && !is_broken; k++) {
+        struct record vote = log_asked(RECORD_APPROVAL, number, ref);
+        if (pick(g, 6) == 0)
+            vote.verdict = "deny";
+        log_say(h, &vote);
+        if (strcmp(vote.verdict, "deny") == 0)
+            return;
+        log_ref(h, one);
+        (void)snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", k > 0 ? "," : "", one);
+    }
+    struct record grant = log_asked(RECORD_GRANT, number, ref);
+    struct grant_entry e = log_grant(number, h->now_ms + (1 + (int64_t)pick(g, 120)) * MINUTE);
+    grant.approval_refs = all;
+    grant.purpose = purpose;
+    grant.until = (uint64_t)e.ends_wall_ms;
+    log_say(h, &grant);
+    if (is_broken && pick(g, 2) == 0) {
+        struct record review = log_asked(RECORD_REVIEW, number, ref);
+        log_say(h, &review);
+    }
+    if (pick(g, 4) == 0) /* it is never opened */
+        return;
+    (void)snprintf(e.purpose, sizeof(e.purpose), "%s", purpose);
+    if (g->grants[i].id != 0) {
+        g->grants[i].closed = true;
+        log_publish_grant(h, &g->grants[i]);
+    }
+    g->grants[i] = e;
+    log_publish_grant(h, &e);
+}
+
 static void turn_clock(struct log_house *h, struct gateway *g)
 {
     switch (pick(g, 8)) {
@@ -240,7 +288,7 @@ static void do_anything(struct log_house *h, struct gateway *g)
 {
     static const enum record_kind kinds[] = { RECORD_SESSION_OPEN, RECORD_STATEMENT, RECORD_RESULT,
                                               RECORD_DENIAL, RECORD_SESSION_CLOSE };
-    unsigned what = pick(g, 16);
+    unsigned what = pick(g, 17);
     struct record r = any_record(g, kinds[what % RF_COUNT(kinds)]);
     turn_clock(h, g);
     if (what < 6)
@@ -253,6 +301,8 @@ static void do_anything(struct log_house *h, struct gateway *g)
         open_grant(h, g);
     else if (what < 13)
         assert_int_equal(log_start(h, true), 0);
+    else if (what == 16)
+        say_signed(h, g);
     else
         log_tick(h);
 }
@@ -264,6 +314,7 @@ static void gateway_init(struct gateway *g, uint64_t seed)
 
 static void what_is_read_after_a_start_is_what_the_last_clerk_knew(void **state)
 {
+    unsigned signed_grants = 0;
     (void)state;
     for (uint64_t seed = 1; seed <= 6; seed++) {
         struct log_house h;
@@ -280,8 +331,10 @@ static void what_is_read_after_a_start_is_what_the_last_clerk_knew(void **state)
         log_judge(&h, &j);
         assert_int_equal(j.findings.wanting, 0);
         assert_true(j.of_type[LEAF_SEAL] > 2 && j.of_type[LEAF_SESSION] > 2);
+        signed_grants += j.of_type[LEAF_APPROVAL] > 0 && j.of_type[LEAF_GRANT] > 0;
         log_house_done(&h);
     }
+    assert_true(signed_grants > 3);
 }
 
 static void take_snapshot(struct log_house *h)
@@ -1377,6 +1430,205 @@ static void while_nothing_is_witnessed_what_is_signed_is_heard_of(void **state)
     log_house_done(&h);
 }
 
+/* ---- what the registrar says ---- */
+
+/* A request, one approval, and the grant, which no table has. */
+static void grant_by_signature(struct log_house *h, uint64_t number, int64_t until_ms)
+{
+    char request[RECORD_REF_SIZE], approval[RECORD_REF_SIZE];
+    struct record r = log_asked(RECORD_REQUEST, number, NULL);
+    log_say(h, &r);
+    log_ref(h, request);
+    r = log_asked(RECORD_APPROVAL, number, request);
+    log_say(h, &r);
+    log_ref(h, approval);
+    r = log_asked(RECORD_GRANT, number, request);
+    r.approval_refs = approval;
+    r.until = (uint64_t)until_ms;
+    log_say(h, &r);
+}
+
+static void a_grant_by_signatures_names_its_request_and_its_approvals(void **state)
+{
+    struct log_house h;
+    struct log_judge j;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    grant_by_signature(&h, 7, NOON + 60 * MINUTE);
+    assert_says(leaf_of(&h, LEAF_REQUEST, 1).text, "\"rule\":\"support\",\"grant\":7,\"classes\":"
+                                                   "\"identity,contact\",\"subjects\":2,"
+                                                   "\"policy_ref\":\"1 " ORIGIN "\"");
+    assert_says(leaf_of(&h, LEAF_APPROVAL, 1).text,
+                "\"grant\":7,\"request_ref\":\"2 " ORIGIN "\",\"verdict\":\"approve\"");
+    assert_says(leaf_of(&h, LEAF_GRANT, 1).text,
+                "\"grant\":7,\"request_ref\":\"2 " ORIGIN "\",\"approval_refs\":\"3 " ORIGIN "\"");
+    assert_says_not(leaf_of(&h, LEAF_GRANT, 1).text, "\"by\"");
+    assert_says_not(leaf_of(&h, LEAF_REQUEST, 1).text, "ringfence-command"); /* nor who asked */
+    assert_says_not(leaf_of(&h, LEAF_REQUEST, 1).text, "us_analyst");
+    log_judge(&h, &j);
+    assert_int_equal(j.findings.wanting, 0);
+    assert_replay_is_live(&h);
+    log_house_done(&h);
+}
+
+static void what_is_disclosed_under_it_refers_to_it_and_no_second_leaf_tells_of_it(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    grant_by_signature(&h, 7, NOON + 60 * MINUTE);
+    (void)snprintf(e.ref, sizeof(e.ref), "4 %s", ORIGIN);
+    log_publish_grant(&h, &e);
+    struct record r = log_disclosure(7, "support_ticket", "1001 identity");
+    log_say(&h, &r);
+    assert_int_equal(leaf_of(&h, LEAF_GRANT, 0).seen, 1);
+    assert_says(leaf_of(&h, LEAF_DISCLOSURE, 1).text, "\"grant_ref\":\"4 " ORIGIN "\"");
+    log_close(&h);
+    log_open(&h); /* it is known behind a start, too */
+    log_say(&h, &r);
+    assert_int_equal(leaf_of(&h, LEAF_GRANT, 0).seen, 1);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void a_grant_of_another_gateway_refers_to_the_leaf_there(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    (void)snprintf(e.ref, sizeof(e.ref), "12 log.example/us-2");
+    log_publish_grant(&h, &e);
+    struct record r = log_disclosure(7, "support_ticket", "1001 identity");
+    log_say(&h, &r);
+    assert_says(leaf_of(&h, LEAF_GRANT, 1).text, "\"grant_ref\":\"12 log.example/us-2\"");
+    assert_says_not(leaf_of(&h, LEAF_GRANT, 1).text, "\"by\"");
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void a_grant_that_an_administrator_opened_says_so_or_is_wanting(void **state)
+{
+    struct policy_grants by_signatures = { .opened_by = GRANTS_BY_SIGNATURES };
+    struct policy_grants by_administrator = { .opened_by = GRANTS_BY_ADMINISTRATOR };
+    struct log_house h;
+    struct log_judge j;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    struct policy_grants *was = h.policy->grants;
+    for (uint64_t id = 7; id <= 8; id++) {
+        struct grant_entry e = log_grant(id, NOON + 60 * MINUTE);
+        h.policy->grants = id == 7 ? &by_administrator : &by_signatures;
+        log_publish_grant(&h, &e);
+        struct record r = log_disclosure(id, "support_ticket", "1001 identity");
+        log_say(&h, &r);
+    }
+    h.policy->grants = was;
+    assert_says(leaf_of(&h, LEAF_GRANT, 1).text, "\"by\":\"administrator\"");
+    assert_says_not(leaf_of(&h, LEAF_GRANT, 2).text, "\"by\":\"administrator\"");
+    log_judge(&h, &j);
+    assert_int_equal(j.findings.wanting, 1);
+    log_house_done(&h);
+}
+
+static void a_grant_that_no_table_has_yet_is_not_taken_for_a_revoked_one(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    grant_table_lease(h.control, h.grants_of, INT64_MAX / 2);
+    grant_by_signature(&h, 7, NOON + 60 * MINUTE);
+    for (int i = 0; i < 4; i++) { /* the database takes its time */
+        log_tick(&h);
+        h.now_ms += MINUTE;
+    }
+    assert_int_equal(leaf_of(&h, LEAF_REVOKE, 0).seen, 0);
+    log_publish_grant(&h, &e);
+    log_tick(&h);
+    grant_table_drop(h.control, h.grants_of, 7); /* now it is over, and at once */
+    log_tick(&h);
+    h.now_ms += 3000;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_REVOKE, 1).text, "\"rule\":\"revoked\"");
+    grant_by_signature(&h, 8, NOON + 600 * MINUTE); /* one that never comes */
+    h.now_ms += CLERK_AWAIT_MINUTES * MINUTE;
+    log_tick(&h);
+    h.now_ms += 3000;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_REVOKE, 0).seen, 2);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
+static void a_find_has_a_tag_whether_somebody_was_found_or_not(void **state)
+{
+    static const char *const revealed[] = { "1001 find", "", "1001 find", NULL };
+    struct log_house h;
+    struct tag_subject subject = {
+        .region = "us-virginia", .key = "1001", .key_len = 4, .epoch = NULL
+    };
+    uint8_t secret[VRF_SECRET_LEN], k[TAG_KEY_LEN];
+    unsigned hers = 0;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    for (size_t i = 0; i < RF_COUNT(revealed); i++) {
+        struct record r = log_asked(RECORD_FIND, 0, NULL);
+        r.revealed = revealed[i];
+        log_say(&h, &r);
+    }
+    assert_int_equal(vrfkey_load(h.vrf_path, "us-virginia", secret, &h.err), 0);
+    subject.epoch = tag_book_epoch(h.clerk->book);
+    assert_int_equal(tag_key_make(&subject, secret, NULL, k), 0);
+    for (uint64_t i = 1; i <= RF_COUNT(revealed); i++) {
+        struct found f = leaf_of(&h, LEAF_FIND, i);
+        struct logleaf l;
+        uint8_t items[LOGLEAF_ITEMS_MAX][LOGLEAF_ITEM_LEN], tag[TAG_LEN];
+        assert_int_equal(logleaf_read(f.text, strlen(f.text), &l), 0);
+        assert_int_equal(logleaf_items(&l, items), 1);
+        tag_of(k, ORIGIN, hers, tag);
+        if (memcmp(tag, items[0], TAG_LEN) == 0)
+            hers++;
+    }
+    assert_int_equal(hers, 2);
+    assert_replay_is_live(&h);
+    log_judge(&h, NULL);
+    struct record bad = log_asked(RECORD_FIND, 0, NULL);
+    bad.revealed = "1001 find 1002 find";
+    assert_int_equal(log_append(&h, &bad), -RF_EPROTO);
+    bad.revealed = "1001 identity";
+    assert_int_equal(log_append(&h, &bad), -RF_EPROTO);
+    assert_replay_is_live(&h);
+    log_house_done(&h);
+}
+
+static void a_held_request_names_neither_purpose_nor_rule(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    struct record r = log_asked(RECORD_REQUEST, 7, NULL);
+    r.purpose = "abuse_report";
+    r.rule = "abuse";
+    log_say(&h, &r);
+    assert_says(leaf_of(&h, LEAF_REQUEST, 1).text, "\"held\":\"");
+    assert_says_not(leaf_of(&h, LEAF_REQUEST, 1).text, "abuse");
+    h.now_ms += 31 * MINUTE;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_OPENED, 1).text, "\"purpose\":\"abuse_report\"");
+    log_judge(&h, NULL);
+    assert_replay_is_live(&h);
+    log_house_done(&h);
+}
+
 /* ---- holds ---- */
 
 static void a_held_purpose_is_committed_to_and_opened_later(void **state)
@@ -1714,6 +1966,13 @@ int main(void)
         cmocka_unit_test(a_grant_that_was_closed_because_it_ran_out_expired),
         cmocka_unit_test(after_a_crash_between_two_roll_ups_small_cells_stay_small),
         cmocka_unit_test(while_nothing_is_witnessed_what_is_signed_is_heard_of),
+        cmocka_unit_test(a_grant_by_signatures_names_its_request_and_its_approvals),
+        cmocka_unit_test(what_is_disclosed_under_it_refers_to_it_and_no_second_leaf_tells_of_it),
+        cmocka_unit_test(a_grant_of_another_gateway_refers_to_the_leaf_there),
+        cmocka_unit_test(a_grant_that_an_administrator_opened_says_so_or_is_wanting),
+        cmocka_unit_test(a_grant_that_no_table_has_yet_is_not_taken_for_a_revoked_one),
+        cmocka_unit_test(a_find_has_a_tag_whether_somebody_was_found_or_not),
+        cmocka_unit_test(a_held_request_names_neither_purpose_nor_rule),
         cmocka_unit_test(a_held_purpose_is_committed_to_and_opened_later),
         cmocka_unit_test(a_hold_that_the_policy_gives_up_is_opened_at_once),
         cmocka_unit_test(of_an_erased_day_nothing_is_opened),

@@ -34,15 +34,7 @@ struct counter {
 
 static struct record request(uint64_t number)
 {
-    struct record r = log_record(RECORD_REQUEST);
-    r.grant = number;
-    r.subjects = 2;
-    r.purpose = "support_ticket";
-    r.classes = "identity";
-    r.rule = "support";
-    r.text = "ringfence-command@1\nregion us-virginia\n";
-    r.signature = "-----BEGIN SSH SIGNATURE-----\n";
-    return r;
+    return log_asked(RECORD_REQUEST, number, NULL);
 }
 
 /* One turn: everything that came, and its answers. False: the other side is gone. */
@@ -182,10 +174,7 @@ static void a_record_is_answered_with_the_ref_of_its_leaf(void **state)
     counter_init(&c, true, HOW_HONEST);
     assert_int_equal(say(&c, 1, ref), 0);
     assert_string_equal(ref, "2 " ORIGIN); /* behind genesis and start */
-    struct record approval = request(1);
-    approval.kind = RECORD_APPROVAL;
-    approval.verdict = "approve";
-    approval.request_ref = ref;
+    struct record approval = log_asked(RECORD_APPROVAL, 1, ref);
     char second[RECORD_REF_SIZE];
     assert_int_equal(voice_say(c.voice, &approval, 3000, second, &c.house.err), 0);
     assert_string_equal(second, "3 " ORIGIN);

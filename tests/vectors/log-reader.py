@@ -487,23 +487,39 @@ def read_end(claim, seal, absent, accesses):
     check((right[0] if right else count) == (left[0] + 1 if left else 0), "not neighbours")
 
 
+def read_grants(claim, log):
+    """Indexes of the grants that are shown, in their order."""
+    shown = []
+    while claim.peek() == "grant":
+        number, path, data = claim.take("grant", 3)
+        index = read_number(number)
+        check(not shown or shown[-1] < index, "order of grants")
+        check(log.leaf(index, read_path(path), unbase64(data))["type"] == "grant", "no grant")
+        shown.append(index)
+    return shown
+
+
 def read_epoch_log(claim, log, epoch, k, subject):
     check(claim.take("in", 1) == log.origin, "not the next log of the epoch")
     number, path, data = claim.take("seal", 3)
     seal_index, found, before = read_number(number), [], 0
     seal = log.leaf(seal_index, read_path(path), unbase64(data))
     check((seal["type"], seal.get("of"), seal.get("epoch")) == ("seal", "epoch", epoch), "another seal")
+    grants = read_grants(claim, log)
     while claim.peek() == "access":
         n, number, path, data, access = claim.take("access", 5)
         index, access = read_number(number), unbase64(access)
         check(read_number(n) == len(found) and before <= index < seal_index, "order of accesses")
         leaf = log.leaf(index, read_path(path), unbase64(data))
-        check((leaf["type"], leaf["epoch"]) == ("disclosure", epoch), "another leaf")
+        check(leaf["type"] in ("disclosure", "find") and leaf["epoch"] == epoch, "another leaf")
+        named, _, origin = leaf.get("grant_ref", "").partition(" ")
+        check(not grants or origin != log.origin or int(named) in grants, "a grant that is not shown")
         tags = unbase64(leaf["tags"])
         item = tag_of(k, log.origin, len(found)) + commitment_of(salt_of(k, log.origin, len(found)), access)
         check(item in [tags[i:i + 48] for i in range(0, len(tags), 48)], "not in its leaf")
         fields = parse(access, "access is not canonical")
         check(access == access_of(subject, fields["classes"], fields["time"]), "access")
+        check((leaf["type"] == "find") == (fields["classes"] == "find"), "a find and its access")
         found.append({"epoch": epoch, "log": log.origin, "n": len(found), "index": index,
                       "classes": fields["classes"], "time": fields["time"]})
         before = index
