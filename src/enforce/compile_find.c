@@ -1,11 +1,12 @@
 /* Who is meant: keys and handles of persons, and how somebody is found without being shown.
  *
- *   ringfence.found(handle, actor, key, salt, at)    what find_subject() answered; key NULL: nobody
+ *   ringfence.found(handle, actor, key, salt, at)    what find_subject() has answered
  *
- * find_subject() gives a handle always. Whoever asks does not learn whether there is such a person,
- * neither by the answer nor by the time it takes: hit and miss read the same index and write the
- * same row. A handle serves the one who asked, for a day; request_add() keeps key and salt, of which
- * it is the hash (policy/evidence.h), so that nobody can let it stand for another person later.
+ * find_subject() gives a handle always; on a miss its key is NULL. Whoever asks does not learn
+ * whether there is such a person, neither by the answer nor by the time it takes: hit and miss read
+ * the same index and write the same row. A handle serves the one who asked, for a day. It is a hash
+ * of key and salt (policy/evidence.h), and request_add() keeps both: so what was signed about a
+ * handle is about one person for ever, whoever may change rows here.
  *
  * No message names a subject: the caller knows whom he named, the server's log must not. */
 #include "enforce/compiler.h"
@@ -28,40 +29,51 @@ static int compile_table(struct compiler *k)
     return rc;
 }
 
-/* Each subject by itself: one that is no key must not hide what the others are. */
-static int compile_facts(struct compiler *k)
+/* Each subject by itself: one that is no key must not hide what the others are. Keys and salts
+   stand in the order of the subjects; a key is NULL where there is nobody, a salt '' where the
+   subject is the key itself. Without ACTOR nothing is taken for a handle. For the functions here
+   alone. */
+static int compile_subject_facts(struct compiler *k)
 {
     const char *source;
     sql_add(&k->sql, "%S",
-            "CREATE FUNCTION ringfence.request_facts(actor text, subjects text[], OUT keys text[],"
-            " OUT salts text[], OUT missing integer, OUT minors integer) LANGUAGE plpgsql STABLE" FUNCTION_HEAD
-            "\n#variable_conflict use_variable\n"
+            "CREATE FUNCTION ringfence.subject_facts(actor text, subjects text[], OUT keys text[],"
+            " OUT salts text[], OUT missing integer, OUT minors integer)"
+            " LANGUAGE plpgsql STABLE" FUNCTION_HEAD "\n#variable_conflict use_variable\n"
             "DECLARE given text; salt text; found_key text; is_minor boolean; BEGIN"
-            " IF (octet_length(actor) BETWEEN 1 AND 56) IS NOT TRUE THEN RAISE EXCEPTION"
-            "  'facts of a request need an actor' USING ERRCODE = '22023'; END IF;"
-            " IF (cardinality(subjects) BETWEEN 1 AND 100) IS NOT TRUE THEN RAISE EXCEPTION"
-            "  'a request names between 1 and 100 subjects' USING ERRCODE = '22023'; END IF;"
             " keys := '{}'; salts := '{}'; missing := 0; minors := 0;"
             " FOREACH given IN ARRAY subjects LOOP salt := '';"
-            "  IF given ~ " HANDLE_PATTERN " THEN SELECT f.key, f.salt INTO given, salt"
-            "   FROM ringfence.found f"
-            "   WHERE f.handle = given AND f.actor = request_facts.actor"
-            "   AND f.at > statement_timestamp() - " HANDLE_LIFE "; END IF;"
+            "  IF actor IS NOT NULL AND given ~ " HANDLE_PATTERN " THEN"
+            "   SELECT f.key, f.salt INTO given, salt FROM ringfence.found f"
+            "    WHERE f.handle = given AND f.actor = subject_facts.actor"
+            "    AND f.at > statement_timestamp() - " HANDLE_LIFE "; END IF;"
             "  BEGIN SELECT x.key, x.minor INTO found_key, is_minor FROM (");
     int rc = compile_add_lookup(k, "given", LOOKUP_KEY_AND_MINOR);
     sql_add(&k->sql, "%S",
             ") x(key, minor) LIMIT 1;"
             "  EXCEPTION WHEN data_exception THEN found_key := NULL; END;"
+            "  keys := keys || found_key; salts := salts || salt;"
             "  IF found_key IS NULL THEN missing := missing + 1;"
-            "  ELSE keys := keys || found_key; salts := salts || salt;"
-            "   IF is_minor THEN minors := minors + 1; END IF; END IF;"
+            "  ELSIF is_minor THEN minors := minors + 1; END IF;"
             " END LOOP; END $body$");
     if (rc == 0)
         rc = compile_take_text(k, &source);
-    return rc == 0 ? compile_function(k, "request_facts", "text, text[]", ROLE_NAME_ADMIN,
-                                      ROLE_NAME_REGISTRAR, source)
-                   : rc;
+    return rc == 0
+               ? compile_function(k, "subject_facts", "text, text[]", ROLE_NAME_ADMIN, NULL, source)
+               : rc;
 }
+
+static const char facts_source[] =
+    "CREATE FUNCTION ringfence.request_facts(actor text, subjects text[], OUT keys text[],"
+    " OUT salts text[], OUT missing integer, OUT minors integer) LANGUAGE plpgsql "
+    "STABLE" FUNCTION_HEAD "BEGIN"
+    " IF (octet_length(request_facts.actor) BETWEEN 1 AND 56) IS NOT TRUE THEN RAISE EXCEPTION"
+    "  'facts of a request need an actor' USING ERRCODE = '22023'; END IF;"
+    " IF (cardinality(request_facts.subjects) BETWEEN 1 AND 100) IS NOT TRUE THEN RAISE EXCEPTION"
+    "  'a request names between 1 and 100 subjects' USING ERRCODE = '22023'; END IF;"
+    " SELECT f.keys, f.salts, f.missing, f.minors INTO request_facts.keys, request_facts.salts,"
+    "  request_facts.missing, request_facts.minors FROM ringfence.subject_facts("
+    "  request_facts.actor, request_facts.subjects) f; END $body$";
 
 /* " WHEN 'email' THEN SELECT … INTO key, hits …;" Without LIMIT, or a table without an index would
    tell a hit from a miss by the time. */
@@ -116,8 +128,8 @@ static int compile_find_subject(struct compiler *k)
             "CREATE FUNCTION ringfence.find_subject(actor text, by text, value text,"
             " per_day integer, OUT handle text, OUT key text) LANGUAGE plpgsql" FUNCTION_HEAD
             "\n#variable_conflict use_variable\n"
-            "DECLARE hits bigint := 0; salt text; since timestamptz := statement_timestamp() - " HANDLE_LIFE
-            "; BEGIN"
+            "DECLARE hits bigint := 0; salt text; since timestamptz := statement_timestamp() "
+            "- " HANDLE_LIFE "; BEGIN"
             " IF (octet_length(actor) BETWEEN 1 AND 56) IS NOT TRUE THEN RAISE EXCEPTION"
             "  'somebody must be looking' USING ERRCODE = '22023'; END IF;"
             " IF (octet_length(value) BETWEEN 1 AND 512) IS NOT TRUE THEN RAISE EXCEPTION"
@@ -133,10 +145,9 @@ static int compile_find_subject(struct compiler *k)
     int rc = add_finders(k);
     sql_add(&k->sql, "%S",
             " IF hits IS DISTINCT FROM 1 THEN key := NULL; END IF;"
-            " salt := substr(encode(sha256(uuid_send(gen_random_uuid()) ||"
-            "  uuid_send(gen_random_uuid())), 'hex'), 1, 32);"
-            " handle := 'h-' || substr(encode(sha256(convert_to('ringfence-handle@1' || chr(10) ||"
-            "  coalesce(key, gen_random_uuid()::text) || chr(10) || salt, 'UTF8')), 'hex'), 1, 32);"
+            " salt := encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'hex');"
+            " handle := 'h-' || substr(encode(sha256(convert_to(concat_ws(E'\\n',"
+            "  'ringfence-handle@1', coalesce(key, ''), salt), 'UTF8')), 'hex'), 1, 32);"
             " INSERT INTO ringfence.found (handle, actor, key, salt, at)"
             "  VALUES (handle, actor, key, salt, statement_timestamp()); END $body$");
     if (rc == 0)
@@ -151,7 +162,10 @@ int compile_find(struct compiler *k)
     static const char *const rights[] = { "SELECT", "INSERT", "DELETE" };
     int rc = compile_table(k);
     if (rc == 0)
-        rc = compile_facts(k);
+        rc = compile_subject_facts(k);
+    if (rc == 0)
+        rc = compile_function(k, "request_facts", "text, text[]", ROLE_NAME_ADMIN,
+                              ROLE_NAME_REGISTRAR, facts_source);
     if (rc == 0)
         rc = compile_find_subject(k);
     for (size_t i = 0; i < RF_COUNT(rights); i++)

@@ -1,6 +1,7 @@
 """The life of a request in the region's database, without a registrar in front: its functions by the
 login that it has. Every state and every event, two at a time, and what is left when one dies between."""
 
+import hashlib
 import itertools
 import os
 import secrets
@@ -262,20 +263,27 @@ def test_bad_arguments_ask_nothing(registrar, server, changes, sqlstate):
 
 def test_what_was_asked_is_kept_as_it_was_signed(registrar, server):
     text, signature = "erste Zeile\nzweite Zeile 秘\n", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"
-    number = registrar.add(command=text, signature=signature, subjects=["042", SUBJECT, CHILD])
-    row, = server.rows("SELECT command, signature, subjects, keys, state, gateway, leaf FROM"
+    number = registrar.add(command=text, signature=signature, subjects=["042", CHILD])
+    row, = server.rows("SELECT command, signature, subjects, keys, salts, state, gateway, leaf FROM"
                        " ringfence.request WHERE id = %s", number)
-    assert row == (text, signature, ["042", SUBJECT, CHILD], [SUBJECT, CHILD], "asked", "gw-1", None)
+    assert row == (text, signature, ["042", CHILD], [SUBJECT, CHILD], ["", ""], "asked", "gw-1", None)
+
+
+def facts(registrar, *subjects):
+    """Keys, salts, how many are missing, how many are minors."""
+    return registrar.call("request_facts", "us_analyst", list(subjects))
 
 
 def test_facts_about_subjects(registrar):
-    facts = lambda *subjects: registrar.call("request_facts", "us_analyst", list(subjects))  # noqa: E731
-    assert facts(SUBJECT) == ([SUBJECT], 0, 0)
-    assert facts(SUBJECT, " 42", OTHER, CHILD, "67") == ([SUBJECT, OTHER, CHILD, "67"], 0, 2)
-    assert facts("4711", "not a number", "9" * 40, None, OTHER) == ([OTHER], 4, 0)
-    assert facts("h-" + "0" * 32) == ([], 1, 0)
+    assert facts(registrar, SUBJECT) == ([SUBJECT], [""], 0, 0)
+    assert facts(registrar, SUBJECT, " 42", OTHER, CHILD, "67") \
+        == ([SUBJECT, SUBJECT, OTHER, CHILD, "67"], [""] * 5, 0, 2)
+    assert facts(registrar, "4711", "not a number", "9" * 40, None, OTHER) \
+        == ([None, None, None, None, OTHER], [""] * 5, 4, 0)
+    assert facts(registrar, "h-" + "0" * 32)[2] == 1
     refused("22023", registrar.call, "request_facts", "us_analyst", [])
     refused("22023", registrar.call, "request_facts", "", [SUBJECT])
+    refused("22023", registrar.call, "request_facts", None, [SUBJECT])
     refused("22023", registrar.call, "request_facts", "us_analyst", ["1"] * 101)
 
 
@@ -283,7 +291,7 @@ def test_whose_birth_date_is_not_known_is_a_minor(registrar, server):
     server.rows("ALTER TABLE app.users ALTER birthdate DROP NOT NULL")
     try:
         server.rows("UPDATE app.users SET birthdate = NULL WHERE id = 44")
-        assert registrar.call("request_facts", "us_analyst", ["44", OTHER]) == (["44", OTHER], 0, 1)
+        assert facts(registrar, "44", OTHER) == (["44", OTHER], ["", ""], 0, 1)
     finally:
         server.rows("UPDATE app.users SET birthdate = date '1970-01-01' + 44 * 50 WHERE id = 44")
         server.rows("ALTER TABLE app.users ALTER birthdate SET NOT NULL")
@@ -294,7 +302,7 @@ def test_a_birthday_makes_an_adult_on_that_day(registrar, server):
         for days, minors in ((0, 0), (1, 1), (-1, 0)):
             server.rows("UPDATE app.users SET birthdate = ((statement_timestamp() AT TIME ZONE 'UTC')"
                         " - interval '18 years')::date + %s WHERE id = 44", days)
-            assert registrar.call("request_facts", "us_analyst", ["44"])[2] == minors
+            assert facts(registrar, "44")[3] == minors
     finally:
         server.rows("UPDATE app.users SET birthdate = date '1970-01-01' + 44 * 50 WHERE id = 44")
 
@@ -388,6 +396,122 @@ def test_two_that_take_the_same_number_at_the_same_time(registrar, server, first
     server.rows("SELECT ringfence.grant_close(%s)", number)
 
 
+# -- finding ------------------------------------------------------------------------------------------------
+
+FIND = {"email": "app.users.email", "handle": "app.users.handle", "phone": "app.users.phone"}
+
+
+@pytest.fixture(scope="module")
+def finding(region, scratch, authority, build):
+    """The policy lets persons be found."""
+    def add(policy):
+        policy["grants"] = {**policy.get("grants", {}), "find": {"by": FIND, "per_day": 5}}
+
+    gateways = [Gateway(os.path.join(scratch, f"finding-{name}"), region, authority, build, "full", policy=how)
+                for name, how in (("with", add), ("without", None))]
+    done = gateways[0].command("apply", "--dsn", region.primary.dsn())
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield
+    assert gateways[1].command("apply", "--dsn", region.primary.dsn()).returncode == 0
+
+
+def find(registrar, by, value, actor="us_analyst", per_day=1000):
+    return registrar.call("find_subject", actor, by, value, per_day)
+
+
+def handle_of(key, salt):
+    """As src/policy/evidence.h has it."""
+    return "h-" + hashlib.sha256(f"ringfence-handle@1\n{key}\n{salt}".encode()).hexdigest()[:32]
+
+
+def test_where_the_policy_has_no_way_nobody_is_found(registrar):
+    refused("22023", find, registrar, "name", "x")
+
+
+@pytest.mark.parametrize("by, value", [("email", "person42@mail.example"), ("handle", "秘密_42"),
+                                       ("phone", "+12025550043")])
+def test_a_handle_stands_for_one_person_and_for_who_has_found_him(finding, registrar, server, by, value):
+    handle, key = find(registrar, by, value)
+    assert key == ("43" if by == "phone" else SUBJECT)
+    salt = server.value("SELECT salt FROM ringfence.found WHERE handle = %s", handle)
+    assert handle == handle_of(key, salt) and len(salt) == 64
+    assert facts(registrar, handle, CHILD) == ([key, CHILD], [salt, ""], 0, 1)
+    assert registrar.call("request_facts", "us_security_officer", [handle])[2] == 1, "it is not his"
+    number = registrar.add(subjects=[handle])
+    row = evidence(registrar, number)[0]
+    assert (row["keys"], row["salts"]) == ([key], [salt])
+    server.rows("UPDATE ringfence.found SET at = at - interval '1 day' WHERE handle = %s", handle)
+    assert facts(registrar, handle)[2] == 1, "a day is over"
+    registrar.move(number, "logged")
+    registrar.vote(number)
+    registrar.logged(number)
+    registrar.move(number, "complete")
+    registrar.open(number)
+    assert evidence(registrar, number)[0]["grant_subjects"] == [key]
+    registrar.call("request_revoke", number)
+
+
+@pytest.mark.parametrize("by, value", [
+    ("email", "nobody@mail.example"), ("email", "PERSON42@mail.example"), ("email", "person42@mail.exampl_"),
+    ("email", "%"), ("phone", "' OR true --"), ("handle", " 秘密_42")])
+def test_a_miss_looks_like_a_hit(finding, registrar, server, by, value):
+    first, second = find(registrar, by, value), find(registrar, by, value)
+    assert first[1] is None and second[1] is None and first[0] != second[0]
+    assert first[0].startswith("h-") and len(first[0]) == 34
+    assert facts(registrar, first[0])[2] == 1
+    refused("02000", registrar.add, subjects=[first[0]])
+    assert server.value("SELECT count(*) FROM ringfence.found WHERE handle = %s AND key IS NULL", first[0]) == 1
+
+
+def test_what_two_persons_share_finds_nobody(finding, registrar, server):
+    server.rows("UPDATE app.users SET phone = '+1 000' WHERE id IN (42, 43)")
+    assert find(registrar, "phone", "+1 000")[1] is None
+    server.rows("UPDATE app.users SET phone = '+1202555' || lpad(id::text, 4, '0') WHERE id IN (42, 43)")
+
+
+def test_hit_and_miss_read_as_much(finding, registrar, server):
+    """Timing is the sum of what is read: the same plan, the same table to its end, the same row written."""
+    source = server.value("SELECT prosrc FROM pg_proc WHERE proname = 'find_subject'")
+    assert source.count("min(x.key)") == len(FIND) and "LIMIT" not in source and "EXISTS" not in source
+
+
+def test_nobody_looks_for_more_than_he_may_in_a_day(finding, registrar, second, server):
+    who = "us_security_officer"
+    for turn in range(5):
+        find(registrar, "email", f"person{turn}@mail.example" if turn % 2 else "nobody", who, 5)
+    for value in ("person42@mail.example", "nobody"):
+        refused("53400", find, registrar, "email", value, who, 5)
+    find(registrar, "email", "nobody", "us_privacy_officer", 5)
+    server.rows("UPDATE ringfence.found SET at = at - interval '1 day' WHERE actor = %s", who)
+    find(registrar, "email", "nobody", who, 5)
+    assert server.value("SELECT count(*) FROM ringfence.found WHERE actor = %s", who) == 1
+
+
+def test_two_at_once_are_not_both_the_last_one(finding, race, server):
+    for _ in range(2):
+        outcome = race(lambda r: find(r, "email", "nobody", "us_privacy_officer", 3),
+                       lambda r: find(r, "email", "nobody", "us_privacy_officer", 3))
+    assert outcome == "53400"
+
+
+@pytest.mark.parametrize("arguments", [
+    ("", "email", "x", 5), (None, "email", "x", 5), ("us_analyst", None, "x", 5), ("us_analyst", "Email", "x", 5),
+    ("us_analyst", "email", "", 5), ("us_analyst", "email", None, 5), ("us_analyst", "email", "4711" * 200, 5),
+    ("us_analyst", "email", "x", 0), ("us_analyst", "email", "x", None)])
+def test_bad_arguments_find_nobody(finding, registrar, server, arguments):
+    before = server.value("SELECT count(*) FROM ringfence.found")
+    refused("22023", registrar.call, "find_subject", *arguments)
+    assert server.value("SELECT count(*) FROM ringfence.found") == before
+
+
+def test_a_way_to_find_that_leads_to_no_column_is_refused(command):
+    for where in ("app.users.nothing", "app.nothing.email"):
+        def add(policy, where=where):
+            policy["grants"] = {"find": {"by": {"email": where}, "per_day": 5}}
+        done = command("plan", policy=add)
+        assert done.returncode not in (0, 1) and where.split(".")[-1] in done.stderr, done.stderr
+
+
 # -- approvals ----------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("state", [s for s in STATES if s != "waiting"])
@@ -400,10 +524,23 @@ def test_nobody_votes_on_what_does_not_wait(registrar, server, state):
 def test_nobody_votes_twice_or_on_his_own(registrar, server):
     number = registrar.agreed()
     for approves in (True, False):
+        refused("22023", registrar.vote, number, "us_analyst", approves)
+    for approves in (True, False):  # who has approved may still deny, once
+        if not approves:
+            registrar.vote(number, "us_privacy_officer", approves)
         assert refused("23505", registrar.vote, number, "us_privacy_officer", approves) \
             .diag.constraint_name == "approval_pkey"
-        refused("22023", registrar.vote, number, "us_analyst", approves)
-    assert server.value("SELECT count(*) FROM ringfence.approval WHERE request = %s", number) == 1
+    registrar.logged(number, leaf="leaf of the denial")
+    assert server.rows("SELECT approves, leaf FROM ringfence.approval WHERE request = %s ORDER BY 1", number) \
+        == [(False, "leaf of the denial"), (True, "his leaf")]
+
+
+def test_votes_on_one_request_have_an_end(registrar, server):
+    number = registrar.agreed()
+    server.rows("INSERT INTO ringfence.approval SELECT request, 'person' || i, approves, from_home, command,"
+                " signature, gateway, at, leaf FROM ringfence.approval, generate_series(1, 63) i"
+                " WHERE request = %s", number)
+    refused("53400", registrar.vote, number, "us_security_officer")
 
 
 def test_bad_votes(registrar):
@@ -518,9 +655,9 @@ def test_evidence_is_the_request_and_then_votes_in_their_order(registrar, server
     first, *votes = evidence(registrar, number)
     assert (first["request"], first["state"], first["kind"], first["actor"], first["from_home"],
             first["command"], first["signature"], first["leaf"], first["rule"], first["is_break_glass"],
-            first["keys"], first["minors"], first["grant_leaf"], first["grant_subjects"]) == \
+            first["keys"], first["salts"], first["minors"], first["grant_leaf"], first["grant_subjects"]) == \
         (number, "waiting", "request", "us_analyst", True, "the text", "signed", "leaf 1", "support", False,
-         [SUBJECT, CHILD], 1, None, None)
+         [SUBJECT, CHILD], ["", ""], 1, None, None)
     assert [(v["kind"], v["actor"], v["command"], v["leaf"]) for v in votes] == [
         ("approve", "us_security_officer", "his text", None), ("approve", "us_privacy_officer", "his text", "leaf 2")]
     registrar.logged(number, "us_security_officer", "leaf 3")
@@ -631,7 +768,7 @@ def test_the_sweep_takes_a_hundred_at_a_time(registrar, server):
     sweep(registrar)
     first = registrar.add()
     server.rows("INSERT INTO ringfence.request SELECT id + i, actor, rule, purpose, classes, subjects, keys,"
-                " seconds, is_break_glass, from_home, command, signature, gateway, at, state"
+                " salts, seconds, is_break_glass, from_home, command, signature, gateway, at, state"
                 " FROM ringfence.request, generate_series(1, 149) i WHERE id = %s", first)
     server.rows("UPDATE ringfence.request SET at = at - interval '1 hour' WHERE id >= %s", first)
     assert [registrar.call("request_sweep", "1 day", "10 minutes")[0] for _ in range(3)] == [100, 50, 0]
