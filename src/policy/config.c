@@ -292,6 +292,8 @@ static const struct field hub_fields[] = {
     { "logs", FIELD_MAP, ARRAY_AT(struct config, hub.logs, hub.log_count), .max = DATABASES_MAX,
       .shape = &hub_log_shape },
     { "tls", FIELD_SECTION, .shape = &hub_tls_shape },
+    { "url", FIELD_TEXT, FIELD_AT(struct config, hub.url), .max = 250 },
+    { "ca", FIELD_PATH, FIELD_AT(struct config, hub.ca), .max = PATH_LEN_MAX },
     { "auditors", FIELD_PATH, FIELD_AT(struct config, hub.auditors_path), .max = PATH_LEN_MAX },
     { "clients", FIELD_INTEGER, FIELD_AT(struct config, hub.clients), .min = 1, .max = 10000 },
     { "per_address", FIELD_INTEGER, FIELD_AT(struct config, hub.per_address), .min = 1,
@@ -409,8 +411,21 @@ static void check_hub_tls(struct field_reader *r, const struct config *c,
                     index);
 }
 
+/* Where people post what they sign. */
+static void check_hub_url(struct field_reader *r, const struct config *c)
+{
+    static const char scheme[] = "https://";
+    static const size_t n = sizeof(scheme) - 1;
+    const char *url = c->hub.url;
+    if (url != NULL &&
+        (strncmp(url, scheme, n) != 0 || url[n] == '\0' || strpbrk(url + n, "/?#@ \"\\") != NULL))
+        field_wrong(r, NULL, field_line_of(r, &c->hub.url),
+                    "hub.url: expected https://HOST or https://HOST:PORT");
+}
+
 static void check_hub(struct field_reader *r, const struct config *c)
 {
+    check_hub_url(r, c);
     if (c->hub.tls_key != NULL && c->tls_key != NULL && strcmp(c->hub.tls_key, c->tls_key) == 0)
         field_wrong(r, NULL, field_line_of(r, &c->hub.tls_key),
                     "hub.tls.key: this is the gateway's own; the hub needs another");
