@@ -3,6 +3,7 @@
 hot standby and a gateway, and a little traffic.
 
 usage: demo.py [--detach|--stop|--status] [--dir DIR] [--build DIR] [--port N] [--hub-port N]
+               [--hub-tls-port N]
 
 Without an option it stays in the foreground and stops everything on Ctrl-C. --detach returns when
 psql through both gateways answers. DIR (.demo) gets DIR/env, a file of KEY=value for shells and
@@ -144,6 +145,7 @@ class Demo:
         self.bin = f"{self.base}/bin"
         self.port = options.port
         self.hub_port = options.hub_port
+        self.hub_tls_ports = {region: options.hub_tls_port + i for i, region in enumerate(REGIONS)}
         self.sockets = sockets_of(self.base)
         self.processes = Processes(f"{self.base}/processes.json")
         self.settings_path = f"{self.base}/settings.json"
@@ -320,24 +322,35 @@ sandbox: {sandbox_floor()}
 """)
             f.write(self.hub_section(region))
 
-    # the hub: one for both regions, run by the gateway of the first
+    # the hubs: the first gateway's has the public files of both regions, and each takes the commands
+    # for its own
 
     def public_folder(self, region):
         return f"{self.base}/{region}/log"
 
     def hub_section(self, region):
-        if region != next(iter(REGIONS)):
-            return ""
-        logs = "\n".join(f"    {r}: {self.public_folder(r)}" for r in REGIONS)
+        first = next(iter(REGIONS))
+        shown = REGIONS if region == first else [region]
+        logs = "\n".join(f"    {r}: {self.public_folder(r)}" for r in shown)
+        clear = f"    - {{address: 127.0.0.1, port: {self.hub_port}, tls: off}}\n" if region == first else ""
+        others = "\n".join(f"    {r}: {self.hub_tls_url(r)}" for r in REGIONS if r != region)
         return f"""hub:
   listen:
-    - {{address: 127.0.0.1, port: {self.hub_port}, tls: off}}
+{clear}    - {{address: 127.0.0.1, port: {self.hub_tls_ports[region]}, tls: required}}
+  tls: {{certificate: {self.base}/keys/hub.crt, key: {self.base}/keys/hub.key}}
+  url: {self.hub_tls_url(region)}
+  ca: {self.base}/keys/ca.crt
   logs:
 {logs}
+  others:
+{others}
 """
 
     def hub_url(self):
         return f"http://127.0.0.1:{self.hub_port}"
+
+    def hub_tls_url(self, region):
+        return f"https://127.0.0.1:{self.hub_tls_ports[region]}"
 
     def wait_hub(self, end):
         """All logs are well."""
@@ -399,6 +412,7 @@ sandbox: {sandbox_floor()}
         for region in REGIONS:
             if self.processes.pid(f"{region} gateway") is None:
                 check_port_free(self.gateway_port(region))
+                check_port_free(self.hub_tls_ports[region], "--hub-tls-port")
         if self.processes.pid(f"{next(iter(REGIONS))} gateway") is None:
             check_port_free(self.hub_port, "--hub-port")
         if self.settings.get("complete") == self._made_from():
@@ -500,6 +514,7 @@ sandbox: {sandbox_floor()}
             "RF_EU_LOG_DIR": f"{self.base}/eu-dublin/log",
             "RF_EU_LOG_VKEY": f"{self.base}/eu-dublin/log.vkey",
             "RF_HUB": self.hub_url(),
+            "RF_HUB_TLS": self.hub_tls_url("us-virginia"),
             "RF_US_DSN": us.dsn("primary"),
             "RF_US_STANDBY_DSN": us.dsn("standby"),
             "RF_EU_DSN": eu.dsn("primary"),
@@ -670,6 +685,8 @@ def main():
     parser.add_argument("--build", default=f"{root}/build", help="where the programs were built")
     parser.add_argument("--port", type=int, default=6432, help="the first gateway's port (6432)")
     parser.add_argument("--hub-port", type=int, default=8080, help="the hub's port (8080)")
+    parser.add_argument("--hub-tls-port", type=int, default=8443,
+                        help="port of the first hub that takes commands (8443); the next one is the other's")
     parser.add_argument("--inner", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--shown-dir", default=None, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -680,7 +697,8 @@ def main():
         os.umask(0o022)
         arguments = [f"--{name}" for name in ("detach", "stop", "status") if getattr(options, name)]
         become_user(options, arguments + ["--port", str(options.port),
-                                          "--hub-port", str(options.hub_port)])
+                                          "--hub-port", str(options.hub_port),
+                                          "--hub-tls-port", str(options.hub_tls_port)])
     if not options.inner and not (options.stop or options.status):
         os.makedirs(options.dir, exist_ok=True)
         copy_programs(options.build, f"{options.dir}/bin")

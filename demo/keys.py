@@ -44,7 +44,7 @@ def make_certificate(folder, authority, name, subject, names=()):
 
 def make_certificates(folder):
     """Three authorities, so that no certificate opens a door it was not made for: `ca` for what
-    clients see (gateways and clients' own), `database-ca` for the databases, and `gateway-ca` whose
+    clients see (gateways, hubs and clients' own), `database-ca` for the databases, and `gateway-ca` whose
     one certificate is the gateways' key to the databases."""
     gateway_names = ["IP:127.0.0.1", "IP:127.0.1.1", "IP:127.0.8.1", "DNS:localhost"]
     make_authority(folder, "ca", "Ringfence demo")
@@ -52,6 +52,7 @@ def make_certificates(folder):
     make_authority(folder, "gateway-ca", "Ringfence demo gateways")
     make_certificate(folder, "ca", "gateway", "ringfence-demo", gateway_names)
     make_certificate(folder, "database-ca", "database", "database", ["IP:127.0.0.1", "DNS:localhost"])
+    make_certificate(folder, "ca", "hub", "ringfence-demo-hub", ["IP:127.0.0.1", "DNS:localhost"])
     make_certificate(folder, "gateway-ca", "gateway-client", "ringfence-gateway")
     for name in os.listdir(folder):
         os.chmod(f"{folder}/{name}", 0o600 if name.endswith(".key") else 0o644)

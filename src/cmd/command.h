@@ -1,4 +1,4 @@
-/* command.h - one command of the ringfence program: a row of tbl/command.def and a function.
+/* command.h - the commands of the ringfence program: rows of tbl/command.def, each a function.
  *
  * ringfence.c reads the global options, loads what the row needs, and calls the function. A
  * function prints facts to standard output, complaints to standard error, and returns an exit
@@ -26,7 +26,9 @@ enum command_needs { COMMAND_NEEDS_NOTHING, COMMAND_NEEDS_CONFIG, COMMAND_NEEDS_
 /* Who may do it; the zero value is no authority at all, and such a row does not compile. */
 enum command_authority {
     AUTHORITY_UNSET,
-    AUTHORITY_ANYBODY,  /* prints what is public or in the program itself */
+    AUTHORITY_ANYBODY, /* prints what is public or in the program itself */
+    AUTHORITY_SIGNER,  /* whoever has a key that the policy lists: what he asks for is decided there
+                        */
     AUTHORITY_OPERATOR, /* whoever can read the gateway's files */
     AUTHORITY_DBA       /* whoever holds the DSN of a database administrator */
 };
@@ -36,16 +38,6 @@ struct command_context {
     const struct config *config; /* NULL unless the row needs CONFIG or POLICY */
     const struct policy *policy; /* NULL unless the row needs POLICY */
     bool json;                   /* --json, before or after the command's name */
-};
-
-struct command {
-    const char *name;
-    /* ARGV[0] is the command's name; --json has been taken out. Returns enum command_exit. */
-    int (*run)(const struct command_context *context, int argc, char **argv);
-    enum command_needs needs;
-    enum command_authority authority;
-    const char *arguments; /* "[--dsn DSN]", for the usage line */
-    const char *help;      /* one line, lower case, no full stop */
 };
 
 /* Print "ringfence NAME: LINE", the detail and the hint on standard error, and with --json also
@@ -65,6 +57,8 @@ struct policy_region;
 int command_region(const struct command_context *context, const char *name,
                    const struct policy_region **ret, struct err *err);
 
+/* Each function: ARGV[0] is the command's name; --json has been taken out. Returns enum
+   command_exit. */
 #define COMMAND(name, function, needs, authority, arguments, help) \
     int function(const struct command_context *context, int argc, char **argv);
 #include "cmd/tbl/command.def"

@@ -12,9 +12,19 @@
 
 #define INSTALLED_CONFIG "/etc/ringfence/ringfence.yaml"
 
+/* A row of the table. */
+struct row {
+    const char *name;
+    int (*run)(const struct command_context *context, int argc, char **argv);
+    enum command_needs needs;
+    enum command_authority authority;
+    const char *arguments; /* "[--dsn DSN]", for the usage line */
+    const char *help;      /* one line, lower case, no full stop */
+};
+
 #define COMMAND(name, function, needs, authority, arguments, help) \
     { name, function, COMMAND_NEEDS_##needs, AUTHORITY_##authority, arguments, help },
-static const struct command commands[] = {
+static const struct row commands[] = {
 #include "cmd/tbl/command.def"
 };
 #undef COMMAND
@@ -27,11 +37,12 @@ static const struct command commands[] = {
 static const char *const authority_names[] = {
     [AUTHORITY_UNSET] = "nobody",
     [AUTHORITY_ANYBODY] = "anybody",
+    [AUTHORITY_SIGNER] = "whoever signs with a key of the policy",
     [AUTHORITY_OPERATOR] = "operator",
     [AUTHORITY_DBA] = "database administrator",
 };
 
-static const struct command *command_find(const char *name)
+static const struct row *command_find(const char *name)
 {
     for (size_t i = 0; i < RF_COUNT(commands); i++)
         if (strcmp(commands[i].name, name) == 0)
@@ -75,7 +86,7 @@ int command_fail(const struct command_context *context, const char *name, const 
 
 int command_usage(const char *name)
 {
-    const struct command *c = command_find(name);
+    const struct row *c = command_find(name);
     RF_ASSERT(c != NULL);
     (void)fprintf(stderr, "usage: ringfence [-c FILE] [--json] %s%s%s\n", c->name,
                   c->arguments[0] != '\0' ? " " : "", c->arguments);
@@ -128,7 +139,7 @@ int command_help(const struct command_context *context, int argc, char **argv)
     if (argc > 2)
         return command_usage(argv[0]);
     if (argc == 2) {
-        const struct command *c = command_find(argv[1]);
+        const struct row *c = command_find(argv[1]);
         if (c == NULL)
             return unknown_command(argv[1]);
         (void)printf("usage: ringfence [-c FILE] [--json] %s%s%s\n\n%s (for: %s)\n", c->name,
@@ -163,7 +174,7 @@ static int with_mistakes(const struct command_context *context, const char *name
     return command_fail(context, name, &err);
 }
 
-static int run(const struct command *c, struct command_context *context, int argc, char **argv)
+static int run(const struct row *c, struct command_context *context, int argc, char **argv)
 {
     struct config *config = NULL;
     struct policy *policy = NULL;
@@ -244,7 +255,7 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return COMMAND_USAGE;
     }
-    const struct command *c = command_find(argv[first]);
+    const struct row *c = command_find(argv[first]);
     if (c == NULL)
         return unknown_command(argv[first]);
     argc = take_json(argc - first, argv + first, &context.json);

@@ -305,6 +305,8 @@ static const struct field hub_fields[] = {
     { "others", FIELD_MAP, ARRAY_AT(struct config, hub.others, hub.other_count),
       .max = DATABASES_MAX, .shape = &hub_other_shape },
     { "tls", FIELD_SECTION, .shape = &hub_tls_shape },
+    { "url", FIELD_TEXT, FIELD_AT(struct config, hub.url), .max = HUB_URL_MAX },
+    { "ca", FIELD_PATH, FIELD_AT(struct config, hub.ca), .max = PATH_LEN_MAX },
     { "auditors", FIELD_PATH, FIELD_AT(struct config, hub.auditors_path), .max = PATH_LEN_MAX },
     { "clients", FIELD_INTEGER, FIELD_AT(struct config, hub.clients), .min = 1, .max = 10000 },
     { "per_address", FIELD_INTEGER, FIELD_AT(struct config, hub.per_address), .min = 1,
@@ -422,23 +424,29 @@ static void check_hub_tls(struct field_reader *r, const struct config *c,
                     index);
 }
 
-/* What the hub sends people to: they post signed commands there. */
-static void check_hub_others(struct field_reader *r, const struct config *c)
+/* Where people post what they sign. */
+static bool is_hub_url(const char *url)
 {
     static const char scheme[] = "https://";
-    for (size_t i = 0; i < c->hub.other_count; i++) {
-        const struct config_hub_other *o = &c->hub.others[i];
-        const char *host = o->url + sizeof(scheme) - 1;
-        if (strncmp(o->url, scheme, sizeof(scheme) - 1) != 0 || *host == '\0' ||
-            strcspn(host, "/?#@ \"\\") != strlen(host))
-            field_wrong(r, NULL, field_line_of(r, &o->url),
-                        "hub.others.%s: expected https://HOST or https://HOST:PORT", o->region);
-    }
+    const char *host = url + sizeof(scheme) - 1;
+    return strncmp(url, scheme, sizeof(scheme) - 1) == 0 && *host != '\0' &&
+           strpbrk(host, "/?#@ \"\\") == NULL;
+}
+
+static void check_hub_urls(struct field_reader *r, const struct config *c)
+{
+    static const char expected[] = "expected https://HOST or https://HOST:PORT";
+    if (c->hub.url != NULL && !is_hub_url(c->hub.url))
+        field_wrong(r, NULL, field_line_of(r, &c->hub.url), "hub.url: %s", expected);
+    for (size_t i = 0; i < c->hub.other_count; i++)
+        if (!is_hub_url(c->hub.others[i].url))
+            field_wrong(r, NULL, field_line_of(r, &c->hub.others[i].url), "hub.others.%s: %s",
+                        c->hub.others[i].region, expected);
 }
 
 static void check_hub(struct field_reader *r, const struct config *c)
 {
-    check_hub_others(r, c);
+    check_hub_urls(r, c);
     if (c->hub.tls_key != NULL && c->tls_key != NULL && strcmp(c->hub.tls_key, c->tls_key) == 0)
         field_wrong(r, NULL, field_line_of(r, &c->hub.tls_key),
                     "hub.tls.key: this is the gateway's own; the hub needs another");

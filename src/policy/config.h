@@ -83,6 +83,8 @@ struct config_hub {
     struct config_hub_other *others;
     size_t other_count;
     char *tls_certificate, *tls_key; /* of this site; never the gateway's */
+    char *url;                       /* under which people reach it; https; may be NULL */
+    char *ca;                        /* by which they know it; NULL: by the system's */
     char *auditors_path;             /* NAME SHA256HEX [UNTIL] a line; may be NULL */
     int64_t clients;                 /* connections, in all */
     int64_t per_address;             /* from one address; /64 of IPv6 */

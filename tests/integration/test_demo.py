@@ -26,7 +26,8 @@ def running(scratch, slow):
     """What `./dev demo --detach` printed, its folder, and how long it took."""
     folder = os.path.join(scratch, "demo")
     began = time.monotonic()
-    done = demo(folder, "--detach", "--port", str(free_port()), "--hub-port", str(free_port()))
+    done = demo(folder, "--detach", "--port", str(free_port()), "--hub-port", str(free_port()),
+                "--hub-tls-port", str(free_port()))
     took = time.monotonic() - began
     try:
         assert done.returncode == 0, done.stdout

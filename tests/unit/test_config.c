@@ -136,10 +136,14 @@ static void a_hub_has_sockets_logs_and_limits(void **state)
                                  "    - {address: 127.0.0.1, port: 8443}\n"
                                  "  tls: {certificate: hub.crt, key: hub.key}\n"
                                  "  logs: {us-virginia: public, eu-dublin: /srv/eu}\n"
+                                 "  url: https://hub.example:8443\n"
+                                 "  ca: hub-ca.crt\n"
                                  "  stale: 2min\n",
                                  &m);
     (void)state;
     assert_non_null(c);
+    assert_string_equal(c->hub.url, "https://hub.example:8443");
+    assert_string_equal(c->hub.ca, "/etc/rf/hub-ca.crt");
     assert_int_equal(c->hub.listen_count, 2);
     assert_true(!c->hub.listen[0].tls_required && c->hub.listen[1].tls_required);
     assert_int_equal(c->hub.log_count, 2);
@@ -172,6 +176,11 @@ static void mistakes_of_a_hub_are_told(void **state)
         { "hub: {listen: [{unix: x}], tls: {certificate: a, key: gw.key}}\n",
           "hub.tls.key: this is the gateway's own" },
         { "hub: {listen: [{unix: x}], tls: {certificate: a}}\n", "hub.tls: \"key\" is missing" },
+        { "hub: {listen: [{unix: x}], url: \"http://hub.example\"}\n", "hub.url: expected https" },
+        { "hub: {listen: [{unix: x}], url: \"https://\"}\n", "hub.url: expected https" },
+        { "hub: {listen: [{unix: x}], url: \"https://a@b\"}\n", "hub.url: expected https" },
+        { "hub: {listen: [{unix: x}], url: \"https://hub.example/x\"}\n",
+          "hub.url: expected https" },
     };
     (void)state;
     for (size_t i = 0; i < RF_COUNT(rows); i++) {
