@@ -595,23 +595,23 @@ SELECT max(id), 38.897663, -77.036574, '203.0.113.77', 'US' FROM users \
 WHERE birthdate < '2000-01-01' RETURNING lat, lon, ip"
 
 Somebody by name: the analyst names him, a purpose and an end, and signs; two officers at home, outside
-her chain of command, see the same text and sign it, too. Then it is open, for her and for him alone.
-  export RF_HUB_TLS RF_CA
-  N=$($RF_BIN/ringfence request --region us-virginia --actor us_analyst --identity $RF_SSHKEY_US_ANALYST \\
-    --subject 42 --class identity,contact --purpose support_ticket --reference T-4711 --for 10m --json \\
-    | grep -o '[0-9]*')
-  $RF_BIN/ringfence approve $N --region us-virginia --actor us_privacy_officer \\
+her chain of command, see the same text and sign it, too (without --yes you are asked, as they are). Then
+it is open, for her and for him alone. The first request has number 1.
+  $RF_BIN/ringfence -c $RF_CONFIG request --region us-virginia --actor us_analyst \\
+    --identity $RF_SSHKEY_US_ANALYST --subject 42 --class identity,contact \\
+    --purpose support_ticket --reference T-4711 --for 10m
+  $RF_BIN/ringfence -c $RF_CONFIG approve 1 --yes --region us-virginia --actor us_privacy_officer \\
     --identity $RF_SSHKEY_US_PRIVACY_OFFICER
-  $RF_BIN/ringfence approve $N --region us-virginia --actor us_security_officer \\
+  $RF_BIN/ringfence -c $RF_CONFIG approve 1 --yes --region us-virginia --actor us_security_officer \\
     --identity $RF_SSHKEY_US_SECURITY_OFFICER
   PGPASSWORD=$RF_PASSWORD_US_ANALYST {psql} user=us_analyst {tls} \\
-    -c "SET ringfence.grant = $N" -c 'SELECT * FROM users'
+    -c 'SET ringfence.grant = 1' -c 'SELECT * FROM users'
 
-An audit manager abroad wants to know where two journalists are, and his chief would approve: refused.
-  $RF_BIN/ringfence request --region us-virginia --actor cn_audit_manager \\
+An audit manager abroad wants to know where two people are, and his chief would approve it: refused.
+  $RF_BIN/ringfence -c $RF_CONFIG request --region us-virginia --actor cn_audit_manager \\
     --identity $RF_SSHKEY_CN_AUDIT_MANAGER --subject 42 --subject 43 --class location \\
     --purpose security_incident --reference leak --for 1h
-  $RF_BIN/ringfence approve $N --region us-virginia --actor cn_head_of_audit --yes \\
+  $RF_BIN/ringfence -c $RF_CONFIG approve 1 --yes --region us-virginia --actor cn_head_of_audit \\
     --identity $RF_SSHKEY_CN_HEAD_OF_AUDIT
 
 What a database lacks to hold the policy (nothing):

@@ -67,15 +67,24 @@ def test_every_command_of_the_tour_does_what_is_said(running):
         outcomes.append((done.returncode, above, command, done.stdout + done.stderr))
     refused = [o for o in outcomes if o[0] != 0]
     for _, above, command, output in refused:
-        assert re.search(r"permission denied|does not exist|not serve|residency|no access",
+        assert re.search(r"permission denied|does not exist|not serve|residency|no access|refused by rule",
                          output), output
         assert any(word in (above + command).lower() for word in
-                   ("denied", "does not exist", "nowhere else", "foreign", "china", "numbers only")), \
+                   ("denied", "does not exist", "nowhere else", "foreign", "china", "numbers only", "refused")), \
             f"unexpectedly refused: {command}\n{output}"
     assert len(outcomes) - len(refused) >= 7, refused
     shown = "\n".join(output for *_, output in outcomes)
     assert re.search(r"38\.9 +\| -77 +\| 203\.0\.113\.0/24", shown) and "38.897663" not in shown
     assert "grant 1 of us_analyst: support_ticket" in shown and "@example.com" in shown
+    assert "request 1 is open" in shown and shown.count("refused by rule") == 2
+
+
+def test_a_command_for_the_other_region_finds_its_way(running):
+    _, folder = running
+    done = shell(folder, "$RF_BIN/ringfence request --hub $RF_HUB_TLS --ca $RF_CA --region eu-dublin"
+                 " --actor eu_analyst --identity $RF_SSHKEY_EU_ANALYST --subject 1000042 --class contact"
+                 " --purpose support_ticket --reference T-1 --for 10m")
+    assert done.returncode == 0 and "request 1 waits" in done.stdout, done.stdout + done.stderr
 
 
 def test_an_analyst_of_the_demo_sees_nobody(running):
