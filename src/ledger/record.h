@@ -6,6 +6,7 @@
 #ifndef RF_LEDGER_RECORD_H
 #define RF_LEDGER_RECORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -72,13 +73,19 @@ struct record {
 /* Messages on the stream between a worker and the ledger, each u32 length (of what follows) and:
    worker: HELLO u8 1, u64 instance, str32 name     first; instance is random per worker process
            RECORD u8 2, u64 seq, record              seq from 1, by one, per instance
+           AWAITED u8 3                               somebody waits for what was sent so far
    ledger: WELCOME u8 1, u64 last durable seq of that instance (0: none)
            ACK u8 2, u64 seq                          all up to seq are durable
            REFUSED u8 3, str32 reason                 the ledger takes no more (disk full, sync
    error)
            REACHED u8 4, u64 seq, u64 seq             all up to these are in a signed, and in a
    witnessed checkpoint of the public log */
-enum record_message { RECORD_MSG_HELLO = 1, RECORD_MSG_RECORD = 2 };
+enum record_message {
+    RECORD_MSG_HELLO = 1,
+    RECORD_MSG_RECORD = 2,
+    RECORD_MSG_AWAITED = 3,
+    RECORD_MSG_COUNT
+};
 enum record_answer {
     RECORD_ANSWER_WELCOME = 1,
     RECORD_ANSWER_ACK = 2,
@@ -98,6 +105,12 @@ RF_CHECK int record_write(struct buf *to, uint64_t seq, const struct record *rec
 RF_CHECK int record_read(const void *bytes, size_t n, uint64_t *ret_seq, struct record *ret);
 RF_CHECK int record_hello_read(const void *bytes, size_t n, uint64_t *ret_instance,
                                char ret_name[RECORD_WORD_MAX + 1]);
+
+RF_CHECK int record_awaited_write(struct buf *to);
+
+/* Nobody waits for a record of KIND as such: it need not be durable before the first byte of an
+   answer leaves, and the record of that answer, or AWAITED, comes behind it. */
+bool record_is_patient(enum record_kind kind);
 
 const char *record_kind_name(enum record_kind kind);
 
