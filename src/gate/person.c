@@ -56,6 +56,8 @@ static void on_room(struct release *r)
         stream_resume(&p->link->stream);
     if (p->link_over && release_is_empty(r))
         finish(p);
+    else
+        person_switch_go(p); /* it may have waited for this */
 }
 
 static void on_link_end(struct link *l, const char *why)
@@ -82,9 +84,8 @@ void person_on_drained(struct session *s)
 {
     struct person *p = s->person;
     release_kick(&p->release);
-    on_room(&p->release);
     if (s->person != NULL)
-        person_switch_go(p);
+        on_room(&p->release);
 }
 
 /* ---- beginning and end ---- */

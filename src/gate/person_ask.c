@@ -192,8 +192,9 @@ static void forget_portals(struct person *p, const char *kind)
         names_end_until(&p->portals, (uint32_t)p->statements);
 }
 
+/* IS_LAST: the Sync goes along, in the same packet: the server is woken up once. */
 static int forward_statement(struct person *p, const char *sql, const struct guard_statement *s,
-                             char *scratch)
+                             char *scratch, bool is_last)
 {
     struct person_statement what = { .sql = sql + s->offset,
                                      .sql_len = s->len,
@@ -220,8 +221,11 @@ static int forward_statement(struct person *p, const char *sql, const struct gua
     if (expect(p, EXPECT_PARSE, EXPECT_SWALLOW, number) < 0 ||
         expect(p, EXPECT_BIND, EXPECT_SWALLOW, number) < 0 ||
         expect(p, EXPECT_DESCRIBE, EXPECT_SWALLOW, number) < 0 ||
-        expect(p, EXPECT_EXECUTE, EXPECT_FORWARD, number) < 0)
+        expect(p, EXPECT_EXECUTE, EXPECT_FORWARD, number) < 0 ||
+        (is_last && expect(p, EXPECT_SYNC, EXPECT_FORWARD, number) < 0))
         return -RF_ENOMEM;
+    if (is_last)
+        frontend_write_bare(&w, 'S');
     return send_text(p, &w);
 }
 
@@ -234,15 +238,10 @@ static void forward_query(struct person *p, const char *sql, size_t len,
     if (rc < 0)
         fail_memory(p);
     if (rc == 0 && report->count == 0)
-        rc = forward_statement(p, sql, &nothing, scratch);
+        rc = forward_statement(p, sql, &nothing, scratch, true);
     for (uint32_t i = 0; rc == 0 && i < report->count; i++)
-        rc = forward_statement(p, sql, &report->statements[i], scratch);
+        rc = forward_statement(p, sql, &report->statements[i], scratch, i + 1 == report->count);
     mem_free_secret(scratch, len + 1);
-    if (rc < 0 || expect(p, EXPECT_SYNC, EXPECT_FORWARD, p->statements) < 0)
-        return;
-    struct wr w = wr_to(&p->text);
-    frontend_write_bare(&w, 'S');
-    RF_NEGLECT(send_text(p, &w)); /* a broken link ends by itself */
 }
 
 /* ---- extended query ---- */

@@ -4,6 +4,10 @@
  * of its bytes the current connection has been given. Sending happens once a turn of the loop, so
  * that the records of all sessions of that turn share one system call and one fdatasync.
  *
+ * The ledger lets a statement wait for the record of its answer, so that one sync does for both
+ * (docs/decisions/0020). Where somebody waits for a statement with nothing behind it, `hurry` says
+ * so: `asked` is up to where the ledger knows that it is waited for.
+ *
  *   DOWN    no connection            --recorder_connect-->  HELLO
  *   HELLO   said who we are          --WELCOME n-->         UP (pending up to n dropped, rest sent)
  *   UP      --ACK n-->               UP
@@ -34,7 +38,8 @@ struct recorder {
     bool open;
     char name[64];
     char why[256];
-    uint64_t instance, last;
+    uint64_t instance, last, asked;
+    bool hurry;                           /* AWAITED is to be sent behind all that is pending */
     uint64_t reached[RECORD_LEVEL_COUNT]; /* of DURABLE: acknowledged, no longer in `pending` */
     struct buf pending, answers;
     size_t sent;
@@ -47,6 +52,17 @@ struct recorder {
     } waits[RECORD_LEVEL_COUNT];
 };
 
+static void send_awaited(struct recorder *r)
+{
+    struct buf message;
+    buf_init(&message, 16);
+    r->hurry = false;
+    /* without memory for it the ledger's own patience ends the wait */
+    if (record_awaited_write(&message) == 0)
+        RF_NEGLECT(stream_write(&r->stream, buf_at(&message), buf_len(&message))); /* on_end */
+    buf_done(&message);
+}
+
 static void send_pending(struct recorder *r)
 {
     if (r->state != RECORDER_UP || stream_queued(&r->stream) > 0)
@@ -54,12 +70,15 @@ static void send_pending(struct recorder *r)
     size_t len = buf_len(&r->pending) - r->sent;
     if (len > LOOP_RECV_MAX)
         len = LOOP_RECV_MAX;
-    if (len == 0)
+    if (len == 0) {
+        if (r->hurry)
+            send_awaited(r);
         return;
+    }
     if (stream_write(&r->stream, buf_at(&r->pending) + r->sent, len) < 0)
         return; /* on_end follows */
     r->sent += len;
-    if (buf_len(&r->pending) > r->sent)
+    if (buf_len(&r->pending) > r->sent || r->hurry)
         loop_task(r->loop, &r->send_task);
 }
 
@@ -132,6 +151,7 @@ static bool on_answer(struct recorder *r, struct rd body)
         r->state = RECORDER_UP;
         acknowledge(r, durable);
         r->sent = 0;
+        r->hurry = r->waits[RECORD_DURABLE].first != NULL;
         loop_task(r->loop, &r->send_task);
         return true;
     }
@@ -278,6 +298,8 @@ int recorder_put(struct recorder *r, const struct record *record, uint64_t *ret_
         return err_set(err, RF_EUNAVAIL, "the record of access cannot be queued");
     }
     *ret_seq = ++r->last;
+    if (!record_is_patient(record->kind))
+        r->asked = r->last;
     loop_task(r->loop, &r->send_task);
     return 0;
 }
@@ -308,6 +330,11 @@ void recorder_await(struct recorder *r, struct recorder_wait *w, enum record_lev
         after->next = w;
     else
         r->waits[level].first = w;
+    if (seq > r->asked) {
+        r->asked = seq;
+        r->hurry = true;
+        loop_task(r->loop, &r->send_task);
+    }
 }
 
 void recorder_forget(struct recorder *r, struct recorder_wait *w)

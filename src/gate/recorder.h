@@ -43,7 +43,7 @@ RF_CHECK int recorder_put(struct recorder *r, const struct record *record, uint6
 bool recorder_has_reached(const struct recorder *r, enum record_level level, uint64_t seq);
 
 /* Call W->on_reached once SEQ has reached LEVEL; never from inside. Waits of one level are served
-   in order of SEQ. */
+   in order of SEQ. The ledger, which may leave statements for a moment, hears that it must not. */
 void recorder_await(struct recorder *r, struct recorder_wait *w, enum record_level level,
                     uint64_t seq);
 void recorder_forget(struct recorder *r, struct recorder_wait *w);

@@ -10,12 +10,7 @@
 
 enum desk_state { DESK_CLOSED, DESK_NEW, DESK_OPEN, DESK_REFUSED, DESK_STATE_COUNT };
 
-enum {
-    DESK_IN_MAX = 4 * (RECORD_MAX + 4),
-    DESK_OUT_MAX = 2048,
-    DESK_MESSAGE_COUNT = 3,
-    DESK_MARKS_MAX = 256
-};
+enum { DESK_IN_MAX = 4 * (RECORD_MAX + 4), DESK_OUT_MAX = 2048, DESK_MARKS_MAX = 256 };
 
 /* Records up to SEQ are among the journal's first ENTRIES. */
 struct desk_mark {
@@ -27,6 +22,11 @@ struct desk {
     struct clerk *clerk;
     uint64_t reached[RECORD_LEVEL_COUNT]; /* entries of the journal */
     const struct policy *policy;
+    /* The batch may wait => of what was appended since the last commit everything is a statement:
+       `patient` of them. Whatever else anybody appends makes the journal count more. */
+    uint64_t committed, patient;
+    bool is_awaited;                              /* it may not: somebody waits, or will */
+    int64_t due_ms;                               /* until when; 0: not asked yet */
     char reason[sizeof(((struct err *)0)->line)]; /* why everybody is refused; "" while alive */
     struct desk_worker *workers[DESK_WORKERS_MAX];
     size_t count;
@@ -67,7 +67,9 @@ int desk_new(struct journal *journal, struct clerk *clerk, const struct policy *
     d->journal = journal;
     d->clerk = clerk;
     d->policy = policy;
-    if (journal == NULL)
+    if (journal != NULL)
+        d->committed = journal_next_index(journal);
+    else
         (void)snprintf(d->reason, sizeof(d->reason), "%s", reason);
     *ret = d;
     return 0;
@@ -325,6 +327,10 @@ static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int6
         return err_set(err, RF_ENOMEM, "out of memory for a record");
     int rc = clerk_append(w->desk->clerk, journal, w->desk->policy, &record, w->instance, seq,
                           now_ms, err);
+    if (!record_is_patient(record.kind))
+        w->desk->is_awaited = true;
+    else if (rc == 0)
+        w->desk->patient++;
     if (rc < 0 && journal_death(journal) != NULL)
         return 0; /* desk_commit() tells everybody */
     if (rc == 0 && w->guest == DESK_REGISTRAR) {
@@ -335,6 +341,16 @@ static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int6
     return rc;
 }
 
+static int on_awaited(struct desk_worker *w, const uint8_t *bytes, size_t n, int64_t now_ms,
+                      struct err *err)
+{
+    (void)bytes, (void)now_ms;
+    if (n != 1)
+        return err_set(err, RF_EPROTO, "malformed message of %s", w->name);
+    w->desk->is_awaited = true;
+    return 0;
+}
+
 static int on_dropped(struct desk_worker *w, const uint8_t *bytes, size_t n, int64_t now_ms,
                       struct err *err)
 {
@@ -343,10 +359,10 @@ static int on_dropped(struct desk_worker *w, const uint8_t *bytes, size_t n, int
 }
 
 /* An empty cell ends the conversation. */
-static message_fn *const steps[DESK_STATE_COUNT][DESK_MESSAGE_COUNT] = {
+static message_fn *const steps[DESK_STATE_COUNT][RECORD_MSG_COUNT] = {
     [DESK_NEW] = { [RECORD_MSG_HELLO] = on_hello },
-    [DESK_OPEN] = { [RECORD_MSG_RECORD] = on_record },
-    [DESK_REFUSED] = { [RECORD_MSG_RECORD] = on_dropped },
+    [DESK_OPEN] = { [RECORD_MSG_RECORD] = on_record, [RECORD_MSG_AWAITED] = on_awaited },
+    [DESK_REFUSED] = { [RECORD_MSG_RECORD] = on_dropped, [RECORD_MSG_AWAITED] = on_dropped },
 };
 
 int desk_work(struct desk_worker *w, int64_t now_ms, struct err *err)
@@ -361,7 +377,7 @@ int desk_work(struct desk_worker *w, int64_t now_ms, struct err *err)
         if (len == 0)
             return 0;
         const uint8_t *message = buf_at(&w->in) + 4;
-        message_fn *step = message[0] < DESK_MESSAGE_COUNT ? steps[w->state][message[0]] : NULL;
+        message_fn *step = message[0] < RECORD_MSG_COUNT ? steps[w->state][message[0]] : NULL;
         rc = step != NULL ? step(w, message, len, now_ms, err)
                           : err_set(err, RF_EPROTO, "message %u of a worker is not expected now",
                                     message[0]);
@@ -385,12 +401,27 @@ static void find_leaf(struct desk_worker *w)
         w->awaits = REF_KNOWN;
 }
 
+int64_t desk_due_ms(struct desk *d, int64_t now_ms)
+{
+    bool may_wait = d->reason[0] == '\0' && !d->is_awaited && !desk_is_full(d) && d->patient > 0 &&
+                    d->patient == journal_next_index(d->journal) - d->committed;
+    if (!may_wait)
+        return now_ms;
+    if (d->due_ms == 0)
+        d->due_ms = now_ms + DESK_PATIENCE_MS;
+    return d->due_ms;
+}
+
 int desk_commit(struct desk *d, struct err *err)
 {
     if (d->reason[0] != '\0')
         return err_set(err, RF_EUNAVAIL, "%s", d->reason);
     struct err why;
     int rc = journal_commit(d->journal, &why);
+    d->committed = journal_next_index(d->journal);
+    d->patient = 0;
+    d->is_awaited = false;
+    d->due_ms = 0;
     if (rc == 0)
         clerk_committed(d->clerk);
     if (rc < 0) {

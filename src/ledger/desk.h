@@ -1,10 +1,10 @@
 /* desk.h - the conversation with each worker or registrar, over bytes: no sockets, no loop, no
  * clock of its own.
  *
- *             HELLO              RECORD
- *   NEW      -> OPEN, WELCOME    -> CLOSED
- *   OPEN     -> CLOSED           append it, or know it already; a gap -> CLOSED
- *   REFUSED  -> CLOSED           dropped
+ *             HELLO            RECORD                                       AWAITED
+ *   NEW      -> OPEN, WELCOME  -> CLOSED                                    -> CLOSED
+ *   OPEN     -> CLOSED         append it, or know it already; a gap -> CLOSED  the batch is due
+ *   REFUSED  -> CLOSED         dropped                                      dropped
  *
  * When the journal is dead, NEW goes to REFUSED by HELLO, and OPEN by desk_commit(), each with one
  * REFUSED message; a worker that connects anew is refused anew. Acknowledgements are cumulative,
@@ -25,7 +25,10 @@ struct desk;
 struct desk_worker;
 struct policy;
 
-enum { DESK_WORKERS_MAX = 2 * 136 /* each may be there twice while it is being replaced */ };
+enum {
+    DESK_WORKERS_MAX = 2 * 136, /* each may be there twice while it is being replaced */
+    DESK_PATIENCE_MS = 5
+};
 
 /* JOURNAL, CLERK (NULL: there is no public log) and POLICY are borrowed. Without a journal (NULL)
    everybody is refused for REASON. */
@@ -49,6 +52,12 @@ void desk_fed(struct desk_worker *w, size_t n);
 RF_CHECK int desk_work(struct desk_worker *w, int64_t now_ms, struct err *err);
 bool desk_is_full(const struct desk *d);            /* the batch is: commit before working on */
 bool desk_has_message(const struct desk_worker *w); /* a whole one waits */
+
+/* When the batch is to be committed, on the monotonic clock that says NOW_MS: at once, or, as long
+   as it holds nothing but statements for which nobody waits, DESK_PATIENCE_MS after this was first
+   asked about it (docs/decisions/0020). The answer to a statement brings a record of its own, and
+   one sync makes both durable. */
+int64_t desk_due_ms(struct desk *d, int64_t now_ms);
 
 /* Make everything durable and note what can be acknowledged. On failure everybody is refused; the
    reason is given once, then -RF_EUNAVAIL. */

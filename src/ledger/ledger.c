@@ -26,7 +26,8 @@
 
 /* One turn of the loop: wait; take everything that all workers have sent, until the batch is full;
  * one write and one sync; then the acknowledgements. While the disk is busy the next batch gathers
- * in the sockets, so batches grow with the load and nobody waits for a timer.
+ * in the sockets, so batches grow with the load and nobody waits for a timer. A batch for which
+ * nobody waits yet stays for a few turns more: desk_due_ms().
  *
  * A worker has a share of each turn, in bytes, so that nobody's flood keeps a turn from its end.
  *
@@ -67,6 +68,7 @@ struct ledger {
     size_t seat_count;
     char binary[2 * DIGEST_LEN + 1];
     int64_t rollup_at_ms; /* monotonic */
+    int64_t commit_at_ms; /* likewise; INT64_MAX: there is nothing */
     struct clockwatch clock;
     bool is_in_doubt;               /* what the wall clock said last is not believed */
     bool is_refused;                /* and everybody has heard so */
@@ -321,6 +323,12 @@ static void tick(struct ledger *l)
         log_err(LOG_LEVEL_WARN, "log-tick-failed", &err);
 }
 
+static void answer(struct ledger *l)
+{
+    for (size_t i = 0; i < l->seat_count; i++)
+        seat_write(&l->seats[i]);
+}
+
 static void commit(struct ledger *l)
 {
     struct err err;
@@ -333,9 +341,19 @@ static void commit(struct ledger *l)
         (void)err_set(&err, RF_EUNAVAIL, "the gateway's clock has jumped ahead");
         desk_refuse(l->desk, &err);
     }
-    for (size_t i = 0; i < l->seat_count; i++)
-        seat_write(&l->seats[i]);
+    l->commit_at_ms = INT64_MAX;
+    answer(l);
     tell_notary(l);
+}
+
+static void commit_if_due(struct ledger *l)
+{
+    int64_t now_ms = clock_mono_ms();
+    l->commit_at_ms = desk_due_ms(l->desk, now_ms);
+    if (l->is_in_doubt || l->commit_at_ms <= now_ms)
+        commit(l);
+    else
+        answer(l); /* greetings, and what has reached the public log */
 }
 
 /* ---- the supervisor ------------------------------------------------------------------------- */
@@ -414,6 +432,8 @@ static int wait_ms(const struct ledger *l)
 {
     int64_t until =
         l->clerk != NULL && l->tick_at_ms < l->rollup_at_ms ? l->tick_at_ms : l->rollup_at_ms;
+    if (l->commit_at_ms < until)
+        until = l->commit_at_ms;
     int64_t left = until - clock_mono_ms();
     if (l->is_in_doubt) /* is it back? */
         return TICK_MS;
@@ -450,7 +470,7 @@ static void turn(struct ledger *l)
         rollup_now(l);
     if (clock_mono_ms() >= l->tick_at_ms)
         tick(l);
-    commit(l);
+    commit_if_due(l);
 }
 
 static bool is_drained(const struct ledger *l)

@@ -1,6 +1,5 @@
 #include "ledger/record.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "ledger/logleaf.h"
@@ -304,6 +303,21 @@ int record_hello_read(const void *bytes, size_t n, uint64_t *ret_instance,
     *ret_instance = instance;
     memcpy(ret_name, name, sizeof(name));
     return 0;
+}
+
+int record_awaited_write(struct buf *to)
+{
+    if (buf_reserve(to, 4 + 1) == NULL)
+        return -RF_ENOMEM;
+    struct wr w = wr_to(to);
+    wr_u32(&w, 1);
+    wr_u8(&w, RECORD_MSG_AWAITED);
+    return wr_done(&w) ? 0 : -RF_EBUG;
+}
+
+bool record_is_patient(enum record_kind kind)
+{
+    return kind == RECORD_STATEMENT;
 }
 
 const char *record_kind_name(enum record_kind kind)

@@ -91,18 +91,26 @@ struct record {
     const char *signature; /* … and the signature, armored */
 };
 
-/* Messages on the stream between a worker or registrar and the ledger, each u32 length (of what
-   follows) and: worker: HELLO u8 1, u64 instance, str32 name     first; instance is random per
-   worker process RECORD u8 2, u64 seq, record              seq from 1, by one, per instance ledger:
-   WELCOME u8 1, u64 last durable seq of that instance (0: none) ACK u8 2, u64 seq all up to seq are
-   durable REFUSED u8 3, str32 reason                 the ledger takes no more (disk full, sync
-   error)
-           REACHED u8 4, u64 seq, u64 seq             all up to these are in a signed, and in a
-   witnessed checkpoint of the public log
-           LEAF u8 5, u64 seq, str32 ref              to a registrar, behind the ACK of that seq:
-   `INDEX ORIGIN` of its leaf, or `ENTRY journal` of what is none. He waits for it before he sends
-   another record. */
-enum record_message { RECORD_MSG_HELLO = 1, RECORD_MSG_RECORD = 2 };
+/* Messages on the stream between a worker (or registrar) and the ledger: u32 length of what follows,
+   and one of
+
+   from worker:  HELLO    u8 1, u64 instance, str32 name; first; random per process
+                 RECORD   u8 2, u64 seq, record; seq from 1, by one, per instance
+                 AWAITED  u8 3; somebody waits for what was sent so far
+   from ledger:  WELCOME  u8 1, u64 last durable seq of that instance (0: none)
+                 ACK      u8 2, u64 seq; all up to it are durable
+                 REFUSED  u8 3, str32 reason; it takes no more (disk full, sync error)
+                 REACHED  u8 4, u64 seq, u64 seq; all up to these are in a signed, and in
+                          a witnessed checkpoint of the public log
+                 LEAF     u8 5, u64 seq, str32 ref; to a registrar, behind the ACK of seq:
+                          `INDEX ORIGIN` of its leaf, or `ENTRY journal` of what is none;
+                          he waits for it before he sends another record */
+enum record_message {
+    RECORD_MSG_HELLO = 1,
+    RECORD_MSG_RECORD = 2,
+    RECORD_MSG_AWAITED = 3,
+    RECORD_MSG_COUNT
+};
 enum record_answer {
     RECORD_ANSWER_WELCOME = 1,
     RECORD_ANSWER_ACK = 2,
@@ -123,6 +131,12 @@ RF_CHECK int record_write(struct buf *to, uint64_t seq, const struct record *rec
 RF_CHECK int record_read(const void *bytes, size_t n, uint64_t *ret_seq, struct record *ret);
 RF_CHECK int record_hello_read(const void *bytes, size_t n, uint64_t *ret_instance,
                                char ret_name[RECORD_WORD_MAX + 1]);
+
+RF_CHECK int record_awaited_write(struct buf *to);
+
+/* Nobody waits for a record of KIND as such: it need not be durable before the first byte of an
+   answer leaves, and the record of that answer, or AWAITED, comes behind it. */
+bool record_is_patient(enum record_kind kind);
 
 const char *record_kind_name(enum record_kind kind);
 /* Is it one of those that a registrar says, and nobody else? */

@@ -93,11 +93,15 @@ class Load:
         wait_until(lambda: self.statements >= target, "the load does not go on", timeout=60)
 
     def check_journal(self):
-        """Every row that a client got is in the journal under its address."""
-        recorded = {}
-        for record in self.gateway.journal(kind="result"):
-            client = record.get("client")
-            recorded[client] = recorded.get(client, 0) + record.get("rows", 0)
+        """Every row that a client got is in the journal under its address, behind its statement."""
+        recorded, statements = {}, set()
+        for record in self.gateway.journal():
+            client, which = record.get("client"), (record.get("session"), record.get("statement"))
+            if record.get("kind") == "statement":
+                statements.add(which)
+            elif record.get("kind") == "result":
+                recorded[client] = recorded.get(client, 0) + record.get("rows", 0)
+                assert which in statements, f"a result without its statement: {record}"
         assert sum(self.received.values()) > 1000, "too little happened to prove anything"
         for name, rows in self.received.items():
             assert recorded.get(name, 0) >= rows, \
@@ -130,6 +134,25 @@ def test_worker_killed_under_load(new_gateway):
             wait_until(lambda: len(gateway.pids("worker")) == 2, "no new worker")
         load.wait_for_statements(60)
     load.check_journal()
+
+
+def test_what_was_forwarded_is_recorded_though_the_worker_died_over_it(new_gateway, pair):
+    """The worker is gone before the ledger has looked at what it sent, and there is no answer yet."""
+    gateway = new_gateway(config={"workers": 1})
+    wire = gateway.login(PERSON)
+    client = client_name(wire)
+    text = f"select count(*) from generate_series(1, 30000000) -- {time.monotonic_ns()}"
+    ledger = gateway.pids("ledger")[0]
+    gateway.signal(ledger, signal.SIGSTOP)
+    wire.send("Q", text.encode() + b"\0")
+    wait_until(lambda: pair.standby.value("select count(*) from pg_stat_activity where query like %s",
+                                          "%" + text + "%"), "the statement does not run")
+    gateway.kill_role("worker")
+    gateway.signal(ledger, signal.SIGCONT)
+    wait_until(lambda: [r for r in gateway.journal(kind="statement", client=client)
+                        if r["sql"] == text], "the statement is not recorded")
+    assert gateway.recorded_rows(client) == 0
+    wire.close()
 
 
 def test_a_killed_parser_is_replaced_and_sessions_stay(new_gateway):

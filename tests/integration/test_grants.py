@@ -166,6 +166,27 @@ def test_a_grant_opened_a_moment_ago_is_waited_for_and_what_was_sent_behind_it_t
                 assert len(rows) == (command[:6] == b"SELECT") and all(b"@" in row for row in rows)
 
 
+def test_a_grant_is_left_when_the_answer_before_is_recorded_later_than_the_server_has_answered(
+        gateway, grants, pair):
+    """RESET waits for what was read under the grant, and that for the ledger."""
+    masked = "select count(*) from pg_stat_activity where usename = %s"
+    ledger = gateway.pids("ledger")[0]
+    with gateway.login(PERSON) as wire:
+        number = grants.open()
+        wire.query(f"set ringfence.grant = {number}")
+        before = pair.standby.value(masked, f"{PERSON}.masked")
+        gateway.signal(ledger, signal.SIGSTOP)
+        try:
+            wire.send("Q", cstr("select email from users"))
+            wire.send("Q", cstr("reset ringfence.grant"))
+            wait_until(lambda: pair.standby.value(masked, f"{PERSON}.masked") > before,
+                       "there is no connection for the room behind the grant")
+            time.sleep(0.2)  # it is logged in, and the worker has heard so
+        finally:
+            gateway.signal(ledger, signal.SIGCONT)
+        assert [wire.until_ready()[-2] for _ in range(2)] == [("C", b"SELECT 1\0"), ("C", b"RESET\0")]
+
+
 def test_a_grant_that_is_not_mine_does_not_exist(gateway, grants):
     theirs = grants.open(actor=OTHER)
     told = [refusal(gateway, number) for number in (theirs, 999999999)]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 
 import psycopg
 import pytest
@@ -201,6 +202,44 @@ def test_a_statement_without_rows_is_there_too(gateway):
         connection.execute("set datestyle = 'ISO, MDY'")
         connection.execute("select 1 where false").fetchall()
     assert len(records_of(gateway, client, kind="statement")) == 2
+
+
+def writes_of(pid):
+    """How often a process has written to a file: the ledger does once a commit, just before its sync."""
+    with open(f"/proc/{pid}/io", encoding="ascii") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("syscw:"))
+
+
+def test_a_query_costs_one_sync(gateway):
+    """Its statement's record waits for that of its rows. The least of some rounds: a roll-up, another
+    session or a pause of 5 ms on a busy machine each cost one more."""
+    ledger, rounds, queries = gateway.pids("ledger")[0], [], 20
+    with gateway.login(PERSON) as wire:
+        client = client_name(wire)
+        for _ in range(10):
+            before = writes_of(ledger)
+            for _ in range(queries):
+                assert wire.query("select 1") == [[b"1"]]
+            rounds.append(writes_of(ledger) - before)
+    assert queries <= min(rounds) < queries * 1.25, rounds
+    kinds = [r["kind"] for r in records_of(gateway, client)]
+    assert kinds.count("statement") == kinds.count("result") == 10 * queries
+
+
+def test_an_answer_of_bare_words_does_not_wait_for_another_record(gateway):
+    """ParseComplete has no record of its own: the statement's is made durable for it, and not only when
+    the ledger has waited 5 ms for something to go with it. A query has one sync, too, on the same disk."""
+    prepared, queried = [], []
+    with gateway.login(PERSON) as wire:
+        for number in range(60):
+            start = time.perf_counter()
+            wire.send("P", b"p%d\0select %d\0\0\0" % (number, number))
+            assert [kind for kind, _ in wire.sync()] == ["1", "Z"]
+            middle = time.perf_counter()
+            wire.query("select 1")
+            prepared.append(middle - start)
+            queried.append(time.perf_counter() - middle)
+    assert sorted(prepared)[20] < sorted(queried)[20] + 0.003
 
 
 def test_the_start_says_what_runs(gateway):

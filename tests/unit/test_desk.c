@@ -76,13 +76,27 @@ static int hello(struct counter *c, struct desk_worker *w, uint64_t instance)
     return feed(c, w, &b, 5);
 }
 
-static int send_record(struct counter *c, struct desk_worker *w, uint64_t seq)
+static int send_kind(struct counter *c, struct desk_worker *w, uint64_t seq, enum record_kind kind)
 {
     struct record r = house_record(seq);
     struct buf b;
+    r.kind = kind;
     buf_init(&b, RECORD_MAX + 4);
     assert_int_equal(record_write(&b, seq, &r), 0);
     return feed(c, w, &b, 100);
+}
+
+static int send_record(struct counter *c, struct desk_worker *w, uint64_t seq)
+{
+    return send_kind(c, w, seq, RECORD_STATEMENT);
+}
+
+static int send_awaited(struct counter *c, struct desk_worker *w)
+{
+    struct buf b;
+    buf_init(&b, 100);
+    assert_int_equal(record_awaited_write(&b), 0);
+    return feed(c, w, &b, 1);
 }
 
 /* The next answer: its type, 0 when there is none. */
@@ -211,7 +225,7 @@ static void every_message_out_of_place_ends_the_conversation(void **state)
     static const struct {
         const char *bytes;
         size_t n;
-    } bad[] = { { "\0\0\0\0", 4 },         { "\0\0\0\1\0", 5 }, { "\0\0\0\1\3", 5 },
+    } bad[] = { { "\0\0\0\0", 4 },         { "\0\0\0\1\0", 5 }, { "\0\0\0\1\4", 5 },
                 { "\xff\xff\xff\xff", 4 }, { "\0\0\0\1\1", 5 }, { "\0\0\0\1\xff", 5 } };
     for (size_t i = 0; i < RF_COUNT(bad); i++) {
         buf_init(&b, 100);
@@ -272,6 +286,128 @@ static void a_full_batch_stops_the_work_until_it_is_committed(void **state)
     assert_int_equal(house_count(&c.house, 0, NULL), committed);
     buf_done(&b);
     mem_free(sql);
+    counter_done(&c);
+}
+
+/* ---- when a batch is due ---- */
+
+enum { FIRST_MS = 1000 };
+
+static struct desk_worker *greeted(struct counter *c)
+{
+    struct desk_worker *w = arrive(c);
+    assert_int_equal(hello(c, w, 5), 0);
+    expect(w, RECORD_ANSWER_WELCOME, 0);
+    return w;
+}
+
+static void statements_wait_together_and_not_longer_than_the_oldest_may(void **state)
+{
+    struct counter c;
+    (void)state;
+    counter_init(&c);
+    struct desk_worker *w = greeted(&c);
+    for (uint64_t round = 0; round < 2; round++) {
+        int64_t first = FIRST_MS + 100 * (int64_t)round, due = first + DESK_PATIENCE_MS;
+        assert_int_equal(send_record(&c, w, 2 * round + 1), 0);
+        assert_int_equal(desk_due_ms(c.desk, first), due);
+        assert_int_equal(send_record(&c, w, 2 * round + 2), 0);
+        assert_int_equal(desk_due_ms(c.desk, first + 1), due); /* the younger one changes nothing */
+        assert_int_equal(desk_due_ms(c.desk, due), due);
+        assert_int_equal(desk_commit(c.desk, &c.house.err), 0);
+        expect(w, RECORD_ANSWER_ACK, 2 * round + 2);
+    }
+    counter_done(&c);
+}
+
+static void whatever_is_no_statement_makes_the_batch_due(void **state)
+{
+    static const enum record_kind kinds[] = { RECORD_SESSION_OPEN, RECORD_RESULT, RECORD_DENIAL,
+                                              RECORD_SESSION_CLOSE, RECORD_DISCLOSURE };
+    struct counter c;
+    uint64_t seq = 0;
+    (void)state;
+    counter_init(&c);
+    struct desk_worker *w = greeted(&c);
+    for (size_t i = 0; i < RF_COUNT(kinds); i++) {
+        assert_int_equal(send_record(&c, w, ++seq), 0);
+        assert_true(desk_due_ms(c.desk, FIRST_MS) > FIRST_MS);
+        assert_int_equal(send_kind(&c, w, ++seq, kinds[i]), 0);
+        assert_int_equal(desk_due_ms(c.desk, FIRST_MS), FIRST_MS);
+        assert_int_equal(send_record(&c, w, ++seq), 0); /* nor does one behind it take that back */
+        assert_int_equal(desk_due_ms(c.desk, FIRST_MS), FIRST_MS);
+        assert_int_equal(desk_commit(c.desk, &c.house.err), 0);
+        expect(w, RECORD_ANSWER_ACK, seq);
+    }
+    counter_done(&c);
+}
+
+static void what_others_append_makes_the_batch_due(void **state)
+{
+    struct counter c;
+    struct record own = house_record(1);
+    (void)state;
+    counter_init(&c);
+    struct desk_worker *w = greeted(&c);
+    own.kind = RECORD_SERVICE;
+    assert_int_equal(send_record(&c, w, 1), 0);
+    assert_true(desk_due_ms(c.desk, FIRST_MS) > FIRST_MS);
+    assert_int_equal(journal_append(c.house.journal, house_policy(), &own, 0, 0, NOON,
+                                    &c.house.err),
+                     0);
+    assert_int_equal(desk_due_ms(c.desk, FIRST_MS), FIRST_MS);
+    /* and when they commit for themselves, what comes next is not taken for what was there */
+    assert_int_equal(journal_commit(c.house.journal, &c.house.err), 0);
+    assert_int_equal(journal_append(c.house.journal, house_policy(), &own, 0, 0, NOON,
+                                    &c.house.err),
+                     0);
+    assert_int_equal(desk_due_ms(c.desk, FIRST_MS), FIRST_MS);
+    counter_done(&c);
+}
+
+static void a_statement_that_somebody_waits_for_makes_the_batch_due(void **state)
+{
+    struct counter c;
+    (void)state;
+    counter_init(&c);
+    struct desk_worker *w = greeted(&c);
+    assert_int_equal(send_record(&c, w, 1), 0);
+    assert_true(desk_due_ms(c.desk, FIRST_MS) > FIRST_MS);
+    assert_int_equal(send_awaited(&c, w), 0);
+    assert_int_equal(desk_due_ms(c.desk, FIRST_MS), FIRST_MS);
+    assert_int_equal(desk_commit(c.desk, &c.house.err), 0);
+    expect(w, RECORD_ANSWER_ACK, 1);
+    assert_int_equal(send_record(&c, w, 2), 0); /* it was said of the one before */
+    assert_true(desk_due_ms(c.desk, FIRST_MS) > FIRST_MS);
+    assert_int_equal(send_awaited(&c, arrive(&c)), -RF_EPROTO);
+    counter_done(&c);
+}
+
+static void what_is_empty_full_or_refused_is_due(void **state)
+{
+    static char sql[60000];
+    struct counter c;
+    struct record r = house_record(1);
+    struct buf b;
+    (void)state;
+    counter_init(&c);
+    struct desk_worker *w = greeted(&c);
+    assert_int_equal(desk_due_ms(c.desk, FIRST_MS), FIRST_MS);
+    memset(sql, 'x', sizeof(sql));
+    r.sql = sql;
+    r.sql_len = sizeof(sql);
+    for (uint64_t seq = 1; !desk_is_full(c.desk); seq++) {
+        assert_int_equal(desk_due_ms(c.desk, FIRST_MS),
+                         seq == 1 ? FIRST_MS : FIRST_MS + DESK_PATIENCE_MS);
+        buf_init(&b, RECORD_MAX + 4);
+        assert_int_equal(record_write(&b, seq, &r), 0);
+        assert_int_equal(feed(&c, w, &b, sizeof(sql)), 0);
+    }
+    assert_int_equal(desk_due_ms(c.desk, FIRST_MS), FIRST_MS);
+    struct err why;
+    (void)err_set(&why, RF_EUNAVAIL, "no more");
+    desk_refuse(c.desk, &why);
+    assert_int_equal(desk_due_ms(c.desk, FIRST_MS), FIRST_MS);
     counter_done(&c);
 }
 
@@ -366,6 +502,11 @@ int main(void)
         cmocka_unit_test(a_gap_ends_the_conversation),
         cmocka_unit_test(every_message_out_of_place_ends_the_conversation),
         cmocka_unit_test(a_full_batch_stops_the_work_until_it_is_committed),
+        cmocka_unit_test(statements_wait_together_and_not_longer_than_the_oldest_may),
+        cmocka_unit_test(whatever_is_no_statement_makes_the_batch_due),
+        cmocka_unit_test(what_others_append_makes_the_batch_due),
+        cmocka_unit_test(a_statement_that_somebody_waits_for_makes_the_batch_due),
+        cmocka_unit_test(what_is_empty_full_or_refused_is_due),
         cmocka_unit_test(a_desk_without_a_journal_refuses_with_the_reason),
         cmocka_unit_test(a_failed_sync_refuses_everybody_and_acknowledges_nobody),
         cmocka_unit_test(a_full_batch_that_failed_does_not_keep_newcomers_waiting),

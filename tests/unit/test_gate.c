@@ -359,6 +359,75 @@ static void a_ledger_that_forgot_an_idle_worker_is_believed(void **state)
     (void)close(second[1]);
 }
 
+/* What the ledger hears next: the kinds of messages in their order, as digits. */
+static const char *heard(struct loop *loop, int ledger, char text[64])
+{
+    uint8_t bytes[4096];
+    size_t count = 0;
+    ssize_t n = 0, got;
+    assert_int_equal(loop_turn(loop, NULL), 0);
+    while ((got = recv(ledger, bytes + n, sizeof(bytes) - (size_t)n, MSG_DONTWAIT)) > 0)
+        n += got;
+    for (ssize_t at = 0; at < n; at += 4 + (bytes[at + 2] << 8) + bytes[at + 3])
+        text[count++] = (char)('0' + bytes[at + 4]);
+    text[count] = '\0';
+    return text;
+}
+
+static void never_reached(struct recorder_wait *w)
+{
+    (void)w;
+    fail_msg("nothing was acknowledged");
+}
+
+static void tick(struct timer *t)
+{
+    (void)t; /* only ends a turn of the loop */
+}
+
+static void the_ledger_is_told_when_a_statement_alone_is_waited_for(void **state)
+{
+    struct loop *loop;
+    struct recorder *r;
+    struct record statement = { .kind = RECORD_STATEMENT, .wall_ms = 1 };
+    struct record result = { .kind = RECORD_RESULT, .wall_ms = 1 };
+    struct recorder_wait wait = { .on_reached = never_reached }, other = wait;
+    struct timer soon = { .fn = tick };
+    uint64_t seq;
+    int first[2], second[2];
+    char text[64];
+    (void)state;
+    assert_int_equal(loop_new(&loop, NULL), 0);
+    assert_int_equal(recorder_new(loop, "worker-0", &r, NULL), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, first), 0);
+    recorder_connect(r, first[0]);
+    answer(loop, first[1], RECORD_ANSWER_WELCOME, 0);
+    assert_int_equal(recorder_put(r, &statement, &seq, NULL), 0);
+    assert_string_equal(heard(loop, first[1], text), "2"); /* the answer is still to come */
+    assert_int_equal(recorder_put(r, &result, &seq, NULL), 0);
+    recorder_await(r, &wait, RECORD_DURABLE, seq);
+    assert_string_equal(heard(loop, first[1], text), "2"); /* a result says it by itself */
+    recorder_forget(r, &wait);
+    assert_int_equal(recorder_put(r, &statement, &seq, NULL), 0);
+    recorder_await(r, &wait, RECORD_DURABLE, seq);
+    assert_string_equal(heard(loop, first[1], text), "23");
+    recorder_await(r, &other, RECORD_DURABLE, seq);
+    loop_timer(loop, &soon, 0);
+    assert_string_equal(heard(loop, first[1], text), ""); /* once */
+    recorder_forget(r, &other);
+    /* a new ledger knows nothing of that */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, second), 0);
+    recorder_connect(r, second[0]);
+    const uint8_t welcome[] = { 0, 0, 0, 9, RECORD_ANSWER_WELCOME, 0, 0, 0, 0, 0, 0, 0, 2 };
+    assert_int_equal(write(second[1], welcome, sizeof(welcome)), sizeof(welcome));
+    assert_string_equal(heard(loop, second[1], text), "123");
+    recorder_forget(r, &wait);
+    recorder_free(r);
+    loop_free(loop);
+    (void)close(first[1]);
+    (void)close(second[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +445,7 @@ int main(void)
         cmocka_unit_test(parameters_print_as_text_hex_and_null),
         cmocka_unit_test(parameters_that_do_not_fit_are_counted),
         cmocka_unit_test(a_ledger_that_forgot_an_idle_worker_is_believed),
+        cmocka_unit_test(the_ledger_is_told_when_a_statement_alone_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

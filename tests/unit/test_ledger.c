@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "journal_house.h"
 #include "ledger/clockwatch.h"
+#include "ledger/desk.h"
 #include "ledger/ledger.h"
 #include "ledger/meter.h"
 #include "priv/imsg.h"
@@ -223,6 +224,60 @@ static void records_of_workers_are_durable_when_acknowledged(void **state)
     assert_int_equal(house_count(&p.house, 0, NULL), 1 + 500); /* the start is the first */
     fd_close(&a);
     fd_close(&b);
+    process_stop(&p);
+    process_done(&p);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    int64_t x, y;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return x < y ? -1 : x > y;
+}
+
+/* How long records are not acknowledged of which the last is of KIND: the least and the middle of
+   eleven times, because a roll-up or a busy machine may come between. */
+static void patience_of(int fd, uint64_t *seq, enum record_kind kind, int64_t ret_us[2])
+{
+    int64_t us[11];
+    struct buf b;
+    for (size_t i = 0; i < RF_COUNT(us); i++) {
+        struct record r = house_record(1);
+        int64_t start_us = clock_mono_us();
+        buf_init(&b, 10000);
+        assert_int_equal(record_write(&b, ++*seq, &r), 0);
+        r.kind = kind;
+        assert_int_equal(record_write(&b, ++*seq, &r), 0);
+        assert_int_equal(fd_write_all(fd, buf_at(&b), buf_len(&b)), 0);
+        buf_done(&b);
+        expect_ack(fd, *seq);
+        us[i] = clock_mono_us() - start_us;
+    }
+    qsort(us, RF_COUNT(us), sizeof(us[0]), by_size);
+    ret_us[0] = us[0];
+    ret_us[1] = us[RF_COUNT(us) / 2];
+}
+
+static void statements_alone_wait_a_moment_and_with_their_result_not_at_all(void **state)
+{
+    struct process p;
+    uint64_t seq;
+    int64_t us[2];
+    const int64_t patience_us = (DESK_PATIENCE_MS - 1) * 1000; /* milliseconds are cut */
+    (void)state;
+    process_init(&p);
+    process_start(&p, NULL);
+    process_go(&p);
+    int fd = connect_worker(&p, 0);
+    greet(fd, 1);
+    assert_int_equal(hear_answer(fd, &seq), RECORD_ANSWER_WELCOME);
+    patience_of(fd, &seq, RECORD_STATEMENT, us);
+    assert_true(us[1] >= patience_us);
+    assert_true(us[0] < patience_us + 100 * 1000); /* and not until the next roll-up */
+    patience_of(fd, &seq, RECORD_RESULT, us);
+    assert_true(us[0] < patience_us);
+    fd_close(&fd);
     process_stop(&p);
     process_done(&p);
 }
@@ -513,6 +568,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_of_workers_are_durable_when_acknowledged),
+        cmocka_unit_test(statements_alone_wait_a_moment_and_with_their_result_not_at_all),
         cmocka_unit_test(a_flood_of_repeats_delays_nobody_else),
         cmocka_unit_test(a_killed_ledger_has_lost_nothing_that_it_acknowledged),
         cmocka_unit_test(what_a_dead_worker_had_sent_is_written),
