@@ -8,6 +8,7 @@ import time
 import urllib.request
 
 import pytest
+import yaml
 
 from conftest import BUILD, ROOT
 from planted import found_in
@@ -76,6 +77,23 @@ def test_every_command_of_the_tour_does_what_is_said(running):
     shown = "\n".join(output for *_, output in outcomes)
     assert re.search(r"38\.9 +\| -77 +\| 203\.0\.113\.0/24", shown) and "38.897663" not in shown
     assert "grant 1 of us_analyst: support_ticket" in shown and "@example.com" in shown
+
+
+def test_the_policy_of_the_demo_names_the_key_of_each_person_and_else_is_ours(running):
+    _, folder = running
+    env = dict(line.split("=", 1) for line in open(f"{folder}/env", encoding="utf-8").read().split())
+    with open(env["RF_POLICY"], encoding="utf-8") as f:
+        made = yaml.safe_load(f)
+    with open(os.path.join(ROOT, "demo", "policy.yaml"), encoding="utf-8") as f:
+        ours = yaml.safe_load(f)
+    for name, actor in made["actors"].items():
+        keys = actor.pop("keys", None)
+        if actor["kind"] == "person":
+            with open(env[f"RF_SSHKEY_{name.upper()}"] + ".pub", encoding="ascii") as f:
+                assert keys == [f.read().strip()], name
+        else:
+            assert keys is None, name
+    assert made == ours
 
 
 def test_an_analyst_of_the_demo_sees_nobody(running):
