@@ -295,7 +295,7 @@ static void a_hundred_subjects_and_no_more(void **state)
     static char text[3 * COMMAND_MAX];
     struct command c;
     (void)state;
-    for (size_t count = COMMAND_LIST_MAX; count <= COMMAND_LIST_MAX + 1; count++) {
+    for (size_t count = COMMAND_LIST_MAX; count <= COMMAND_LIST_MAX + 3; count++) {
         size_t at = (size_t)sprintf(text, "ringfence-command@1\nregion r\nactor a\nverb request\n");
         for (size_t i = 0; i < count; i++)
             at += (size_t)sprintf(text + at, "subject %zu\n", i);
