@@ -241,7 +241,7 @@ static int print(struct telling *t, const char *bytes, size_t n, const struct cl
 {
     const struct claim_result *c = t->result;
     if (c->access_count == 0)
-        (void)fputs("Nobody looked at your data in clear, or looked you up.\n", stdout);
+        (void)fputs("Nobody looked at your data in clear. Nobody looked you up.\n", stdout);
     else
         (void)printf("Your data was looked at in clear, %" PRIu64 " entries; %" PRIu64
                      " of them say that you were looked up:\n\n",

@@ -56,8 +56,10 @@ static const struct {
     [CLAIM_ACCESS] = { "access",
                        AFTER(SEAL) | AFTER(GRANT) | AFTER(ACCESS),
                        { FIELD_N, FIELD_INDEX, FIELD_PROOF, FIELD_LEAF, FIELD_ACCESS } },
-    [CLAIM_ABSENT] = { "absent", AFTER(SEAL) | AFTER(ACCESS), { FIELD_LEFT, FIELD_RIGHT } },
-    [CLAIM_NONE] = { "none", AFTER(SEAL), { FIELD_END } },
+    [CLAIM_ABSENT] = { "absent",
+                       AFTER(SEAL) | AFTER(GRANT) | AFTER(ACCESS),
+                       { FIELD_LEFT, FIELD_RIGHT } },
+    [CLAIM_NONE] = { "none", AFTER(SEAL) | AFTER(GRANT), { FIELD_END } },
     [CLAIM_END] = { "end", AFTER(ABSENT) | AFTER(NONE), { FIELD_END } },
 };
 
