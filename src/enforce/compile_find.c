@@ -101,19 +101,27 @@ static int add_finder(struct compiler *k, const struct policy_finder *f)
     return rc == 0 ? compile_want_column(k, ROLE_NAME_ADMIN, t, f->column) : rc;
 }
 
+static size_t finder_count(const struct compiler *k)
+{
+    return k->policy->grants != NULL ? k->policy->grants->finder_count : 0;
+}
+
+static void add_finder_check(struct compiler *k)
+{
+    sql_add(&k->sql, " IF (find_subject.by = ANY (ARRAY[");
+    for (size_t i = 0; i < finder_count(k); i++)
+        sql_add(&k->sql, "%S%L", i == 0 ? "" : ", ", k->policy->grants->finders[i].by);
+    sql_add(&k->sql, "]::text[])) IS NOT TRUE THEN RAISE EXCEPTION 'the policy lets nobody be found"
+                     " by this' USING ERRCODE = '22023'; END IF;");
+}
+
 static int add_finders(struct compiler *k)
 {
-    const struct policy_grants *g = k->policy->grants;
-    size_t count = g != NULL ? g->finder_count : 0;
     int rc = 0;
-    sql_add(&k->sql, " IF (find_subject.by = ANY (ARRAY[");
-    for (size_t i = 0; i < count; i++)
-        sql_add(&k->sql, "%S%L", i == 0 ? "" : ", ", g->finders[i].by);
-    sql_add(&k->sql, "]::text[])) IS NOT TRUE THEN RAISE EXCEPTION 'the policy lets nobody be found"
-                     " by this' USING ERRCODE = '22023'; END IF; BEGIN CASE find_subject.by");
-    for (size_t i = 0; i < count && rc == 0; i++)
-        rc = add_finder(k, &g->finders[i]);
-    if (count == 0)
+    sql_add(&k->sql, " BEGIN CASE find_subject.by");
+    for (size_t i = 0; i < finder_count(k) && rc == 0; i++)
+        rc = add_finder(k, &k->policy->grants->finders[i]);
+    if (finder_count(k) == 0)
         sql_add(&k->sql, " WHEN NULL THEN key := NULL;");
     sql_add(&k->sql, " END CASE; EXCEPTION WHEN data_exception THEN hits := 0; END;");
     return rc;
@@ -136,7 +144,9 @@ static int compile_find_subject(struct compiler *k)
             "  'what is looked for has 1 to 512 bytes' USING ERRCODE = '22023'; END IF;"
             " IF (per_day > 0) IS NOT TRUE THEN RAISE EXCEPTION"
             "  'how many may be looked for in a day is a number above zero'"
-            "  USING ERRCODE = '22023'; END IF;"
+            "  USING ERRCODE = '22023'; END IF;");
+    add_finder_check(k);
+    sql_add(&k->sql, "%S",
             " LOCK TABLE ringfence.found IN SHARE ROW EXCLUSIVE MODE;"
             " DELETE FROM ringfence.found f WHERE f.at <= since;"
             " IF (SELECT count(*) FROM ringfence.found f WHERE f.actor = find_subject.actor)"

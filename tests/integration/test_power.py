@@ -1,6 +1,7 @@
 """What each stolen credential could do: every sentence of docs/threat-model.md about them, tried."""
 
 import os
+import secrets
 
 import psycopg
 import pytest
@@ -9,7 +10,8 @@ from planted import found_in
 from waiting import wait_until
 
 PERSON, ABROAD, SERVICE, CONTROL = "us_analyst.masked", "cn_engineer.stats", "app_us", "rf_control"
-ROLES = [CONTROL, PERSON, ABROAD, SERVICE]
+REGISTRAR = "rf_registrar"
+ROLES = [CONTROL, REGISTRAR, PERSON, ABROAD, SERVICE]
 
 
 class Thief:
@@ -62,7 +64,8 @@ def test_the_gateways_certificate_opens_no_replication(thief):
 def test_no_login_of_the_gateway_has_a_power(pair):
     assert pair.primary.rows(
         "SELECT r.rolname FROM pg_roles r WHERE rolcanlogin AND (pg_has_role(oid, 'rf_person',"
-        " 'MEMBER') OR pg_has_role(oid, 'rf_service', 'MEMBER') OR rolname = 'rf_control') AND"
+        " 'MEMBER') OR pg_has_role(oid, 'rf_service', 'MEMBER') OR rolname IN"
+        "  ('rf_control', 'rf_registrar')) AND"
         " NOT rolsuper AND (rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR EXISTS"
         "  (SELECT FROM pg_roles g WHERE (g.rolname LIKE 'pg\\_%' OR g.rolname IN ('rf_admin',"
         "   'rf_owner', 'rf_view')) AND pg_has_role(r.oid, g.oid, 'MEMBER')))") == []
@@ -89,6 +92,14 @@ SELECT * FROM granted.users
 SELECT ringfence.reveal('x', 'contact', '1', 'x'::text)
 INSERT INTO ringfence.grant_subject SELECT FROM ringfence.grant_subject
 UPDATE ringfence."grant" SET ends = 'infinity'
+SELECT ringfence.grant_open(900001, 'us_analyst', 'support_ticket', now() + '1 hour', '{1}', '{contact}')
+SELECT ringfence.request_next(1, 'open')
+SELECT * FROM ringfence.request
+UPDATE ringfence.request SET state = 'approved'
+DELETE FROM ringfence.approval
+DELETE FROM ringfence.command_nonce
+SELECT * FROM ringfence.found
+CREATE OR REPLACE VIEW ringfence.request_step AS VALUES ('asked', 'open', 'open')
 DELETE FROM ringfence.applied
 UPDATE ringfence.object SET source = definition
 COPY (SELECT 1) TO PROGRAM 'id'
@@ -141,7 +152,9 @@ def test_a_person_and_a_service_cannot_open_grants(thief):
     for role in (PERSON, ABROAD, SERVICE):
         with thief.connect(role) as connection:
             for call in ("grants()", "grant_close(1)", "grant_signal(1)", "grant_reap()",
-                         "reveal_token_read()", "sessions()", "grant_faults()"):
+                         "reveal_token_read()", "sessions()", "grant_faults()", "request_open(1, 'x')",
+                         "request_move(1, 'logged', 'x')", "request_evidence('{1}')",
+                         "find_subject('us_analyst', 'email', 'x', 5)"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     connection.execute(f"SELECT * FROM ringfence.{call}")
 
@@ -168,8 +181,10 @@ def test_control_reads_its_records_and_calls_its_functions(thief):
         relations, functions = reach(connection)
     assert {name for name in relations if not name.startswith("ringfence.")} == set()
     assert not relations & {"ringfence.pseudonym_key", "ringfence.reveal_token",
-                            "ringfence.grant_subject", 'ringfence."grant"', "ringfence.child"}
-    assert {"grant_open", "grant_close", "grant_signal", "grant_reap", "grants", "sessions",
+                            "ringfence.grant_subject", 'ringfence."grant"', "ringfence.child",
+                            "ringfence.request", "ringfence.approval"}
+    assert not functions & {"grant_open", "request_open", "request_move", "request_add", "approval_add"}
+    assert {"request_evidence", "grant_close", "grant_signal", "grant_reap", "grants", "sessions",
             "standby", "reveal_token_read"} <= functions
     assert not {name for name in functions if name in ("reveal", "grant_analyze")}
 
@@ -192,13 +207,41 @@ def enter(thief, pair, role):
     return wait_until(try_it, "the role of the grant cannot be entered")
 
 
-def test_control_can_open_a_grant_which_is_what_it_is_for(thief, pair):
-    """So the gateway's certificate is worth a grant on anybody: docs/threat-model.md says so. The
-    grant stands in the database for those who look, and its role has no more than a person's."""
-    with thief.connect(CONTROL) as connection:
-        role = connection.execute(
-            "SELECT ringfence.grant_open(900001, 'us_analyst', 'support_ticket',"
-            " now() + interval '5 minutes', ARRAY['1'], ARRAY['contact'])").fetchone()[0]
+def test_the_registrar_takes_steps_of_requests_and_nothing_else(thief):
+    with thief.connect(REGISTRAR) as connection:
+        relations, functions = reach(connection)
+    assert relations == set()
+    assert functions == {
+        "request_facts", "request_add", "request_move", "approval_add", "approval_logged", "request_open",
+        "request_revoke", "request_evidence", "request_list", "command_use", "find_subject", "request_sweep",
+        "review_add", "reviews_due"}
+
+
+def ask_without_a_signature(connection):
+    """The steps of a request, with texts that nobody signed."""
+    def call(sql, *values):
+        return connection.execute(f"SELECT * FROM ringfence.{sql}", values).fetchone()[0]
+
+    number = call("request_add('us_analyst', 'support', 'support_ticket', '{contact}', '{1}', 300, false, true,"
+                  " 'invented', 'invented', %s, now() + '5 minutes', 'thief')", secrets.token_hex(16))
+    call("request_move(%s, 'logged', 'invented')", number)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+        call("request_move(%s, 'complete', NULL)", number)
+    call("approval_add(%s, 'us_privacy_officer', true, true, 'invented', 'invented', %s, now() + '5 minutes',"
+         " 'thief')", number, secrets.token_hex(16))
+    call("approval_logged(%s, 'us_privacy_officer', 'invented')", number)
+    call("request_move(%s, 'complete', NULL)", number)
+    call("request_open(%s, 'invented')", number)
+    return number
+
+
+def test_the_registrars_login_is_worth_a_grant_at_the_database(thief, pair):
+    """With the gateway's certificate, whose role can then be entered past the gateway:
+    docs/threat-model.md says so. It stands in the database for those who look, with texts that nobody
+    signed and that this login cannot remove, and its role has no more than a person's."""
+    with thief.connect(REGISTRAR) as registrar, thief.connect(CONTROL) as connection:
+        number = ask_without_a_signature(registrar)
+        role = pair.primary.value('SELECT role FROM ringfence."grant" WHERE id = %s', number)
         try:
             powers = pair.primary.rows(
                 "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls,"
@@ -209,15 +252,18 @@ def test_control_can_open_a_grant_which_is_what_it_is_for(thief, pair):
             assert pair.primary.rows(
                 'SELECT actor, purpose FROM ringfence."grant" WHERE role = %s', role) \
                 == [("us_analyst", "support_ticket")]
-            with pytest.raises(psycopg.Error):
-                connection.execute(f"SET ROLE {role}")
+            for login in (connection, registrar):
+                with pytest.raises(psycopg.Error):
+                    login.execute(f"SET ROLE {role}")
+            assert connection.execute("SELECT command, signature FROM ringfence.request_evidence(%s)",
+                                      ([number],)).fetchall() == [("invented", "invented")] * 2
             held = enter(thief, pair, role)
             assert found_in(held.execute("SELECT email FROM users").fetchall())
             held.execute("DECLARE c CURSOR WITH HOLD FOR SELECT email FROM users")
         finally:
-            connection.execute("SELECT ringfence.grant_close(900001)")
+            connection.execute("SELECT ringfence.grant_close(%s)", (number,))
             with thief.connect(CONTROL, "standby") as ender:
-                while ender.execute("SELECT ringfence.grant_signal(900001)").fetchone()[0] > 0:
+                while ender.execute("SELECT ringfence.grant_signal(%s)", (number,)).fetchone()[0] > 0:
                     pass
         with pytest.raises(psycopg.OperationalError):
             held.execute("FETCH ALL FROM c")
@@ -263,7 +309,7 @@ EVERYBODYS = [
 ]
 
 
-@pytest.mark.parametrize("role", [PERSON, SERVICE, CONTROL])
+@pytest.mark.parametrize("role", [PERSON, SERVICE, CONTROL, REGISTRAR])
 def test_on_a_primary_every_role_keeps_what_postgresql_gives_it(thief, pair, gateway, role):
     """Residual of `persons_on_primary: accept`, and of services. A standby has none of it; plan
     finds what it leaves behind, and a password opens no door that wants a certificate."""

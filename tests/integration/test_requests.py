@@ -396,122 +396,6 @@ def test_two_that_take_the_same_number_at_the_same_time(registrar, server, first
     server.rows("SELECT ringfence.grant_close(%s)", number)
 
 
-# -- finding ------------------------------------------------------------------------------------------------
-
-FIND = {"email": "app.users.email", "handle": "app.users.handle", "phone": "app.users.phone"}
-
-
-@pytest.fixture(scope="module")
-def finding(region, scratch, authority, build):
-    """The policy lets persons be found."""
-    def add(policy):
-        policy["grants"] = {**policy.get("grants", {}), "find": {"by": FIND, "per_day": 5}}
-
-    gateways = [Gateway(os.path.join(scratch, f"finding-{name}"), region, authority, build, "full", policy=how)
-                for name, how in (("with", add), ("without", None))]
-    done = gateways[0].command("apply", "--dsn", region.primary.dsn())
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield
-    assert gateways[1].command("apply", "--dsn", region.primary.dsn()).returncode == 0
-
-
-def find(registrar, by, value, actor="us_analyst", per_day=1000):
-    return registrar.call("find_subject", actor, by, value, per_day)
-
-
-def handle_of(key, salt):
-    """As src/policy/evidence.h has it."""
-    return "h-" + hashlib.sha256(f"ringfence-handle@1\n{key}\n{salt}".encode()).hexdigest()[:32]
-
-
-def test_where_the_policy_has_no_way_nobody_is_found(registrar):
-    refused("22023", find, registrar, "name", "x")
-
-
-@pytest.mark.parametrize("by, value", [("email", "person42@mail.example"), ("handle", "秘密_42"),
-                                       ("phone", "+12025550043")])
-def test_a_handle_stands_for_one_person_and_for_who_has_found_him(finding, registrar, server, by, value):
-    handle, key = find(registrar, by, value)
-    assert key == ("43" if by == "phone" else SUBJECT)
-    salt = server.value("SELECT salt FROM ringfence.found WHERE handle = %s", handle)
-    assert handle == handle_of(key, salt) and len(salt) == 64
-    assert facts(registrar, handle, CHILD) == ([key, CHILD], [salt, ""], 0, 1)
-    assert registrar.call("request_facts", "us_security_officer", [handle])[2] == 1, "it is not his"
-    number = registrar.add(subjects=[handle])
-    row = evidence(registrar, number)[0]
-    assert (row["keys"], row["salts"]) == ([key], [salt])
-    server.rows("UPDATE ringfence.found SET at = at - interval '1 day' WHERE handle = %s", handle)
-    assert facts(registrar, handle)[2] == 1, "a day is over"
-    registrar.move(number, "logged")
-    registrar.vote(number)
-    registrar.logged(number)
-    registrar.move(number, "complete")
-    registrar.open(number)
-    assert evidence(registrar, number)[0]["grant_subjects"] == [key]
-    registrar.call("request_revoke", number)
-
-
-@pytest.mark.parametrize("by, value", [
-    ("email", "nobody@mail.example"), ("email", "PERSON42@mail.example"), ("email", "person42@mail.exampl_"),
-    ("email", "%"), ("phone", "' OR true --"), ("handle", " 秘密_42")])
-def test_a_miss_looks_like_a_hit(finding, registrar, server, by, value):
-    first, second = find(registrar, by, value), find(registrar, by, value)
-    assert first[1] is None and second[1] is None and first[0] != second[0]
-    assert first[0].startswith("h-") and len(first[0]) == 34
-    assert facts(registrar, first[0])[2] == 1
-    refused("02000", registrar.add, subjects=[first[0]])
-    assert server.value("SELECT count(*) FROM ringfence.found WHERE handle = %s AND key IS NULL", first[0]) == 1
-
-
-def test_what_two_persons_share_finds_nobody(finding, registrar, server):
-    server.rows("UPDATE app.users SET phone = '+1 000' WHERE id IN (42, 43)")
-    assert find(registrar, "phone", "+1 000")[1] is None
-    server.rows("UPDATE app.users SET phone = '+1202555' || lpad(id::text, 4, '0') WHERE id IN (42, 43)")
-
-
-def test_hit_and_miss_read_as_much(finding, registrar, server):
-    """Timing is the sum of what is read: the same plan, the same table to its end, the same row written."""
-    source = server.value("SELECT prosrc FROM pg_proc WHERE proname = 'find_subject'")
-    assert source.count("min(x.key)") == len(FIND) and "LIMIT" not in source and "EXISTS" not in source
-
-
-def test_nobody_looks_for_more_than_he_may_in_a_day(finding, registrar, second, server):
-    who = "us_security_officer"
-    for turn in range(5):
-        find(registrar, "email", f"person{turn}@mail.example" if turn % 2 else "nobody", who, 5)
-    for value in ("person42@mail.example", "nobody"):
-        refused("53400", find, registrar, "email", value, who, 5)
-    find(registrar, "email", "nobody", "us_privacy_officer", 5)
-    server.rows("UPDATE ringfence.found SET at = at - interval '1 day' WHERE actor = %s", who)
-    find(registrar, "email", "nobody", who, 5)
-    assert server.value("SELECT count(*) FROM ringfence.found WHERE actor = %s", who) == 1
-
-
-def test_two_at_once_are_not_both_the_last_one(finding, race, server):
-    for _ in range(2):
-        outcome = race(lambda r: find(r, "email", "nobody", "us_privacy_officer", 3),
-                       lambda r: find(r, "email", "nobody", "us_privacy_officer", 3))
-    assert outcome == "53400"
-
-
-@pytest.mark.parametrize("arguments", [
-    ("", "email", "x", 5), (None, "email", "x", 5), ("us_analyst", None, "x", 5), ("us_analyst", "Email", "x", 5),
-    ("us_analyst", "email", "", 5), ("us_analyst", "email", None, 5), ("us_analyst", "email", "4711" * 200, 5),
-    ("us_analyst", "email", "x", 0), ("us_analyst", "email", "x", None)])
-def test_bad_arguments_find_nobody(finding, registrar, server, arguments):
-    before = server.value("SELECT count(*) FROM ringfence.found")
-    refused("22023", registrar.call, "find_subject", *arguments)
-    assert server.value("SELECT count(*) FROM ringfence.found") == before
-
-
-def test_a_way_to_find_that_leads_to_no_column_is_refused(command):
-    for where in ("app.users.nothing", "app.nothing.email"):
-        def add(policy, where=where):
-            policy["grants"] = {"find": {"by": {"email": where}, "per_day": 5}}
-        done = command("plan", policy=add)
-        assert done.returncode not in (0, 1) and where.split(".")[-1] in done.stderr, done.stderr
-
-
 # -- approvals ----------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("state", [s for s in STATES if s != "waiting"])
@@ -921,6 +805,15 @@ def test_many_at_once_neither_block_each_other_for_ever_nor_open_more_than_was_a
 
 # -- one dies between -----------------------------------------------------------------------------------------
 
+def has_ended(connection):
+    """A server that lost a backend ends all others, and recovers."""
+    try:
+        connection.execute("SELECT 1")
+        return False
+    except psycopg.OperationalError:
+        return True
+
+
 def test_what_a_killed_backend_had_not_committed_has_not_happened(own_pair):
     server = own_pair.primary
     registrar = Registrar(server)
@@ -930,7 +823,7 @@ def test_what_a_killed_backend_had_not_committed_has_not_happened(own_pair):
     doing = [lambda r: r.open(number), lambda r: r.move(number, "deny"), lambda r: r.vote(voted),
              lambda r: r.add()]
     for act in doing:
-        registrar = Registrar(server)
+        registrar, watch = Registrar(server), server.connect()
         before = server.rows("SELECT id, state, grant_leaf FROM ringfence.request ORDER BY 1")
         pid = registrar.connection.info.backend_pid
         registrar.connection.execute("BEGIN")
@@ -938,8 +831,8 @@ def test_what_a_killed_backend_had_not_committed_has_not_happened(own_pair):
         os.kill(pid, 9)
         with pytest.raises(psycopg.OperationalError):
             registrar.connection.execute("COMMIT")
+        wait_until(lambda: has_ended(watch), "the server does not end its other sessions")
         wait_until(server.answers, "the server does not come back", timeout=30)
-        wait_until(lambda: server.rows("SELECT NOT pg_is_in_recovery()") == [(True,)], "it recovers")
         assert server.rows("SELECT id, state, grant_leaf FROM ringfence.request ORDER BY 1") == before
         assert server.value("SELECT count(*) FROM ringfence.approval WHERE request = %s", voted) == 0
         assert server.value("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'rf\\_g\\_%'") == 0
@@ -949,13 +842,14 @@ def test_what_a_killed_backend_had_not_committed_has_not_happened(own_pair):
 
 
 def test_a_standby_answers_questions_and_takes_no_step(registrar, region):
-    number = registrar.request("approved")
+    number, waiting = registrar.request("approved"), registrar.agreed()
+    registrar.vote(waiting, "us_security_officer")
     region.wait_for_standby()
     there = Registrar(region.standby)
     assert [r["kind"] for r in evidence(there, number)] == ["request", "approve"]
     assert listed(there, "us_analyst")[number][1] == "approved"
     for act in (there.add, lambda: there.move(number, "deny"), lambda: there.open(number),
-                lambda: there.vote(number, "us_legal"), lambda: there.logged(number),
+                lambda: there.vote(waiting, "us_legal"), lambda: there.logged(waiting, "us_security_officer"),
                 lambda: there.call("request_revoke", number), lambda: there.call("command_use", nonce(),
                                                                                  time_from_now(60)),
                 lambda: there.call("request_sweep", "1 day", "1 day")):
@@ -1042,3 +936,118 @@ def test_what_was_changed_by_hand_is_found_and_set_right(server, command, sql, u
     done = command("plan", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
     assert {(s, e): n for s, e, n in server.rows("SELECT * FROM ringfence.request_step")} == STEPS
+
+
+# -- finding ------------------------------------------------------------------------------------------------
+
+FIND = {"email": "app.users.email", "handle": "app.users.handle", "phone": "app.users.phone"}
+
+
+@pytest.fixture(scope="module")
+def finding(region, scratch, authority, build):
+    """The policy lets persons be found. These tests are the last of the module, and it ends as it began."""
+    def add(policy):
+        policy["grants"] = {**policy.get("grants", {}), "find": {"by": FIND, "per_day": 5}}
+
+    gateways = [Gateway(os.path.join(scratch, f"finding-{name}"), region, authority, build, "full", policy=how)
+                for name, how in (("with", add), ("without", None))]
+    done = gateways[0].command("apply", "--dsn", region.primary.dsn())
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield
+    assert gateways[1].command("apply", "--dsn", region.primary.dsn()).returncode == 0
+
+
+def find(registrar, by, value, actor="us_analyst", per_day=1000):
+    return registrar.call("find_subject", actor, by, value, per_day)
+
+
+def handle_of(key, salt):
+    """As src/policy/evidence.h has it."""
+    return "h-" + hashlib.sha256(f"ringfence-handle@1\n{key}\n{salt}".encode()).hexdigest()[:32]
+
+
+def test_where_the_policy_has_no_way_nobody_is_found(registrar):
+    refused("22023", find, registrar, "name", "x")
+
+
+@pytest.mark.parametrize("by, value", [("email", "person42@mail.example"), ("handle", "秘密_42"),
+                                       ("phone", "+12025550043")])
+def test_a_handle_stands_for_one_person_and_for_who_has_found_him(finding, registrar, server, by, value):
+    handle, key = find(registrar, by, value)
+    assert key == ("43" if by == "phone" else SUBJECT)
+    salt = server.value("SELECT salt FROM ringfence.found WHERE handle = %s", handle)
+    assert handle == handle_of(key, salt) and len(salt) == 64
+    assert facts(registrar, handle, CHILD) == ([key, CHILD], [salt, ""], 0, 1)
+    assert registrar.call("request_facts", "us_security_officer", [handle])[2] == 1, "it is not his"
+    number = registrar.add(subjects=[handle])
+    row = evidence(registrar, number)[0]
+    assert (row["keys"], row["salts"]) == ([key], [salt])
+    server.rows("UPDATE ringfence.found SET at = at - interval '1 day' WHERE handle = %s", handle)
+    assert facts(registrar, handle)[2] == 1, "a day is over"
+    registrar.move(number, "logged")
+    registrar.vote(number)
+    registrar.logged(number)
+    registrar.move(number, "complete")
+    registrar.open(number)
+    assert evidence(registrar, number)[0]["grant_subjects"] == [key]
+    registrar.call("request_revoke", number)
+
+
+@pytest.mark.parametrize("by, value", [
+    ("email", "nobody@mail.example"), ("email", "PERSON42@mail.example"), ("email", "person42@mail.exampl_"),
+    ("email", "%"), ("phone", "' OR true --"), ("handle", " 秘密_42")])
+def test_a_miss_looks_like_a_hit(finding, registrar, server, by, value):
+    first, second = find(registrar, by, value), find(registrar, by, value)
+    assert first[1] is None and second[1] is None and first[0] != second[0]
+    assert first[0].startswith("h-") and len(first[0]) == 34
+    assert facts(registrar, first[0])[2] == 1
+    refused("02000", registrar.add, subjects=[first[0]])
+    assert server.value("SELECT count(*) FROM ringfence.found WHERE handle = %s AND key IS NULL", first[0]) == 1
+
+
+def test_what_two_persons_share_finds_nobody(finding, registrar, server):
+    server.rows("UPDATE app.users SET phone = '+1 000' WHERE id IN (42, 43)")
+    assert find(registrar, "phone", "+1 000")[1] is None
+    server.rows("UPDATE app.users SET phone = '+1202555' || lpad(id::text, 4, '0') WHERE id IN (42, 43)")
+
+
+def test_hit_and_miss_read_as_much(finding, registrar, server):
+    """Timing is the sum of what is read: the same plan, the same table to its end, the same row written."""
+    source = server.value("SELECT prosrc FROM pg_proc WHERE proname = 'find_subject'")
+    assert source.count("min(x.key)") == len(FIND) and "LIMIT" not in source and "EXISTS" not in source
+
+
+def test_nobody_looks_for_more_than_he_may_in_a_day(finding, registrar, second, server):
+    who = "us_security_officer"
+    for turn in range(5):
+        find(registrar, "email", f"person{turn}@mail.example" if turn % 2 else "nobody", who, 5)
+    for value in ("person42@mail.example", "nobody"):
+        refused("53400", find, registrar, "email", value, who, 5)
+    find(registrar, "email", "nobody", "us_privacy_officer", 5)
+    server.rows("UPDATE ringfence.found SET at = at - interval '1 day' WHERE actor = %s", who)
+    find(registrar, "email", "nobody", who, 5)
+    assert server.value("SELECT count(*) FROM ringfence.found WHERE actor = %s", who) == 1
+
+
+def test_two_at_once_are_not_both_the_last_one(finding, race, server):
+    who = "us_legal"
+    assert race(lambda r: find(r, "email", "nobody", who, 3), lambda r: find(r, "email", "x", who, 3))[1] is None
+    assert race(lambda r: find(r, "email", "nobody", who, 3), lambda r: find(r, "email", "x", who, 3)) == "53400"
+
+
+@pytest.mark.parametrize("arguments", [
+    ("", "email", "x", 5), (None, "email", "x", 5), ("us_analyst", None, "x", 5), ("us_analyst", "Email", "x", 5),
+    ("us_analyst", "email", "", 5), ("us_analyst", "email", None, 5), ("us_analyst", "email", "4711" * 200, 5),
+    ("us_analyst", "email", "x", 0), ("us_analyst", "email", "x", None)])
+def test_bad_arguments_find_nobody(finding, registrar, server, arguments):
+    before = server.value("SELECT count(*) FROM ringfence.found")
+    refused("22023", registrar.call, "find_subject", *arguments)
+    assert server.value("SELECT count(*) FROM ringfence.found") == before
+
+
+def test_a_way_to_find_that_leads_to_no_column_is_refused(command):
+    for where in ("app.users.nothing", "app.nothing.email"):
+        def add(policy, where=where):
+            policy["grants"] = {"find": {"by": {"email": where}, "per_day": 5}}
+        done = command("plan", policy=add)
+        assert done.returncode not in (0, 1) and where.split(".")[-1] in done.stderr, done.stderr

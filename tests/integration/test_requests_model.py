@@ -1,0 +1,206 @@
+"""Every order in which two gateways can work on one request, with crashes, clocks and administrators.
+
+A model of what registrar, control and database do, one committed statement at a time; the steps are
+read from ringfence.request_step of a real database, and the conditions are those of
+src/enforce/tbl/request_function.def, which test_requests.py tries in the database itself. All states
+that can be reached are visited. Faults planted in the model must be found, or it would prove nothing.
+
+What is in a state: the request's state and whether its leaf is known; of each of three approvers what
+he has said; the grant (none, open, closed), how often one was opened, the clock; and of both gateways
+what they are in the middle of. A gateway may die between any two statements and forgets what it was
+doing; what it had committed stays."""
+
+import itertools
+import os
+
+import pytest
+
+from applied import Server
+
+APPROVERS = 3
+NEEDED = 2  # of them
+ENDED = {"denied", "withdrawn", "lapsed", "expired", "revoked", "used_up"}
+SAID_YES, YES_ON_RECORD = 1, 2  # what an approver has said; + NO when he has denied
+NO = 4
+IDLE = ("", 0, -1)
+
+
+class Violation(Exception):
+    pass
+
+
+class Model:
+    """Without FAULTS what is built. A fault is the name of what is left out."""
+
+    def __init__(self, steps, faults=()):
+        self.steps, self.faults = dict(steps), set(faults)
+        if "a step too many" in self.faults:
+            self.steps["withdrawn", "open"] = "open"
+
+    # -- what the database's functions do, each a transaction ----------------------------------------
+
+    def yes(self, votes):
+        enough = SAID_YES if "approvals count unrecorded" in self.faults else YES_ON_RECORD
+        return sum(vote % NO >= enough for vote in votes)
+
+    def denied(self, votes):
+        return any(vote >= NO for vote in votes) and "denials are not looked at" not in self.faults
+
+    def agreed(self, votes):
+        return self.yes(votes) >= 1 and not self.denied(votes)
+
+    def next_state(self, s, event):
+        """request_next() and the conditions beside it: the next state, or None."""
+        state, leaf, votes, grant, opened, clock = s
+        after = self.steps.get((state, event))
+        if event in ("complete", "open") and not self.agreed(votes):
+            return None
+        if event == "expire" and grant == "open" and clock < 2:
+            return None
+        return after
+
+    def enter(self, s, event, after):
+        state, leaf, votes, grant, opened, clock = s
+        if event == "logged":
+            leaf = True
+        if event == "open":
+            self.check_opening(leaf, votes, opened, state)
+            grant, opened, clock = "open", opened + 1, 1
+        elif event in ("expire", "revoke", "use_up") and "the grant is not closed" not in self.faults:
+            grant = "closed" if grant == "open" else grant
+        return (after, leaf, votes, grant, opened, clock)
+
+    def check_opening(self, leaf, votes, opened, state):
+        if sum(vote % NO == YES_ON_RECORD for vote in votes) < NEEDED:
+            raise Violation("opened without enough approvals on record")
+        if any(vote >= NO for vote in votes):
+            raise Violation("opened although somebody had denied")
+        if not leaf:
+            raise Violation("opened without the request on record")
+        if opened:
+            raise Violation("opened twice")
+        if state in ENDED:
+            raise Violation(f"opened when it was {state}")
+
+    def check(self, s):
+        state, _, _, grant, _, _ = s
+        if grant == "open" and state != "open":
+            raise Violation(f"somebody is seen though the request is {state}")
+
+    # -- what gateways do, one statement after the other ---------------------------------------------
+    # Between them stands the writing of leaves, which changes nothing that others see.
+
+    JOBS = {"log": ["move logged"], "withdraw": ["move withdraw"], "revoke": ["move revoke"],
+            "use_up": ["move use_up"], "expire": ["move expire"], "sweep": ["sweep"],
+            "tend": ["judge approved", "move open"],
+            "approve": ["vote", "record", "judge waiting", "move complete", "judge approved", "move open"],
+            "deny": ["vote", "move deny"]}
+
+    def jobs(self, state):
+        """What a gateway may begin. Anything may be tried at any time; what must fail at its first
+        statement whatever happens is left out."""
+        yield from ((job, 0, -1) for job in ("log", "withdraw", "revoke", "use_up", "expire", "sweep", "tend"))
+        if state not in ENDED and state != "open":
+            yield from ((job, 0, a) for job in ("approve", "deny") for a in range(APPROVERS))
+
+    def work(self, s, job):
+        """The states after the next statement of JOB: [(s, job)]."""
+        name, at, who = job[:3]
+        what, _, how = self.JOBS[name][at].partition(" ")
+        go_on = (name, at + 1, who) if at + 1 < len(self.JOBS[name]) else IDLE
+        state, leaf, votes, grant, opened, clock = s
+        if what == "vote":
+            add = SAID_YES if name == "approve" else NO
+            if state != "waiting" or votes[who] & NO or (add == SAID_YES and votes[who]):
+                return [(s, IDLE)]
+            return [((state, leaf, votes[:who] + (votes[who] + add,) + votes[who + 1:], grant, opened, clock), go_on)]
+        if what == "record":
+            voted = votes[who] - SAID_YES + YES_ON_RECORD if votes[who] % NO == SAID_YES else votes[who]
+            return [((state, leaf, votes[:who] + (voted,) + votes[who + 1:], grant, opened, clock), go_on)]
+        if what == "judge":  # reads, and acts on it later
+            enough = self.yes(votes) >= NEEDED and not self.denied(votes)
+            return [(s, go_on if state == how and enough else IDLE)]
+        if what == "sweep":
+            how = "lapse" if state != "open" else "revoke" if clock < 2 else "expire"
+            if state == "open" and grant != "closed" or state in ENDED:
+                return [(s, IDLE)]
+            if state != "open" and clock == 0:
+                return [(s, IDLE)]
+        return self.move(s, job, how, go_on)
+
+    def move(self, s, job, event, go_on):
+        if "rows are not locked" not in self.faults:
+            after = self.next_state(s, event)
+            return [(self.enter(s, event, after), go_on) if after else (s, IDLE)]
+        if len(job) == 3:  # looked at, not locked; written later, whatever has happened since
+            after = self.next_state(s, event)
+            return [(s, (*job, after) if after else IDLE)]
+        return [(self.enter(s, event, job[3]), go_on)]
+
+    def around(self, s):
+        """What happens besides: the clock goes either way, control reaps, an administrator closes."""
+        state, leaf, votes, grant, opened, clock = s
+        for other in (clock - 1, clock + 1):
+            if 0 <= other <= 2:
+                yield (state, leaf, votes, grant, opened, other)
+        if grant == "open":
+            yield (state, leaf, votes, "closed", opened, clock)
+
+    def following(self, whole):
+        s, gateways = whole
+        for other in self.around(s):
+            yield other, gateways
+        for i, job in enumerate(gateways):
+            if job == IDLE:
+                mine = [after for begun in self.jobs(s[0]) for after in self.work(s, begun)]
+            else:
+                mine = [(s, IDLE), *self.work(s, job)]  # it dies, or goes on
+            for after, doing in mine:
+                yield after, tuple(sorted(gateways[:i] + (doing,) + gateways[i + 1:]))
+
+    @staticmethod
+    def canonical(whole):
+        """Approvers are alike: of all ways to number them the first."""
+        (state, leaf, votes, *rest), gateways = whole
+        if not any(votes) and all(g[2] < 0 for g in gateways):
+            return whole
+        best = min((tuple(votes[i] for i in order), tuple(sorted(
+            g if g[2] < 0 else (g[0], g[1], order.index(g[2]), *g[3:]) for g in gateways)))
+            for order in itertools.permutations(range(APPROVERS)))
+        return ((state, leaf, best[0], *rest), best[1])
+
+    def explore(self):
+        """Visits everything; the states of the request that were reached, and how many states."""
+        first = (("asked", False, (0,) * APPROVERS, "none", 0, 0), (IDLE, IDLE))
+        seen, left = {first}, [first]
+        while left:
+            for whole in self.following(left.pop()):
+                whole = self.canonical(whole)
+                if whole not in seen:
+                    self.check(whole[0])
+                    seen.add(whole)
+                    left.append(whole)
+        return {whole[0][0] for whole in seen}, len(seen)
+
+
+@pytest.fixture(scope="module")
+def steps(scratch, authority, build):
+    server = Server(os.path.join(scratch, "model"), authority, build)
+    region = server.new_database()
+    region.apply()
+    yield {(state, event): after for state, event, after in
+           region.rows("SELECT state, event, next FROM ringfence.request_step")}
+    server.cluster.stop()
+
+
+def test_in_no_order_is_anybody_seen_without_approvals_or_after_an_end(steps):
+    reached, count = Model({k: v for k, v in steps.items() if k[1] != "break"}).explore()
+    assert reached == {"asked", "waiting", "approved", "open"} | ENDED, "the model comes to every state"
+    assert count > 3000, count
+
+
+@pytest.mark.parametrize("fault", ["rows are not locked", "approvals count unrecorded", "a step too many",
+                                   "the grant is not closed", "denials are not looked at"])
+def test_a_fault_in_the_model_is_found(steps, fault):
+    with pytest.raises(Violation):
+        Model({k: v for k, v in steps.items() if k[1] != "break"}, [fault]).explore()
