@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/digest.h"
+#include "enforce/exposure_grants.h"
 #include "enforce/role.h"
 #include "policy/policy_ingest.h"
 
@@ -252,10 +254,18 @@ static void add_writing(struct collector *c, const struct policy_table *t)
     }
 }
 
+static void add_grant_fact(void *context, struct exposure fact)
+{
+    add(context, fact);
+}
+
 int exposures_of_policy(struct exposures *e, const struct policy *p,
                         const struct policy_region *region, struct err *err)
 {
     struct collector c = { .to = e, .policy = p, .region = region };
+    int rc = digest_init(err); /* for fingerprints of keys */
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < p->actor_count; i++) {
         if (p->actors[i].kind == ACTOR_SERVICE)
             add_service(&c, &p->actors[i]);
@@ -274,6 +284,7 @@ int exposures_of_policy(struct exposures *e, const struct policy *p,
                                    .object = p->purposes[i],
                                    .class_id = "",
                                    .shown = "" });
+    exposure_grants_tell(p, region, &e->arena, add_grant_fact, &c);
     for (size_t i = 0; i < p->statistic_count; i++)
         add_statistic(&c, &p->statistics[i]);
     for (size_t i = 0; i < region->home->country_count; i++)
@@ -372,22 +383,39 @@ struct difference {
     const struct exposure *fact, *before;
 };
 
-/* Rules that take away: with them less is to be seen. */
-static bool takes_away(const struct exposure *fact)
+static bool has_rule(const struct exposures *of, const char *who)
 {
-    static const char *const kinds_that_do[] = { "retention", "ingest", "publication" };
-    for (size_t i = 0; i < RF_COUNT(kinds_that_do); i++)
-        if (strcmp(fact->kind, kinds_that_do[i]) == 0)
+    for (size_t i = 0; i < of->count; i++)
+        if (strcmp(of->list[i].kind, "grant_purpose") == 0 && strcmp(of->list[i].who, who) == 0)
             return true;
     return false;
 }
 
-static enum exposure_change change_of(const struct exposure *before, const struct exposure *now)
+/* Rules that take away: with them less is to be seen. Approvers do so in a rule that stays; one
+   that came or went as a whole did so with its approvers. */
+static bool takes_away(const struct exposures *old, const struct exposures *new,
+                       const struct exposure *fact)
+{
+    static const char *const kinds_that_do[] = { "retention",       "ingest",
+                                                 "publication",     "grant_refused",
+                                                 "grant_sensitive", "grant_outsiders" };
+    static const char *const kinds_of_rules[] = { "grant_approvers", "grant_reviewers" };
+    for (size_t i = 0; i < RF_COUNT(kinds_that_do); i++)
+        if (strcmp(fact->kind, kinds_that_do[i]) == 0)
+            return true;
+    for (size_t i = 0; i < RF_COUNT(kinds_of_rules); i++)
+        if (strcmp(fact->kind, kinds_of_rules[i]) == 0)
+            return has_rule(old, fact->who) && has_rule(new, fact->who);
+    return false;
+}
+
+static enum exposure_change change_of(const struct exposures *old, const struct exposures *new,
+                                      const struct exposure *before, const struct exposure *now)
 {
     if (before == NULL)
-        return now != NULL && takes_away(now) ? EXPOSURE_NARROWS : EXPOSURE_WIDENS;
+        return now != NULL && takes_away(old, new, now) ? EXPOSURE_NARROWS : EXPOSURE_WIDENS;
     if (now == NULL)
-        return takes_away(before) ? EXPOSURE_WIDENS : EXPOSURE_NARROWS;
+        return takes_away(old, new, before) ? EXPOSURE_WIDENS : EXPOSURE_NARROWS;
     if (now->level == before->level)
         return EXPOSURE_CHANGES;
     return now->level > before->level ? EXPOSURE_WIDENS : EXPOSURE_NARROWS;
@@ -407,7 +435,7 @@ static size_t differences(const struct exposures *old, const struct exposures *n
         if (before != NULL && now != NULL && before->level == now->level &&
             strcmp(before->shown, now->shown) == 0 && strcmp(before->class_id, now->class_id) == 0)
             continue;
-        out[count++] = (struct difference){ .change = change_of(before, now),
+        out[count++] = (struct difference){ .change = change_of(old, new, before, now),
                                             .sentence = before == NULL ? SENTENCE_NEW
                                                         : now == NULL  ? SENTENCE_GONE
                                                                        : SENTENCE_CHANGED,

@@ -865,6 +865,5 @@ int main(void)
         cmocka_unit_test(no_distance_that_grows_opens),
         cmocka_unit_test(a_rule_without_approvers_is_never_enough),
     };
-    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
