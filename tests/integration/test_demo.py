@@ -8,6 +8,7 @@ import time
 import urllib.request
 
 import pytest
+import yaml
 
 from conftest import BUILD, ROOT
 from planted import found_in
@@ -85,6 +86,23 @@ def test_a_command_for_the_other_region_finds_its_way(running):
                  " --actor eu_analyst --identity $RF_SSHKEY_EU_ANALYST --subject 1000042 --class contact"
                  " --purpose support_ticket --reference T-1 --for 10m")
     assert done.returncode == 0 and "request 1 waits" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_policy_of_the_demo_names_the_key_of_each_person_and_else_is_ours(running):
+    _, folder = running
+    env = dict(line.split("=", 1) for line in open(f"{folder}/env", encoding="utf-8").read().split())
+    with open(env["RF_POLICY"], encoding="utf-8") as f:
+        made = yaml.safe_load(f)
+    with open(os.path.join(ROOT, "demo", "policy.yaml"), encoding="utf-8") as f:
+        ours = yaml.safe_load(f)
+    for name, actor in made["actors"].items():
+        keys = actor.pop("keys", None)
+        if actor["kind"] == "person":
+            with open(env[f"RF_SSHKEY_{name.upper()}"] + ".pub", encoding="ascii") as f:
+                assert keys == [f.read().strip()], name
+        else:
+            assert keys is None, name
+    assert made == ours
 
 
 def test_an_analyst_of_the_demo_sees_nobody(running):
