@@ -59,7 +59,7 @@ static const char sample[] =
     "  refused_authorities: [A, B]\n"
     "  sensitive:\n"
     "    subjects: [0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
-    "    approvers: [{actors: [security]}]\n";
+    "    approvers: [{count: 1, actors: [security, privacy]}]\n";
 
 #define W EXPOSURE_WIDENS
 #define C EXPOSURE_CHANGES
@@ -105,8 +105,12 @@ static const struct {
     { "per_day: 20", "per_day: 30", W, "searches of a person and day (20 before, now 30)", N },
     { "[A, B]", "[A]", W, "grants may open on demand of B", N },
     { "[0123456789", "[0000000000", C, "the register changed: sensitive persons (1 in list ", C },
-    { "approvers: [{actors: [security]}]", "approvers: [{actors: [security, agent]}]", W,
-      "whatever shows sensitive persons takes no more approval by security (1)", W },
+    { "actors: [security, privacy]", "actors: [security]", W,
+      "whatever shows sensitive persons takes no more approval by security or privacy (1)", W },
+    { "{count: 1, actors", "{count: 2, actors", N,
+      "whatever shows sensitive persons takes more approval, by security or privacy (1 before, now "
+      "2)",
+      W },
 };
 
 static struct policy *parse(const char *text)
