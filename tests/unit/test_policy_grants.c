@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "policy/grants.h"
 #include "policy/mistakes.h"
 #include "sign/sshsig.h"
@@ -381,6 +382,30 @@ static void an_administrator_needs_no_rules(void **state)
     free(text);
 }
 
+#ifdef RF_FAULTS
+/* Every allocation in turn fails: a clean refusal, never a leak or half a policy. */
+static void without_memory_there_are_no_grants(void **state)
+{
+    bool whole = false;
+    (void)state;
+    for (unsigned n = 1; n < 2000 && !whole; n++) {
+        char spec[40];
+        struct mistakes m;
+        struct policy *p = NULL;
+        (void)snprintf(spec, sizeof(spec), "mem.alloc:%u", n);
+        mistakes_init(&m);
+        fault_arm(spec);
+        int rc = policy_parse("p", sample, strlen(sample), &p, &m);
+        fault_arm(NULL);
+        whole = rc == 0 && !mistakes_any(&m);
+        assert_true(whole || (p == NULL && rc < 0 && mistakes_any(&m)));
+        policy_free(p);
+        mistakes_done(&m);
+    }
+    assert_true(whole);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +418,9 @@ int main(void)
         cmocka_unit_test(the_chain_of_command_is_counted_when_a_rule_could_be_met),
         cmocka_unit_test(without_any_key_a_rule_is_looked_at_as_if_all_had_one),
         cmocka_unit_test(an_administrator_needs_no_rules),
+#ifdef RF_FAULTS
+        cmocka_unit_test(without_memory_there_are_no_grants),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
