@@ -5,12 +5,14 @@
  * root, and the chain value that each seal of an interval shows); of the picked ones, that they are
  * in the checkpoint's tree and that their private part opens and answers to its commitment; and
  * with the region's VRF key, that the tags of picked disclosures are those of the subjects that the
- * private part names. */
+ * private part names; and of requests, votes, finds and reviews, that somebody signed what they
+ * say. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "cmd/audit_signed.h"
 #include "cmd/audit_tags.h"
 #include "cmd/logcommand.h"
 #include "ledger/opening.h"
@@ -19,6 +21,7 @@
 #include "ledger/segment.h"
 #include "policy/config.h"
 #include "policy/mistakes.h"
+#include "policy/policy.h"
 #include "tlog/bundle.h"
 #include "tlog/tree.h"
 #include "verify/sample.h"
@@ -35,6 +38,8 @@ struct audit {
     size_t count, next; /* NEXT of them is awaited in the journal */
     uint64_t opened, sealed, seals;
     struct audit_tags tags;
+    struct audit_signed said;
+    struct policy *policy; /* NULL: none was found */
     struct config *config; /* NULL: the state folder was named */
     struct findings findings;
 };
@@ -58,10 +63,21 @@ static int judge_tags(struct audit *a, uint64_t index, const struct logleaf *lea
     return rc < 0 ? rc : 0;
 }
 
+static int judge_signed(struct audit *a, uint64_t index, const struct logleaf *leaf,
+                        struct err *err)
+{
+    char why[200];
+    int rc = audit_signed_judge(&a->said, leaf, buf_at(&a->plain) + SEAL_SALT_LEN,
+                                buf_len(&a->plain) - SEAL_SALT_LEN, why, err);
+    if (rc == 1)
+        wrong(a, index, why);
+    return rc < 0 ? rc : 0;
+}
+
 static int judge_picked(struct audit *a, const struct frame_entry *entry, const struct leaf *leaf,
                         const struct logleaf *public_part, struct err *err)
 {
-    uint64_t index = a->picked[a->next++];
+    uint64_t index = a->picked[a->next++], opened = a->opened;
     struct err why;
     int rc = verify_leaf(a->source, &a->checkpoint, index, &a->leaf, NULL, &a->findings, err);
     if (rc <= 0)
@@ -81,7 +97,9 @@ static int judge_picked(struct audit *a, const struct frame_entry *entry, const 
         a->opened++;
     else
         return err_set(err, RF_EIO, "%.300s", why.line);
-    return rc == 1 ? judge_tags(a, index, public_part, err) : 0;
+    if (rc == 1)
+        rc = judge_tags(a, index, public_part, err);
+    return rc == 0 && a->opened > opened ? judge_signed(a, index, public_part, err) : rc;
 }
 
 static void judge_chain(struct audit *a, const struct logleaf *l, const uint8_t before[DIGEST_LEN])
@@ -158,6 +176,8 @@ static void find_vrf(struct audit *a, const struct command_context *context)
     if (path == NULL && a->arguments->state_dir == NULL &&
         config_load(context->config_path, &a->config, &mistakes) == 0)
         path = a->config->ledger.vrf_path;
+    if (a->config != NULL && policy_load(a->config->policy_path, &a->policy, &mistakes) == 0)
+        a->said.policy = a->policy;
     mistakes_done(&mistakes);
     audit_tags_init(&a->tags, path);
 }
@@ -206,6 +226,9 @@ static void print(const struct audit *a, bool json)
     (void)printf(json ? "],\"opened\":%" PRIu64 ",\"sealed\":%" PRIu64 ",\"seals\":%" PRIu64 ","
                       : "\nopened   %" PRIu64 "\nsealed   %" PRIu64 "\nseals    %" PRIu64 "\n",
                  a->opened, a->sealed, a->seals);
+    (void)printf(json ? "\"signatures_checked\":%" PRIu64 ",\"signatures_unlisted\":%" PRIu64 ","
+                      : "signed   %" PRIu64 " checked, %" PRIu64 " by keys that the policy lacks\n",
+                 a->said.checked, a->said.unlisted);
     if (a->tags.has_key)
         (void)printf(json ? "\"tags_checked\":%" PRIu64 "," : "tags     %" PRIu64 " checked\n",
                      a->tags.checked);
@@ -243,6 +266,7 @@ int log_audit(const struct command_context *context, const struct log_arguments 
             status = findings_exit_status(&a->findings);
         }
         audit_tags_done(&a->tags);
+        policy_free(a->policy);
         config_free(a->config);
         scan_close(a->scan);
         daykey_close(a->keys);

@@ -36,6 +36,21 @@ const char *revealed_next(const char *at, uint8_t key[TAG_SUBJECT_MAX], size_t *
     return at + (*at == ' ');
 }
 
+int revealed_put(struct buf *to, const void *key, size_t len, const char *classes)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    const uint8_t *bytes = key;
+    int rc = buf_len(to) > 0 ? buf_append(to, " ", 1) : 0;
+    for (size_t i = 0; rc == 0 && i < len; i++) {
+        const char escaped[3] = { '%', digits[bytes[i] >> 4], digits[bytes[i] & 15] };
+        bool is_plain = bytes[i] > ' ' && bytes[i] <= '~' && bytes[i] != '%';
+        rc = is_plain ? buf_append(to, &bytes[i], 1) : buf_append(to, escaped, sizeof(escaped));
+    }
+    if (rc == 0)
+        rc = buf_append(to, " ", 1);
+    return rc == 0 ? buf_append(to, classes, strlen(classes)) : rc;
+}
+
 static bool is_key(const struct json_field *f, const char *key)
 {
     return f->is_text && f->key_len == strlen(key) && memcmp(f->key, key, f->key_len) == 0;

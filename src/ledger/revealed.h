@@ -11,6 +11,10 @@
 const char *revealed_next(const char *at, uint8_t key[TAG_SUBJECT_MAX], size_t *ret_len,
                           char classes[RECORD_WORD_MAX + 1]);
 
+/* Append `KEY CLASSES`, behind a blank where something stands already; no NUL. -RF_ENOMEM,
+   -RF_ETOOBIG. */
+RF_CHECK int revealed_put(struct buf *to, const void *key, size_t len, const char *classes);
+
 /* Of the private part of a disclosure: subject number POSITION, and when it was. False: the private
    part has no such subject, or no time. */
 struct revealed {

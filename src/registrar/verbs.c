@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "enforce/database.h"
+#include "ledger/revealed.h"
 #include "registrar/office.h"
 
 enum { NUMBER_SIZE = 24, TIME_SIZE = 32, CLASSES_SIZE = 128, SHOWN_MAX = 200 };
@@ -581,16 +582,23 @@ static bool has_finder(const struct matter *m)
 static int record_find(struct matter *m, const PGresult *r)
 {
     char ref[RECORD_REF_SIZE];
-    static char revealed[2 * COMMAND_VALUE_MAX];
     struct record record = matter_record(m, RECORD_FIND);
     const char *key = database_value(r, 0, 1);
-    (void)snprintf(revealed, sizeof(revealed), "%s find", key);
+    struct buf revealed;
+    buf_init(&revealed, 4 * TAG_SUBJECT_MAX); /* every byte of a key may be escaped */
+    if (revealed_put(&revealed, key, strlen(key), "find") < 0 ||
+        buf_append(&revealed, "", 1) < 0) {
+        buf_wipe_done(&revealed);
+        return matter_refuse(m, 503, "memory", "there is no memory for this at the moment");
+    }
     record.purpose = m->command.purpose;
-    record.revealed = key[0] != '\0' ? revealed : "";
+    record.revealed = key[0] != '\0' ? (const char *)buf_at(&revealed) : "";
     record.subjects = key[0] != '\0';
     record.text = m->text;
     record.signature = m->signature;
-    return matter_say(m, &record, ref);
+    int rc = matter_say(m, &record, ref);
+    buf_wipe_done(&revealed);
+    return rc;
 }
 
 static int verb_find(struct matter *m)

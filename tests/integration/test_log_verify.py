@@ -728,16 +728,17 @@ class Audited:
     """A log and the journal that it was made of, by the second implementation of the journal."""
 
     name, key, journal_id = b"us-virginia", bytes(range(32)), bytes(range(16))
-    revealed = {}
+    revealed, private = {}, {}
 
-    def __init__(self, world, tmp_path):
+    def __init__(self, world, tmp_path, lines=None, private=None):
+        self.private = private or {}
         self.world, self.state = world, str(tmp_path / "gateway-state")
         for name in ("journal", "keys/day"):
             os.makedirs(os.path.join(self.state, name))
         self.day = os.path.join(self.state, "keys/day/2026-11-22.key")
         with open(os.open(self.day, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
             file.write(self.key)
-        shown = world.run("show", world.make("draft"), key=False).stdout.splitlines()
+        shown = world.run("show", world.make("draft", lines), key=False).stdout.splitlines()
         self.leaves = [line.split("\t", 1)[1] for line in shown]
         self.log = world.make("audited", self.journal(self.leaves))
 
@@ -750,7 +751,7 @@ class Audited:
             private = [("time", "2026-11-22T10:05:00.%03dZ" % i)]
             if i in self.revealed:
                 private.append(("revealed", self.revealed[i]))
-            private = reader.canonical(private)
+            private = reader.canonical(private + self.private.get(i, []))
             if fields["type"] == "seal" and "chain" in fields:
                 leaf = leaf.replace(fields["chain"], chain.hex())
             leaf = leaf.replace(fields["d"], reader.commitment(salt, private).hex())
@@ -838,6 +839,57 @@ def test_an_audit_makes_the_tags_again(world, tmp_path, spoil, text):
     assert done.returncode == (4 if text else 0), done.stderr
     assert [f["leaf"] for f in facts["findings"]] == ([3] if text else [])
     assert facts["tags_checked"] == 2 if text is None else text in done.stderr
+
+
+TEXT = """ringfence-command@1
+region us-virginia
+actor us_analyst
+verb request
+subject 8
+subject Zo\u00eb "9" \\
+class identity
+class contact
+purpose abuse_report
+reference case 1
+seconds 3600
+nonce 00112233445566778899aabbccddeeff
+expires 2026-11-22T10:10:00Z
+"""
+
+
+def sign(tmp_path, text, namespace="ringfence-command@1"):
+    key = tmp_path / "someone"
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    return subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(key)], input=text.encode(),
+                          stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+@pytest.mark.parametrize("private, text", [
+    ({}, None),
+    ({"text": None}, "no signed text"),
+    ({"text": "ringfence-command@1\nhello\n"}, "no command"),
+    ({"text": TEXT.replace("3600", "3601")}, "signature does not hold"),
+    ({"namespace": "file"}, "signature does not hold"),
+    ({"actor": "cn_engineer"}, "another actor"),
+    ({"signed": TEXT.replace("class contact\n", "")}, "another classes"),
+    ({"signed": TEXT.replace("abuse_report", "debugging")}, "another purpose"),
+    ({"signed": TEXT.replace("subject 8\n", "")}, "another number of subjects"),
+    ({"signed": TEXT.replace("us-virginia", "eu-dublin")}, "another region"),
+])
+def test_an_audit_checks_what_was_signed(world, tmp_path, private, text):
+    signed = private.get("signed", TEXT)
+    fields = [("actor", private.get("actor", "us_analyst"))]
+    if private.get("text", signed) is not None:
+        fields += [("text", private.get("text", signed)),
+                   ("signature", sign(tmp_path, signed, private.get("namespace", "ringfence-command@1")))]
+    audited = Audited(world, tmp_path, BEGIN + [REQUEST], {2: fields})
+    done = audited.audit("--seed", "x", "--count", "3")
+    facts = json.loads(done.stdout)
+    assert done.returncode == (4 if text else 0), done.stderr
+    assert facts["signatures_checked"] == (0 if text else 1)
+    assert [f["leaf"] for f in facts["findings"]] == ([2] if text else [])
+    assert text is None or text in facts["findings"][0]["text"]
 
 
 def test_an_audit_wants_the_logs_own_vrf_key(world, tmp_path):

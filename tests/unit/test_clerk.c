@@ -8,9 +8,12 @@
 #include <sodium.h>
 
 #include "base/clock.h"
+#include "ledger/claim.h"
+#include "ledger/claim_verify.h"
 #include "ledger/desk.h"
 #include "log_house.h"
 #include "policy/grants.h"
+#include "verify/looking.h"
 #include "wire/rd.h"
 
 /* ---- what a clerk knows, as text ------------------------------------------------------------ */
@@ -1609,6 +1612,76 @@ static void a_find_has_a_tag_whether_somebody_was_found_or_not(void **state)
     log_house_done(&h);
 }
 
+/* A claim file for KEY out of the log in its folder, judged. */
+static struct claim_result claim_of(struct log_house *h, const char *key, struct buf *to)
+{
+    struct looking_options o = { .region = "us-virginia",
+                                 .subject = key,
+                                 .subject_len = strlen(key) };
+    struct claim_trust trust = { .keys = &h->key.key, .key_count = 1 };
+    struct claim_result result = { 0 };
+    struct verify_options options = { .key = &h->key.key, .on_leaf = looking_leaf };
+    struct verify_report *report;
+    struct source *source;
+    struct looking *l;
+    assert_int_equal(vrfkey_load(h->vrf_path, "us-virginia", o.secret, &h->err), 0);
+    assert_int_equal(looking_new(&o, &l, &h->err), 0);
+    assert_int_equal(source_open(h->directory, NULL, &source, &h->err), 0);
+    assert_int_equal(looking_log(l, &h->key.key, source, &h->err), 0);
+    assert_int_equal(verify_report_new(&report, &h->err), 0);
+    options.context = l;
+    assert_int_equal(verify_log(source, &options, report, &h->err), 0);
+    assert_int_equal(looking_log_end(l, report, &h->err), 0);
+    assert_int_equal(looking_settle(l, &h->err), 0);
+    for (size_t i = 0; i < looking_access_count(l); i++) /* as when the day was erased */
+        assert_int_equal(looking_search(l, i, &h->err), 1);
+    buf_clear(to);
+    assert_int_equal(looking_write(l, to, &h->err), 0);
+    int rc = claim_verify(buf_at(to), buf_len(to), &trust, &result, &h->err);
+    if (rc < 0)
+        print_message("# %s\n", h->err.line);
+    assert_int_equal(rc, 0);
+    verify_report_free(report);
+    looking_free(l);
+    source_close(source);
+    return result;
+}
+
+static void whoever_was_looked_up_finds_it_in_his_claim_file(void **state)
+{
+    struct log_house h;
+    struct grant_entry e = log_grant(7, NOON + 60 * MINUTE);
+    struct buf file;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    struct record r = log_asked(RECORD_FIND, 0, NULL);
+    r.wall_ms = h.now_ms + 123;
+    log_say(&h, &r); /* nobody */
+    r.revealed = "1001 find";
+    log_say(&h, &r);
+    grant_by_signature(&h, 7, NOON + 60 * MINUTE);
+    log_publish_grant(&h, &e);
+    r = log_disclosure(7, "support_ticket", "1001 identity");
+    r.wall_ms = h.now_ms + 456;
+    log_say(&h, &r);
+    h.now_ms += 20 * MINUTE; /* the epoch is over */
+    log_tick(&h);
+    assert_int_equal(log_commit(&h), 0);
+    assert_int_equal(log_scribe_open(&h), 0);
+    assert_int_equal(log_scribe_go(&h), 0);
+    buf_init(&file, CLAIM_MAX);
+    struct claim_result hers = claim_of(&h, "1001", &file);
+    assert_int_equal(hers.access_count, 2);
+    assert_int_equal(hers.find_count, 1);
+    assert_non_null(memmem(buf_at(&file), buf_len(&file), "\ngrant ", 7));
+    struct claim_result his = claim_of(&h, "1002", &file);
+    assert_int_equal(his.access_count, 0);
+    assert_null(memmem(buf_at(&file), buf_len(&file), "\ngrant ", 7));
+    buf_done(&file);
+    log_house_done(&h);
+}
+
 static void a_held_request_names_neither_purpose_nor_rule(void **state)
 {
     struct log_house h;
@@ -1972,6 +2045,7 @@ int main(void)
         cmocka_unit_test(a_grant_that_an_administrator_opened_says_so_or_is_wanting),
         cmocka_unit_test(a_grant_that_no_table_has_yet_is_not_taken_for_a_revoked_one),
         cmocka_unit_test(a_find_has_a_tag_whether_somebody_was_found_or_not),
+        cmocka_unit_test(whoever_was_looked_up_finds_it_in_his_claim_file),
         cmocka_unit_test(a_held_request_names_neither_purpose_nor_rule),
         cmocka_unit_test(a_held_purpose_is_committed_to_and_opened_later),
         cmocka_unit_test(a_hold_that_the_policy_gives_up_is_opened_at_once),

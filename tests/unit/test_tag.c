@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "ledger/revealed.h"
 #include "ledger/tag_book.h"
 
 /* ---- tests/vectors/log-v1.json, part `tags`: one value a line, each key once ---------------- */
@@ -519,6 +520,34 @@ static void a_gap_in_the_noted_tags_is_seen_when_it_is_reached(void **state)
     tag_book_free(book);
 }
 
+static void what_stands_in_a_list_of_subjects_is_read_back(void **state)
+{
+    static const struct {
+        const char *key;
+        size_t len;
+    } keys[] = { { "8", 1 },   { "a b", 3 },        { "100%", 4 },
+                 { "%41", 3 }, { "Zo\xc3\xab", 5 }, { "a\0b\n", 4 } };
+    uint8_t key[TAG_SUBJECT_MAX];
+    char classes[RECORD_WORD_MAX + 1];
+    struct buf list;
+    size_t len;
+    (void)state;
+    buf_init(&list, 1000);
+    for (size_t i = 0; i < RF_COUNT(keys); i++)
+        assert_int_equal(revealed_put(&list, keys[i].key, keys[i].len, "find"), 0);
+    assert_int_equal(buf_append(&list, "", 1), 0);
+    const char *at = (const char *)buf_at(&list);
+    for (size_t i = 0; i < RF_COUNT(keys); i++) {
+        at = revealed_next(at, key, &len, classes);
+        assert_non_null(at);
+        assert_int_equal(len, keys[i].len);
+        assert_memory_equal(key, keys[i].key, len);
+        assert_string_equal(classes, "find");
+    }
+    assert_null(revealed_next(at, key, &len, classes));
+    buf_done(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,6 +559,7 @@ int main(void)
         cmocka_unit_test(numbers_have_no_gap_whatever_fails_or_starts_again),
         cmocka_unit_test(the_next_epoch_begins_at_nothing),
         cmocka_unit_test(a_gap_in_the_noted_tags_is_seen_when_it_is_reached),
+        cmocka_unit_test(what_stands_in_a_list_of_subjects_is_read_back),
     };
     return cmocka_run_group_tests(tests, load_vectors, free_vectors);
 }
