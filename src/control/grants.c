@@ -77,7 +77,8 @@ static void line_give_up(const struct grants *g, struct grants_line *l, const ch
 
 static void line_start(const struct grants *g, struct grants_line *l)
 {
-    l->conn = server_connect(g->config, &l->hosts[l->host % l->host_count], l->kind, ROLE_NAME_CONTROL);
+    l->conn =
+        server_connect(g->config, &l->hosts[l->host % l->host_count], l->kind, ROLE_NAME_CONTROL);
     if (l->conn == NULL || PQstatus(l->conn) == CONNECTION_BAD) {
         line_give_up(g, l, "refused");
         return;
@@ -600,7 +601,8 @@ static void line_init(struct grants_line *l, enum server_kind kind, const struct
 }
 
 void grants_init(struct grants *g, const struct config_database *database,
-                 const struct policy *policy, const struct policy_region *region, struct grant_table *table)
+                 const struct policy *policy, const struct policy_region *region,
+                 struct grant_table *table)
 {
     *g = (struct grants){ .config = database, .table = table, .is_stale = true };
     proofs_init(&g->proofs, policy, region);

@@ -82,7 +82,7 @@ struct grants {
     size_t line_count;
     int64_t next_ms;
     struct proofs proofs;
-    size_t prove_at; /* of the grants of this round, the next to be judged */
+    size_t prove_at;               /* of the grants of this round, the next to be judged */
     uint64_t over[GRANTS_AT_ONCE]; /* being ended */
     size_t over_count;
     uint64_t behind[GRANTS_AT_ONCE]; /* the standby had them last time, the primary had not */
@@ -97,7 +97,8 @@ struct grants {
 
 /* Borrows all arguments until grants_done(). */
 void grants_init(struct grants *g, const struct config_database *database,
-                 const struct policy *policy, const struct policy_region *region, struct grant_table *table);
+                 const struct policy *policy, const struct policy_region *region,
+                 struct grant_table *table);
 void grants_done(struct grants *g);
 
 /* Fill GRANTS_LINES entries of POLLS, and later do what became possible. Never waits. */

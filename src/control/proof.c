@@ -73,8 +73,8 @@ static bool read_grant(const PGresult *r, int row, struct proof *p)
     p->grant.purpose = database_value(r, row, AT_GRANT_PURPOSE);
     p->grant.classes = (uint32_t)number(r, row, AT_GRANT_CLASSES);
     p->grant.ends_ms = number(r, row, AT_GRANT_ENDS);
-    return !p->has_grant || read_list(r, row, AT_GRANT_KEYS, &p->grant_keys, p->grant.keys,
-                                      &p->grant.key_count);
+    return !p->has_grant ||
+           read_list(r, row, AT_GRANT_KEYS, &p->grant_keys, p->grant.keys, &p->grant.key_count);
 }
 
 static bool read_request(const PGresult *r, int row, struct proof *p)

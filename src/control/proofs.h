@@ -28,8 +28,8 @@ void proofs_done(struct proofs *p);
 /* Is E true? Then its ref becomes that of its leaf. */
 bool proofs_has(const struct proofs *p, struct grant_entry *e);
 
-/* One question about several grants: begin; put those that are open and unknown, while there is room;
-   the SQL; the answer. */
+/* One question about several grants: begin; put those that are open and unknown, while there is
+   room; the SQL; the answer. */
 void proofs_begin(struct proofs *p);
 bool proofs_room(const struct proofs *p);
 void proofs_put(struct proofs *p, const struct grant_entry *e);

@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/server.h"
-#include "enforce/role.h"
 #include "enforce/apply.h"
+#include "enforce/role.h"
 #include "enforce/selfcheck.h"
 
 enum { LINE_SIZE = 300, LOGGED_FAULTS = 20 };

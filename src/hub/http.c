@@ -344,7 +344,8 @@ static bool copy_address(const struct sockaddr *address, struct in6_addr *ret)
 }
 
 /* Who comes, and to which of our addresses. */
-static struct request arrival(struct visitor *v, int fd, const struct sockaddr *address, bool is_tls)
+static struct request arrival(struct visitor *v, int fd, const struct sockaddr *address,
+                              bool is_tls)
 {
     bool is_local = address->sa_family == AF_UNIX;
     struct request r = { .visitor = v,
@@ -380,7 +381,8 @@ void http_take(struct http *h, int fd, const struct sockaddr *address, socklen_t
 static struct MHD_Daemon *start(struct http *h, const struct http_tls *tls)
 {
     char *certificate = NULL, *key = NULL; /* only read */
-    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | (tls != NULL ? MHD_USE_TLS : 0);
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+                     (tls != NULL ? MHD_USE_TLS : 0);
     if (tls != NULL) {
         memcpy(&certificate, &tls->certificate, sizeof(certificate));
         memcpy(&key, &tls->key, sizeof(key));

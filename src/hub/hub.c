@@ -362,8 +362,8 @@ static void turn(struct hub *x)
         bool accepts = x->state == HUB_SERVES && now_ms >= x->accept_ms;
         listeners[i] = (struct pollfd){ .fd = accepts ? sockets(x)[i] : -1, .events = POLLIN };
     }
-    int ready =
-        poll(x->polls, (nfds_t)(OWN_POLLS + HTTP_POLLS + x->socket_count), wait_ms(x, http_ms, now_ms));
+    int ready = poll(x->polls, (nfds_t)(OWN_POLLS + HTTP_POLLS + x->socket_count),
+                     wait_ms(x, http_ms, now_ms));
     now_ms = clock_mono_ms();
     if (ready > 0 && x->polls[0].revents != 0)
         read_messages(x);

@@ -2,8 +2,8 @@
 
 #include "hub/text.h"
 
-static const unsigned statuses[METRICS_STATUSES] = { 200, 304, 307, 400, 401, 403,
-                                                            404, 405, 409, 413, 415, 429, 503 };
+static const unsigned statuses[METRICS_STATUSES] = { 200, 304, 307, 400, 401, 403, 404,
+                                                     405, 409, 413, 415, 429, 503 };
 
 void metrics_request(struct metrics *m, enum route_kind kind, unsigned status)
 {

@@ -50,7 +50,8 @@ void post_refuse(struct post *post, unsigned status, const char *rule, const cha
     buf_clear(&post->body);
     post->state = POST_ANSWERED;
     post->status = status;
-    if (text_add(&post->body, "{\"error\":{\"rule\":\"%s\",\"message\":\"%s\"}}\n", rule, message) < 0)
+    if (text_add(&post->body, "{\"error\":{\"rule\":\"%s\",\"message\":\"%s\"}}\n", rule, message) <
+        0)
         post->status = 503;
 }
 
@@ -170,7 +171,8 @@ static struct post *take_answer(struct posts *p, const struct relay_answer *answ
         post->status = answer->status;
         post->state = POST_ANSWERED;
         if (buf_append(&post->body, answer->json, answer->json_len) < 0)
-            post_refuse(post, 503, "out-of-memory", "the hub is out of memory: ask what became of it");
+            post_refuse(post, 503, "out-of-memory",
+                        "the hub is out of memory: ask what became of it");
         return post;
     }
     return NULL; /* given up, or gone */

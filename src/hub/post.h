@@ -39,7 +39,7 @@ struct posts {
     struct post list[POSTS_MAX];
     int relay_fd; /* borrowed; -1: there is no registrar */
     uint64_t last_id;
-    const struct config_hub *hub; /* borrowed */
+    const struct config_hub *hub;            /* borrowed */
     const struct config_database *databases; /* borrowed: whose regions are here */
     size_t database_count;
     struct buf heard;

@@ -101,8 +101,7 @@ const char *route_name(enum route_kind kind)
     static const char *const names[ROUTE_COUNT] = {
         [ROUTE_NONE] = "other",    [ROUTE_PAGE] = "page",       [ROUTE_STYLE] = "style",
         [ROUTE_HEALTH] = "health", [ROUTE_METRICS] = "metrics", [ROUTE_CHECKPOINT] = "checkpoint",
-        [ROUTE_TILE] = "tile",     [ROUTE_ENTRIES] = "entries",
-        [ROUTE_COMMANDS] = "commands",
+        [ROUTE_TILE] = "tile",     [ROUTE_ENTRIES] = "entries", [ROUTE_COMMANDS] = "commands",
     };
     return names[kind];
 }

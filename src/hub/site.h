@@ -44,7 +44,7 @@ struct site_request {
     const struct in6_addr *address; /* NULL: has none */
     const struct route *route;
     const char *if_none_match, *authorization, *content_type; /* these headers, or NULL */
-    int64_t now_ms;                            /* monotonic */
+    int64_t now_ms;                                           /* monotonic */
 };
 
 enum answer_caching {
@@ -72,7 +72,8 @@ struct answer {
 /* The caller owns *RET: answer_done(). */
 void site_answer(struct site *s, const struct site_request *request, struct answer *ret);
 
-/* A command that is to come: *RET takes its body. False: it is refused, and *RET_ANSWER says how. */
+/* A command that is to come: *RET takes its body. False: it is refused, and *RET_ANSWER says how.
+ */
 RF_CHECK bool site_begin_post(struct site *s, const struct site_request *request, void *connection,
                               struct post **ret, struct answer *ret_answer);
 /* The answer to POST, which borrows from it. */

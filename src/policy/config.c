@@ -17,7 +17,13 @@
 #include "tlog/key.h"
 #include "tlog/trust.h"
 
-enum { PATH_LEN_MAX = 1000, HOSTS_MAX = 16, LISTEN_MAX = 64, DATABASES_MAX = 200, HUB_URL_MAX = 250 };
+enum {
+    PATH_LEN_MAX = 1000,
+    HOSTS_MAX = 16,
+    LISTEN_MAX = 64,
+    DATABASES_MAX = 200,
+    HUB_URL_MAX = 250
+};
 
 /* A socket's name must fit into the kernel's sockaddr_un with its NUL. */
 enum { UNIX_PATH_MAX_LEN = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };

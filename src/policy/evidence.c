@@ -18,9 +18,9 @@ static bool has_key(const struct policy_actor *actor, const struct ssh_key *key)
     return false;
 }
 
-int evidence_read_text(const struct policy *p, const struct policy_region *region,
-                       const char *text, size_t n, const char *signature, size_t signature_len,
-                       char *copy, struct command *ret, struct err *err)
+int evidence_read_text(const struct policy *p, const struct policy_region *region, const char *text,
+                       size_t n, const char *signature, size_t signature_len, char *copy,
+                       struct command *ret, struct err *err)
 {
     struct ssh_key key;
     int rc = command_read(text, n, copy, ret, err);
@@ -51,7 +51,8 @@ static int read_kept(const struct policy *p, const struct policy_region *region,
     if (strcmp(ret->actor, t->actor) != 0)
         return err_set(err, RF_EAUTH, "a text is kept under another name than that of its signer");
     if (t->at_ms < from_ms || t->at_ms > until_ms)
-        return err_set(err, RF_EAUTH, "a text is kept under another time than that of its signature");
+        return err_set(err, RF_EAUTH,
+                       "a text is kept under another time than that of its signature");
     return 0;
 }
 
@@ -123,8 +124,8 @@ static int read_vote(const struct policy *p, const struct policy_region *region,
     int rc = read_kept(p, region, t, c->vote_copy, &vote, err);
     if (rc < 0)
         return rc;
-    if ((vote.verb != COMMAND_APPROVE && vote.verb != COMMAND_DENY) ||
-        vote.request != e->request || !command_is_about(&vote, &c->command, c->digest))
+    if ((vote.verb != COMMAND_APPROVE && vote.verb != COMMAND_DENY) || vote.request != e->request ||
+        !command_is_about(&vote, &c->command, c->digest))
         return err_set(err, RF_EAUTH, "an approval is about another request");
     c->votes[c->vote_count++] = (struct grant_vote){ .actor = policy_actor_find(p, vote.actor),
                                                      .is_from_home = t->is_from_home,

@@ -1,8 +1,8 @@
 /* evidence.h - what people signed about one grant, judged by the policy that rules now.
  *
- * The bytes come from the region's database, whose word is not taken: each text is verified with the
- * keys that the policy lists, and what the database says beside it (who, when, from where) must not
- * contradict it. Pure. */
+ * The bytes come from the region's database, whose word is not taken: each text is verified with
+ * the keys that the policy lists, and what the database says beside it (who, when, from where) must
+ * not contradict it. Pure. */
 #ifndef RF_POLICY_EVIDENCE_H
 #define RF_POLICY_EVIDENCE_H
 
@@ -73,7 +73,8 @@ RF_CHECK int evidence_covers(const struct evidence_case *c, const struct evidenc
 /* When it opened, by its end and the time that was asked for. */
 int64_t evidence_opened_ms(const struct evidence_case *c, const struct evidence_grant *grant);
 
-/* The handle by which `find` names the person of KEY: "h-" and 32 hex digits, RET has room for 35. */
+/* The handle by which `find` names the person of KEY: "h-" and 32 hex digits, RET has room for 35.
+ */
 enum { EVIDENCE_HANDLE_SIZE = 2 + 32 + 1 };
 void evidence_handle(const char *key, const char *salt, char ret[EVIDENCE_HANDLE_SIZE]);
 

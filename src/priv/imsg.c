@@ -124,8 +124,9 @@ void imsg_close_fds(struct imsg *m)
 const char *imsg_role_name(enum imsg_role role)
 {
     static const char *const names[ROLE_COUNT] = {
-        [ROLE_SUPERVISOR] = "supervisor", [ROLE_WORKER] = "worker",   [ROLE_PARSER] = "parser",
-        [ROLE_LEDGER] = "ledger",         [ROLE_CONTROL] = "control", [ROLE_NOTARY] = "notary",
+        [ROLE_SUPERVISOR] = "supervisor", [ROLE_WORKER] = "worker",
+        [ROLE_PARSER] = "parser",         [ROLE_LEDGER] = "ledger",
+        [ROLE_CONTROL] = "control",       [ROLE_NOTARY] = "notary",
         [ROLE_COURIER] = "courier",       [ROLE_HUB] = "hub",
         [ROLE_REGISTRAR] = "registrar",
     };

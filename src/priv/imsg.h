@@ -44,9 +44,9 @@ enum imsg_role {
     ROLE_PARSER,
     ROLE_LEDGER,
     ROLE_CONTROL,
-    ROLE_NOTARY,  /* makes the public log out of the journal and signs it */
-    ROLE_COURIER, /* talks to witnesses for it */
-    ROLE_HUB,     /* serves the public files */
+    ROLE_NOTARY,    /* makes the public log out of the journal and signs it */
+    ROLE_COURIER,   /* talks to witnesses for it */
+    ROLE_HUB,       /* serves the public files */
     ROLE_REGISTRAR, /* takes signed commands, moves grants */
     ROLE_COUNT
 };

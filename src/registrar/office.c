@@ -41,7 +41,8 @@ int matter_say(struct matter *m, const struct record *record, char ref[RECORD_RE
     if (rc == 0)
         return 0;
     log_err(LOG_LEVEL_ERROR, "not-on-record", &err);
-    answer_error(m, 503, "ledger", "this could not be put on record, so it counts for nothing: try again");
+    answer_error(m, 503, "ledger",
+                 "this could not be put on record, so it counts for nothing: try again");
     return -RF_EUNAVAIL;
 }
 
@@ -291,8 +292,7 @@ void office_tend(struct office *o)
     if (o->policy->grants->opened_by != GRANTS_BY_SIGNATURES)
         return;
     for (size_t i = 0; i < c->database_count && i < OFFICE_REGIONS_MAX; i++) {
-        const struct policy_region *region =
-            policy_region_find(o->policy, c->databases[i].region);
+        const struct policy_region *region = policy_region_find(o->policy, c->databases[i].region);
         o->lines[i].database = &c->databases[i];
         if (region != NULL && c->databases[i].primary_count > 0)
             tend_region(o, region, &o->lines[i]);

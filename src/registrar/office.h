@@ -18,9 +18,9 @@
 enum { OFFICE_LEDGER_MS = 5000, OFFICE_REGIONS_MAX = 64 };
 
 struct office {
-    const struct config *config; /* borrowed */
-    const struct policy *policy; /* borrowed */
-    struct voice *voice;         /* borrowed */
+    const struct config *config;           /* borrowed */
+    const struct policy *policy;           /* borrowed */
+    struct voice *voice;                   /* borrowed */
     struct line lines[OFFICE_REGIONS_MAX]; /* by the configuration's databases */
 };
 

@@ -48,8 +48,9 @@ static void send_answer(struct registrar *r, int fd, uint64_t id)
         answer.status = 503;
     int rc = relay_answer_send(fd, &answer);
     if (rc == -RF_ETOOBIG) {
-        static const char much[] = "{\"error\":{\"rule\":\"too-much\",\"message\":\"the answer is too "
-                                   "long: ask for one request\"}}";
+        static const char much[] =
+            "{\"error\":{\"rule\":\"too-much\",\"message\":\"the answer is too "
+            "long: ask for one request\"}}";
         answer.status = 413;
         answer.json = much;
         answer.json_len = sizeof(much) - 1;

@@ -1,5 +1,5 @@
-/* What each verb does. A verb returns 0 with the matter answered, or a negative code with it answered
- * likewise: by matter_refuse() and its like. */
+/* What each verb does. A verb returns 0 with the matter answered, or a negative code with it
+ * answered likewise: by matter_refuse() and its like. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,8 +124,8 @@ static int approval_refs(const struct evidence *e, char *to, size_t size)
 }
 
 static int record_grant(struct office *o, const struct policy_region *region,
-                        const struct line *line, const struct file *f,
-                        char ref[RECORD_REF_SIZE], struct err *err)
+                        const struct line *line, const struct file *f, char ref[RECORD_REF_SIZE],
+                        struct err *err)
 {
     static char refs[RECORD_REFS_MAX];
     char classes[CLASSES_SIZE];
@@ -165,9 +165,9 @@ int verb_open(struct office *o, const struct policy_region *region, struct line 
     int rc = file_open(&f, o->policy, region, line, request, err);
     if (rc == 0 && strcmp(f.proof.state, "approved") != 0)
         rc = err_set(err, RF_EDENIED, "request %s is not approved", number);
-    if (rc == 0 && (f.refusal != REFUSAL_NONE ||
-                    evidence_is_enough(o->policy, f.judged, clock_wall_ms(), &missing) !=
-                        REFUSAL_NONE))
+    if (rc == 0 &&
+        (f.refusal != REFUSAL_NONE ||
+         evidence_is_enough(o->policy, f.judged, clock_wall_ms(), &missing) != REFUSAL_NONE))
         rc = err_set(err, RF_EDENIED, "request %s has not what the policy asks for", number);
     if (rc == 0)
         rc = record_grant(o, region, line, &f, ref, err);
@@ -218,7 +218,8 @@ static int check_names(struct matter *m, const json_t *keys, struct named *named
         if (key == NULL)
             return matter_refuse(m, 404, "subject-unknown", "a person who is named does not exist");
         if (strncmp(c->subjects[i], "h-", 2) != 0 && strcmp(c->subjects[i], key) != 0)
-            return matter_refuse(m, 400, "subject-form", "a key is not written as the database has it");
+            return matter_refuse(m, 400, "subject-form",
+                                 "a key is not written as the database has it");
         named->sensitive += approval_is_sensitive(m->office->policy, m->region, key);
     }
     return 0;
@@ -450,9 +451,9 @@ static int count_votes(struct matter *m)
     size_t missing = 0;
     uint64_t id = m->command.request;
     int rc = open_file(m, &f);
-    bool is_enough = rc == 0 && f.refusal == REFUSAL_NONE &&
-                     evidence_is_enough(m->office->policy, f.judged, clock_wall_ms(), &missing) ==
-                         REFUSAL_NONE;
+    bool is_enough =
+        rc == 0 && f.refusal == REFUSAL_NONE &&
+        evidence_is_enough(m->office->policy, f.judged, clock_wall_ms(), &missing) == REFUSAL_NONE;
     file_close(&f);
     if (rc < 0)
         return rc;
@@ -506,9 +507,9 @@ static enum grant_refusal may_end(const struct matter *m, const struct file *f)
                                      .at_ms = clock_wall_ms() };
     if (judged->ask.actor == m->actor)
         return REFUSAL_NONE;
-    return judged->rule == NULL ? REFUSAL_APPROVER_NOT_LISTED
-                                : approval_may_vote(m->office->policy, &judged->ask, judged->rule,
-                                                    &vote, NULL, 0);
+    return judged->rule == NULL
+               ? REFUSAL_APPROVER_NOT_LISTED
+               : approval_may_vote(m->office->policy, &judged->ask, judged->rule, &vote, NULL, 0);
 }
 
 static int end_grant(struct matter *m)
@@ -586,8 +587,7 @@ static int record_find(struct matter *m, const PGresult *r)
     const char *key = database_value(r, 0, 1);
     struct buf revealed;
     buf_init(&revealed, 4 * TAG_SUBJECT_MAX); /* every byte of a key may be escaped */
-    if (revealed_put(&revealed, key, strlen(key), "find") < 0 ||
-        buf_append(&revealed, "", 1) < 0) {
+    if (revealed_put(&revealed, key, strlen(key), "find") < 0 || buf_append(&revealed, "", 1) < 0) {
         buf_wipe_done(&revealed);
         return matter_refuse(m, 503, "memory", "there is no memory for this at the moment");
     }
@@ -737,12 +737,8 @@ static int add_review(struct matter *m, const struct file *f)
     record.verdict = c->verdict;
     record.text = m->text;
     record.signature = m->signature;
-    const char *const values[] = { number,
-                                   c->actor,
-                                   truth(strcmp(c->verdict, "proper") == 0),
-                                   m->text,
-                                   m->signature,
-                                   c->nonce,
+    const char *const values[] = { number,  c->actor,     truth(strcmp(c->verdict, "proper") == 0),
+                                   m->text, m->signature, c->nonce,
                                    expires };
     int rc = matter_say(m, &record, ref);
     if (rc == 0)
@@ -778,10 +774,10 @@ static int verb_review(struct matter *m)
 void verb_answer(struct matter *m)
 {
     static int (*const verbs[COMMAND_VERB_COUNT])(struct matter * m) = {
-        [COMMAND_FIND] = verb_find,       [COMMAND_REQUEST] = verb_request,
+        [COMMAND_FIND] = verb_find,           [COMMAND_REQUEST] = verb_request,
         [COMMAND_BREAK_GLASS] = verb_request, [COMMAND_APPROVE] = verb_vote,
-        [COMMAND_DENY] = verb_vote,       [COMMAND_REVOKE] = verb_revoke,
-        [COMMAND_REVIEW] = verb_review,   [COMMAND_GRANTS] = verb_grants,
+        [COMMAND_DENY] = verb_vote,           [COMMAND_REVOKE] = verb_revoke,
+        [COMMAND_REVIEW] = verb_review,       [COMMAND_GRANTS] = verb_grants,
     };
     if (m->office->policy->grants->opened_by != GRANTS_BY_SIGNATURES) {
         (void)matter_refuse(m, 403, "opened-by-administrator",

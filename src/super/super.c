@@ -4,7 +4,8 @@
  * and sealed files that it passes on. Its whole state is which child runs (crew.c), whether a
  * reload is under way (reload.c), and how far the end has come:
  *
- *   END_NONE -> END_WORKERS -> END_REGISTRAR -> END_CONTROL -> END_PARSER -> END_LEDGER -> END_NOTARY
+ *   END_NONE -> END_WORKERS -> END_REGISTRAR -> END_CONTROL -> END_PARSER -> END_LEDGER ->
+ * END_NOTARY
  *            -> END_COURIER -> END_HUB -> END_OVER
  *
  * Each stage tells one role to stop and waits until it is gone, so that the ledger has
@@ -59,9 +60,9 @@ enum end_stage {
 };
 
 static const enum imsg_role stage_roles[END_OVER] = {
-    [END_WORKERS] = ROLE_WORKER, [END_CONTROL] = ROLE_CONTROL, [END_PARSER] = ROLE_PARSER,
-    [END_LEDGER] = ROLE_LEDGER,  [END_NOTARY] = ROLE_NOTARY,   [END_COURIER] = ROLE_COURIER,
-    [END_HUB] = ROLE_HUB,         [END_REGISTRAR] = ROLE_REGISTRAR,
+    [END_WORKERS] = ROLE_WORKER, [END_CONTROL] = ROLE_CONTROL,     [END_PARSER] = ROLE_PARSER,
+    [END_LEDGER] = ROLE_LEDGER,  [END_NOTARY] = ROLE_NOTARY,       [END_COURIER] = ROLE_COURIER,
+    [END_HUB] = ROLE_HUB,        [END_REGISTRAR] = ROLE_REGISTRAR,
 };
 
 struct super {

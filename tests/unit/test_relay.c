@@ -133,10 +133,8 @@ static void anything_else_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_asked_arrives),
-        cmocka_unit_test(what_is_answered_arrives),
-        cmocka_unit_test(what_is_too_long_is_not_sent),
-        cmocka_unit_test(a_full_pipe_is_said),
+        cmocka_unit_test(what_is_asked_arrives),        cmocka_unit_test(what_is_answered_arrives),
+        cmocka_unit_test(what_is_too_long_is_not_sent), cmocka_unit_test(a_full_pipe_is_said),
         cmocka_unit_test(anything_else_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
