@@ -91,8 +91,8 @@ struct record {
     const char *signature; /* … and the signature, armored */
 };
 
-/* Messages on the stream between a worker (or registrar) and the ledger: u32 length of what follows,
-   and one of
+/* Messages on the stream between a worker (or registrar) and the ledger: u32 length of what
+   follows, and one of
 
    from worker:  HELLO    u8 1, u64 instance, str32 name; first; random per process
                  RECORD   u8 2, u64 seq, record; seq from 1, by one, per instance
