@@ -206,15 +206,16 @@ static int move(struct matter *m, uint64_t request, const char *event, const cha
 /* What the database knows of those who are named. */
 struct named {
     char *subjects; /* as an array */
+    json_t *keys;   /* as the database has them */
     size_t minors, sensitive;
 };
 
 /* A person is named by his key just as the database writes it, or by a handle. */
-static int check_names(struct matter *m, const json_t *keys, struct named *named)
+static int check_names(struct matter *m, struct named *named)
 {
     const struct command *c = &m->command;
     for (size_t i = 0; i < c->subject_count; i++) {
-        const char *key = json_string_value(json_array_get(keys, i));
+        const char *key = json_string_value(json_array_get(named->keys, i));
         if (key == NULL)
             return matter_refuse(m, 404, "subject-unknown", "a person who is named does not exist");
         if (strncmp(c->subjects[i], "h-", 2) != 0 && strcmp(c->subjects[i], key) != 0)
@@ -240,12 +241,11 @@ static int find_named(struct matter *m, struct named *named)
     if (rc < 0)
         return rc;
     named->minors = (size_t)strtoull(database_value(r, 0, 2), NULL, 10);
-    json_t *keys = json_loads(database_value(r, 0, 0), JSON_DECODE_ANY, NULL);
+    named->keys = json_loads(database_value(r, 0, 0), JSON_DECODE_ANY, NULL);
     if (strcmp(database_value(r, 0, 1), "0") != 0)
         rc = matter_refuse(m, 404, "subject-unknown", "a person who is named does not exist");
     else
-        rc = check_names(m, keys, named);
-    json_decref(keys);
+        rc = check_names(m, named);
     PQclear(r);
     return rc;
 }
@@ -325,14 +325,33 @@ static int add_request(struct matter *m, const struct named *named,
     return 0;
 }
 
-static int record_request(struct matter *m, const struct policy_grant_rule *rule, uint64_t id,
+/* "KEY CLASSES KEY CLASSES …", as disclosures have it: a handle would say nobody to who opens it. */
+static int put_named(const struct named *named, const char *classes, struct buf *to)
+{
+    int rc = 0;
+    for (size_t i = 0; i < json_array_size(named->keys) && rc == 0; i++) {
+        const json_t *key = json_array_get(named->keys, i);
+        rc = revealed_put(to, json_string_value(key), json_string_length(key), classes);
+    }
+    return rc < 0 ? rc : buf_append(to, "", 1);
+}
+
+static int record_request(struct matter *m, const struct named *named,
+                          const struct policy_grant_rule *rule, uint64_t id,
                           char ref[RECORD_REF_SIZE])
 {
     const struct command *c = &m->command;
     char classes[CLASSES_SIZE];
     bool breaks = c->verb == COMMAND_BREAK_GLASS;
     struct record record = matter_record(m, breaks ? RECORD_BREAKGLASS : RECORD_REQUEST);
+    struct buf revealed;
     class_list(c, classes);
+    buf_init(&revealed, RECORD_MAX);
+    if (put_named(named, classes, &revealed) < 0) {
+        buf_wipe_done(&revealed);
+        return out_of_memory(m);
+    }
+    record.revealed = (const char *)buf_at(&revealed);
     record.purpose = c->purpose;
     record.classes = classes;
     record.subjects = c->subject_count;
@@ -340,7 +359,9 @@ static int record_request(struct matter *m, const struct policy_grant_rule *rule
     record.grant = id;
     record.text = m->text;
     record.signature = m->signature;
-    return matter_say(m, &record, ref);
+    int rc = matter_say(m, &record, ref);
+    buf_wipe_done(&revealed);
+    return rc;
 }
 
 static int ask_for(struct matter *m, const struct named *named)
@@ -356,7 +377,7 @@ static int ask_for(struct matter *m, const struct named *named)
     if (rc == 0)
         rc = add_request(m, named, rule, &id);
     if (rc == 0)
-        rc = record_request(m, rule, id, ref);
+        rc = record_request(m, named, rule, id, ref);
     if (rc == 0)
         rc = move(m, id, ask.is_break_glass ? "break" : "logged", ref);
     if (rc < 0)
@@ -371,6 +392,7 @@ static int verb_request(struct matter *m)
     if (rc == 0)
         rc = ask_for(m, &named);
     mem_free(named.subjects);
+    json_decref(named.keys);
     return rc;
 }
 
