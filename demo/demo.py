@@ -513,6 +513,7 @@ sandbox: {sandbox_floor()}
             "RF_EU_WITNESSES": f"{self.base}/eu-dublin/witnesses.policy",
             "RF_EU_LOG_DIR": f"{self.base}/eu-dublin/log",
             "RF_EU_LOG_VKEY": f"{self.base}/eu-dublin/log.vkey",
+            "RF_REGION": "us-virginia",
             "RF_HUB": self.hub_url(),
             "RF_HUB_TLS": self.hub_tls_url("us-virginia"),
             "RF_US_DSN": us.dsn("primary"),

@@ -122,6 +122,16 @@ static const char *sentence_of(const char *state)
     return NULL;
 }
 
+/* Whoever asks gets the number for his script, and the sentence for himself. */
+static FILE *for_people(const struct grant_session *s, uint64_t request)
+{
+    if (s->verb != COMMAND_REQUEST && s->verb != COMMAND_BREAK_GLASS)
+        return stdout;
+    (void)printf("{\"request\":%" PRIu64 "}\n", request);
+    (void)fflush(stdout);
+    return stderr;
+}
+
 void grant_print_state(const struct grant_session *s, uint64_t request, const char *state)
 {
     const char *sentence = sentence_of(state);
@@ -136,10 +146,10 @@ void grant_print_state(const struct grant_session *s, uint64_t request, const ch
             (void)printf("%.*s\n", (int)buf_len(&b), (const char *)buf_at(&b));
         buf_done(&b);
     } else if (sentence != NULL) {
-        (void)printf("request %" PRIu64 " %s\n", request, sentence);
+        (void)fprintf(for_people(s, request), "request %" PRIu64 " %s\n", request, sentence);
     } else {
-        (void)printf("request %" PRIu64 " is \"%s\"\n", request,
-                     grant_clean(state, clean, sizeof(clean)));
+        (void)fprintf(for_people(s, request), "request %" PRIu64 " is \"%s\"\n", request,
+                      grant_clean(state, clean, sizeof(clean)));
     }
 }
 

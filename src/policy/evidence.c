@@ -89,6 +89,18 @@ static int check_keys(const struct evidence *e, const struct command *c, struct 
     return 0;
 }
 
+uint32_t evidence_classes(const struct command *c)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < c->class_count; i++) {
+        uint32_t bit = approval_class_bit(c->classes[i]);
+        if (bit <= bits) /* unknown, or behind one that comes later */
+            return 0;
+        bits |= bit;
+    }
+    return bits;
+}
+
 static void fill_ask(const struct policy *p, const struct policy_region *region,
                      const struct evidence *e, struct evidence_case *c)
 {
@@ -96,18 +108,13 @@ static void fill_ask(const struct policy *p, const struct policy_region *region,
                                  .actor = policy_actor_find(p, c->command.actor),
                                  .is_from_home = e->asked.is_from_home,
                                  .is_break_glass = c->command.verb == COMMAND_BREAK_GLASS,
+                                 .classes = evidence_classes(&c->command),
                                  .purpose = c->command.purpose,
                                  .reference = c->command.reference,
                                  .authority = c->command.authority,
                                  .subject_count = c->command.subject_count,
                                  .minor_count = e->minor_count,
                                  .seconds = c->command.seconds };
-    for (size_t i = 0; i < c->command.class_count; i++) {
-        uint32_t bit = approval_class_bit(c->command.classes[i]);
-        c->ask.classes = bit == 0 ? 0 : c->ask.classes | bit;
-        if (bit == 0)
-            break;
-    }
     for (size_t i = 0; i < e->key_count; i++)
         c->ask.sensitive_count += approval_is_sensitive(p, region, e->keys[i]);
 }

@@ -48,6 +48,10 @@ struct evidence_case {
     size_t vote_count;
 };
 
+/* Bits of the classes that C names; 0: one of them is none, or they are not in the policy's order.
+ */
+uint32_t evidence_classes(const struct command *c);
+
 /* The text says what ACTOR signed: it is well-formed, of REGION, by one of his keys. 0 and *RET,
    which borrows from COPY; -RF_EPROTO; -RF_EAUTH. */
 RF_CHECK int evidence_read_text(const struct policy *p, const struct policy_region *region,

@@ -257,6 +257,7 @@ static struct grant_ask ask_of(const struct matter *m, const struct named *named
                              .actor = m->actor,
                              .is_from_home = m->where.at_home,
                              .is_break_glass = c->verb == COMMAND_BREAK_GLASS,
+                             .classes = evidence_classes(c),
                              .purpose = c->purpose,
                              .reference = c->reference,
                              .authority = c->authority,
@@ -264,12 +265,6 @@ static struct grant_ask ask_of(const struct matter *m, const struct named *named
                              .minor_count = named->minors,
                              .sensitive_count = named->sensitive,
                              .seconds = c->seconds };
-    for (size_t i = 0; i < c->class_count; i++) {
-        uint32_t bit = approval_class_bit(c->classes[i]);
-        ask.classes = bit == 0 ? 0 : ask.classes | bit;
-        if (bit == 0)
-            break;
-    }
     return ask;
 }
 
@@ -325,7 +320,8 @@ static int add_request(struct matter *m, const struct named *named,
     return 0;
 }
 
-/* "KEY CLASSES KEY CLASSES …", as disclosures have it: a handle would say nobody to who opens it. */
+/* "KEY CLASSES KEY CLASSES …", as disclosures have it: a handle would say nobody to who opens it.
+ */
 static int put_named(const struct named *named, const char *classes, struct buf *to)
 {
     int rc = 0;

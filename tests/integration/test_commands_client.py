@@ -233,7 +233,8 @@ def test_a_request_is_signed_and_posted_as_the_format_says(hub, analyst):
                     "subject h-0123456789abcdef0123456789abcdef\nclass identity\nclass contact\n"
                     "purpose support_ticket\nreference T-4711: Zoë asks\nseconds 1800\n"
                     f"nonce {fields['nonce']}\nexpires {fields['expires']}\n")
-    assert analyst.run("request", *ASK).stdout == "request 32 waits for approvals\n"
+    done = analyst.run("request", *ASK)
+    assert done.stdout == '{"request":32}\n' and done.stderr == "request 32 waits for approvals\n"
 
 
 def test_each_verb_posts_its_lines(hub, analyst):
@@ -326,7 +327,7 @@ def test_waiting_ends_when_the_request_is_denied(hub, analyst):
             hub.requests[31]["state"] = "denied"
 
     hub.on_post = turn
-    assert analyst.run("request", *ASK, "--wait", expect=1).stdout == "request 31 has been denied\n"
+    assert "request 31 has been denied\n" in analyst.run("request", *ASK, "--wait", expect=1).stderr
 
 
 # --- approving ------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def test_a_command_for_the_other_region_finds_its_way(running):
     done = shell(folder, "$RF_BIN/ringfence request --hub $RF_HUB_TLS --ca $RF_CA --region eu-dublin"
                  " --actor eu_analyst --identity $RF_SSHKEY_EU_ANALYST --subject 1000042 --class contact"
                  " --purpose support_ticket --reference T-1 --for 10m")
-    assert done.returncode == 0 and "request 1 waits" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "request 1 waits" in done.stderr, done.stdout + done.stderr
 
 
 def test_the_policy_of_the_demo_names_the_key_of_each_person_and_else_is_ours(running):
