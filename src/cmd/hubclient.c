@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 10000, WHOLE_MS = 20000, TEMPORARY_REDIRECT = 307 };
+enum { CONNECT_MS = 10000, WHOLE_MS = 12000, TEMPORARY_REDIRECT = 307 };
 
 #define SCHEME  "https://"
 #define COMMAND "/api/v1/commands"

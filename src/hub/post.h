@@ -19,7 +19,7 @@
 enum {
     POST_BODY_MAX = 32768,
     POSTS_MAX = 64,
-    POST_WAIT_MS = 15 * 1000, /* longer than the registrar takes for whatever can go wrong */
+    POST_WAIT_MS = 10 * 1000, /* clients wait a little longer (cmd/hubclient.c) */
     POST_LOCATION_SIZE = 300
 };
 

@@ -69,7 +69,9 @@ static int take_result(struct line *l, PGresult *r, PGresult **ret, struct err *
         return unavailable(l, err);
     }
     (void)err_set(err, RF_EDATABASE, "%s", message != NULL ? message : "the database refused");
+    const char *constraint = PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME);
     err_sqlstate(err, state);
+    err_detail(err, "%s", constraint != NULL ? constraint : "");
     PQclear(r);
     return -RF_EDATABASE;
 }

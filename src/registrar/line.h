@@ -19,7 +19,8 @@ struct line {
 RF_CHECK int line_ready(struct line *l, struct err *err);
 
 /* One statement with COUNT text values (NULL: SQL's null). The caller clears *RET. -RF_EDATABASE
-   with the server's SQLSTATE; -RF_EUNAVAIL, and then nobody knows whether it was done. */
+   with the server's SQLSTATE, and the constraint that was hurt in `detail`; -RF_EUNAVAIL, and then
+   nobody knows whether it was done. */
 RF_CHECK int line_ask(struct line *l, const char *sql, size_t count, const char *const *values,
                       PGresult **ret, struct err *err);
 

@@ -79,17 +79,21 @@ int matter_deny(struct matter *m, enum grant_refusal refusal)
 int matter_fail(struct matter *m, const struct err *err)
 {
     static const struct {
-        const char *state;
+        const char *state, *constraint; /* "": any */
         unsigned status;
         const char *rule, *message;
     } states[] = {
-        { "02000", 404, "not-found", "there is no such request or person" },
-        { "55000", 409, "state", "the request is in a state that does not allow this" },
-        { "23505", 401, "used-before", "this command was used before: sign it anew" },
-        { "53400", 429, "too-many", "too many of these today" },
+        { "02000", "", 404, "not-found", "there is no such request or person" },
+        { "22023", "", 403, "not-possible", "the database of this region does not allow this" },
+        { "55000", "", 409, "state", "the request is in a state that does not allow this" },
+        { "23505", "command_nonce_pkey", 401, "used-before",
+          "this command was used before: sign it anew" },
+        { "23505", "", 403, "approver-twice", "nobody says the same about a request twice" },
+        { "53400", "", 429, "too-many", "too many of these today" },
     };
     for (size_t i = 0; i < RF_COUNT(states); i++)
-        if (strcmp(err_state_of(err), states[i].state) == 0)
+        if (strcmp(err_state_of(err), states[i].state) == 0 &&
+            (states[i].constraint[0] == '\0' || strcmp(err->detail, states[i].constraint) == 0))
             return matter_refuse(m, states[i].status, states[i].rule, states[i].message);
     log_err(LOG_LEVEL_ERROR, "command-failed", err);
     answer_error(m, 503, "database",
