@@ -207,7 +207,7 @@ static int open_from(struct who_looked *w, const char *state_dir, struct err *er
     int rc = reopen_origin(state_dir, origin, err);
     if (rc < 0)
         return rc;
-    uint64_t *once = mem_zalloc(count + 1, sizeof(*once));
+    struct reopen_wanted *once = mem_zalloc(count + 1, sizeof(*once));
     w->waiting = 0;
     for (size_t i = 0; once != NULL && i < count; i++) {
         struct looking_access a = looking_access(w->looking, i);
@@ -215,8 +215,8 @@ static int open_from(struct who_looked *w, const char *state_dir, struct err *er
             continue;
         w->leaves[w->waiting] = a.leaf;
         w->accesses[w->waiting++] = i;
-        if (wanted == 0 || once[wanted - 1] < a.leaf)
-            once[wanted++] = a.leaf;
+        if (wanted == 0 || once[wanted - 1].leaf < a.leaf)
+            once[wanted++] = (struct reopen_wanted){ a.leaf, a.bytes, a.len };
     }
     rc = once == NULL  ? err_set(err, RF_ENOMEM, "out of memory")
          : wanted == 0 ? 0

@@ -64,7 +64,9 @@ const struct key *looking_log_key(const struct looking *l, size_t i);
 /* Of the epochs that are shown, in the order of the file. */
 struct looking_access {
     const char *origin, *epoch;
-    uint64_t leaf;     /* its index */
+    uint64_t leaf;        /* its index */
+    const uint8_t *bytes; /* of the leaf */
+    size_t len;
     unsigned position; /* among the leaf's items */
     uint32_t minute;
     bool is_open;

@@ -35,6 +35,8 @@ struct looking_access looking_access(const struct looking *l, size_t i)
     return (struct looking_access){ .origin = l->logs[a->log].key.name,
                                     .epoch = epoch_of(l, a)->name,
                                     .leaf = a->leaf.index,
+                                    .bytes = a->leaf.bytes,
+                                    .len = a->leaf.len,
                                     .position = a->position,
                                     .minute = a->minute,
                                     .is_open = a->opening != NULL };
