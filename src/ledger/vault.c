@@ -542,6 +542,7 @@ static int empty_wal(struct vault *v, struct err *err)
 int vault_erase(struct vault *v, uint32_t from, uint32_t until, uint64_t *ret_rows, struct err *err)
 {
     sqlite3_stmt *s = NULL;
+    (void)sqlite3_reset(v->get); /* what was read last is given up, or we were in our own way */
     int rc = execute(v, "PRAGMA synchronous=FULL; BEGIN IMMEDIATE", err);
     if (rc == 0)
         rc = prepare(v, "DELETE FROM part WHERE minute >= ?1 AND minute < ?2", &s, err);

@@ -40,8 +40,9 @@ RF_CHECK int vault_read(struct vault *v, uint64_t leaf, struct frame_entry *ret,
 const char *vault_name(const struct vault *v); /* of the gateway */
 
 /* Delete what is of the minutes from FROM to before UNTIL, so that no byte of it is left in the
-   files. May be repeated. The key of that day is gone already: then the writer takes nothing of it
-   in again. -RF_EUNAVAIL: somebody is reading, and some of it may still be there. */
+   files. The entry that was read last is borrowed no longer. May be repeated. The key of that day
+   is gone already: then the writer takes nothing of it in again. -RF_EUNAVAIL: somebody is reading,
+   and some of it may still be there. */
 RF_CHECK int vault_erase(struct vault *v, uint32_t from, uint32_t until, uint64_t *ret_rows,
                          struct err *err);
 
