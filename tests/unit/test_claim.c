@@ -689,9 +689,9 @@ static unsigned world_accesses(const struct world *w, unsigned subject, unsigned
  */
 static void a_change_of_the_vrf_key_makes_two_files_that_together_are_complete(void **state)
 {
-    unsigned rotated = 0;
+    unsigned rotated = 0, members = 0;
     (void)state;
-    for (int attempt = 0; rotated < 20 && attempt < 1000; attempt++) {
+    for (int attempt = 0; (rotated < 20 || members == 0) && attempt < 1000; attempt++) {
         struct world *w = world_make(LIE_NONE, true);
         bool has_two = w->logs[w->log_count - 1].vrf == 1;
         for (unsigned vrf = 0; has_two && vrf < 2; vrf++) {
@@ -712,9 +712,10 @@ static void a_change_of_the_vrf_key_makes_two_files_that_together_are_complete(v
             buf_done(&b);
         }
         rotated += has_two;
+        members += has_two && w->heir_has_member;
         world_free(w);
     }
-    assert_int_equal(rotated, 20);
+    assert_true(rotated >= 20 && members > 0);
 }
 
 /* ---- lies that need the region's secrets ---------------------------------------------------- */
