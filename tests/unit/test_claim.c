@@ -664,7 +664,10 @@ static void what_a_region_does_wrong_in_its_leaves_is_refused(void **state)
             world_claim(w, w->victim, (1 << WORLD_EPOCHS) - 1, NULL, &b);
             told = w->told;
             int rc = claim_verify(buf_at(&b), buf_len(&b), &trust, &result, &err);
-            if (rc != (told ? -RF_ETAMPER : 0) || (told && strstr(err.line, said[lie]) == NULL))
+            /* a first log with another key, continued by one with the file's, has no place */
+            bool is_said = told && (strstr(err.line, said[lie]) != NULL ||
+                                    (lie == LIE_VRF && strstr(err.line, "no place in") != NULL));
+            if (rc != (told ? -RF_ETAMPER : 0) || is_said != told)
                 fail_msg("lie %d: %d, %s", lie, rc, err.line);
             if (told)
                 keep("bad", buf_at(&b), buf_len(&b), w);
