@@ -181,10 +181,11 @@ static int on_private(void *context, uint64_t leaf, const struct frame_entry *en
         if (w->leaves[i] != leaf)
             continue;
         struct looking_access a = looking_access(w->looking, w->accesses[i]);
-        bool is_there = revealed_read(private_part, n, a.position, said);
-        rc = !is_there
-                 ? 0
-                 : looking_open(w->looking, w->accesses[i], said->classes, said->time_ms, err);
+        rc = revealed_read(private_part, n, a.position, said);
+        if (rc == 1)
+            rc = looking_open(w->looking, w->accesses[i], said->classes, said->time_ms, err);
+        else if (rc < 0)
+            (void)err_set(err, RF_ENOMEM, "out of memory");
         if (rc == 0)
             rc = err_set(err, RF_ETAMPER,
                          "the private part of leaf %" PRIu64

@@ -11,14 +11,15 @@
 const char *revealed_next(const char *at, uint8_t key[TAG_SUBJECT_MAX], size_t *ret_len,
                           char classes[RECORD_WORD_MAX + 1]);
 
-/* Of the private part of a disclosure: subject number POSITION, and when it was. False: the private
-   part has no such subject, or no time. */
+/* Of the private part of a disclosure: subject number POSITION, and when it was. 1; 0: the private
+   part has no such subject, or no time; -RF_ENOMEM, which says nothing about it. */
 struct revealed {
     uint8_t key[TAG_SUBJECT_MAX];
     size_t key_len;
     char classes[RECORD_WORD_MAX + 1];
     int64_t time_ms;
 };
-bool revealed_read(const void *private_part, size_t n, unsigned position, struct revealed *ret);
+RF_CHECK int revealed_read(const void *private_part, size_t n, unsigned position,
+                           struct revealed *ret);
 
 #endif
