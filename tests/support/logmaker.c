@@ -154,15 +154,22 @@ int logmaker_publish(struct logmaker *m)
 
 /* ---- what seals sum up ---------------------------------------------------------------------- */
 
-static void epoch_of(const struct logmaker *m, char ret[EPOCH_SIZE])
+uint32_t logmaker_epoch(const struct logmaker *m, uint32_t later, char ret[24])
 {
+    uint32_t minute = m->minute + later;
     char time[25];
     unsigned n = (unsigned)strtoul(m->period, NULL, 10);
-    clock_format((int64_t)m->minute * 60000, time);
+    clock_format((int64_t)minute * 60000, time);
     if (n > 0)
-        (void)snprintf(ret, EPOCH_SIZE, "%um-%u", n, m->minute / n);
+        (void)snprintf(ret, 24, "%um-%u", n, minute / n);
     else
-        (void)snprintf(ret, EPOCH_SIZE, "%.7s", time);
+        (void)snprintf(ret, 24, "%.7s", time);
+    return minute;
+}
+
+static void epoch_of(const struct logmaker *m, char ret[EPOCH_SIZE])
+{
+    (void)logmaker_epoch(m, 0, ret);
 }
 
 static int keep_tag(struct logmaker *m, const uint8_t tag[LOGLEAF_TAG_LEN])
