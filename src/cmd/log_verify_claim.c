@@ -21,6 +21,7 @@ struct telling {
     uint8_t subject[TAG_SUBJECT_MAX];
     size_t subject_len;
     uint64_t number;   /* accesses told */
+    int failed;        /* one could not be told */
     const char *comma; /* before the next of a list */
 };
 
@@ -47,10 +48,14 @@ static void tell_access(struct telling *t)
     char classes[RECORD_WORD_MAX + 1], time[25];
     struct logleaf leaf;
     struct tag_access access;
-    if (logleaf_read(t->line.leaf, t->line.leaf_len, &leaf) < 0 ||
-        tag_access_read(t->line.access, t->line.access_len, t->subject, t->subject_len, &access) <
-            0)
+    int rc = logleaf_read(t->line.leaf, t->line.leaf_len, &leaf);
+    if (rc == 0)
+        rc = tag_access_read(t->line.access, t->line.access_len, t->subject, t->subject_len,
+                             &access);
+    if (rc < 0) { /* only memory can fail by now: a list with a gap would be a lie */
+        t->failed = rc;
         return;
+    }
     bool is_held = logleaf_has(&leaf, LEAF_KEY_HELD);
     value(&leaf, LEAF_KEY_ENTITY, "", entity);
     value(&leaf, LEAF_KEY_PLACE, "", place);
@@ -74,7 +79,8 @@ static void tell_access(struct telling *t)
                  "      purpose: %s\n      proof: leaf %" PRIu64 " of %s\n",
                  ++t->number, time, time + 11, entity[0] != '\0' ? entity : "somebody unnamed",
                  place[0] != '\0' ? place : "an unknown country", classes,
-                 is_held              ? "was held back at first; the log shows it by now"
+                 is_held ? "was held back; if the log shows it by now, its leaf \"opened\" names "
+                           "the leaf below"
                  : purpose[0] != '\0' ? purpose
                                       : "none was given",
                  t->line.index, t->origin);
@@ -107,6 +113,9 @@ static int walk(struct telling *t, const char *bytes, size_t n, enum claim_word 
         }
         if (t->line.word == word)
             tell(t);
+        if (t->failed < 0)
+            return err_set(err, (enum err_code) - t->failed, "could not tell line %u",
+                           t->line.number);
     }
     return rc;
 }
@@ -209,10 +218,9 @@ static int judge(const struct log_arguments *a, struct telling *t, struct err *e
     }
     if (rc == 0)
         rc = claim_verify(bytes, n, &trust, &result, err);
-    struct telling told = *t;
-    told.result = &result;
+    t->result = &result;
     if (rc == 0)
-        rc = (t->json ? print_json : print)(&told, bytes, n, &trust, err);
+        rc = (t->json ? print_json : print)(t, bytes, n, &trust, err);
     mem_free_secret(bytes, n);
     mem_free(witnesses);
     return rc < 0 ? rc : result.unwitnessed > 0 || result.elsewhere > 0 ? 1 : 0;
