@@ -196,7 +196,8 @@ static int tags_root(struct logmaker *m, uint8_t ret[DIGEST_LEN])
     uint8_t(*leaves)[TLOG_HASH_LEN] = calloc(m->tag_count + 1, sizeof(*leaves));
     if (leaves == NULL)
         return -RF_ENOMEM;
-    qsort(m->tags, m->tag_count, LOGLEAF_TAG_LEN, by_bytes);
+    if (m->tag_count > 0)
+        qsort(m->tags, m->tag_count, LOGLEAF_TAG_LEN, by_bytes);
     for (size_t i = 0; i < m->tag_count; i++)
         tlog_leaf_hash(m->tags[i], LOGLEAF_TAG_LEN, leaves[i]);
     tree_root_of(leaves, m->tag_count, ret);
