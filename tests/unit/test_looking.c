@@ -206,6 +206,46 @@ static void what_was_asked_for_by_name_is_all_that_comes(void **state)
     done(m, l);
 }
 
+/* The log that continues the first has another VRF key: the file covers the logs of one, and its
+   reader is told that it is not alone. */
+static void a_file_is_of_the_logs_of_one_vrf_key(void **state)
+{
+    struct lookmaker *m = mem_zalloc(1, sizeof(*m));
+    const uint8_t seed[KEY_SEED_LEN] = { 1, 1 };
+    struct secret_key second;
+    char text[2048], vkey[KEY_VKEY_SIZE];
+    struct claim_result result = { 0 };
+    struct looking *l;
+    struct err err;
+    struct buf file;
+    (void)state;
+    assert_non_null(m);
+    assert_int_equal(secret_key_make("log.example/1", KEY_ED25519, seed, &second, NULL), 0);
+    key_write(&second.key, vkey);
+    int n = snprintf(text, sizeof(text),
+                     "log\ngenesis epoch=5m\nlook identity\nsuccessor origin=log.example/1 key=%s\n"
+                     "seal of=epoch\nlog\ngenesis epoch=5m vrf=another "
+                     "predecessor=2%%20log.example/0\ndisclosure room=granted purpose=x "
+                     "classes=identity tags=2\nseal of=epoch minute=+5\n",
+                     vkey);
+    lookmaker_make(m, text, (size_t)n);
+    int rc = lookmaker_look(m, NULL, 0, &l, &err);
+    if (rc < 0)
+        print_message("# %s\n", err.line);
+    assert_int_equal(rc, 0);
+    assert_int_equal(looking_log_count(l), 2);
+    assert_int_equal(looking_access_count(l), 1);
+    open_all(m, l);
+    struct claim_trust trust = { .keys = &m->logs[0].key.key, .key_count = 1 };
+    buf_init(&file, CLAIM_MAX);
+    assert_int_equal(looking_write(l, &file, &err), 0);
+    assert_int_equal(claim_verify(buf_at(&file), buf_len(&file), &trust, &result, &err), 0);
+    assert_int_equal(result.access_count, 1);
+    assert_int_equal(result.elsewhere, 1);
+    buf_wipe_done(&file);
+    done(m, l);
+}
+
 static void a_roster_that_is_not_whole_is_refused(void **state)
 {
     struct looking *l;
@@ -243,6 +283,7 @@ int main(void)
         cmocka_unit_test(an_epoch_that_is_open_says_where),
         cmocka_unit_test(a_held_purpose_keeps_its_epoch_until_it_is_opened),
         cmocka_unit_test(what_was_asked_for_by_name_is_all_that_comes),
+        cmocka_unit_test(a_file_is_of_the_logs_of_one_vrf_key),
         cmocka_unit_test(a_roster_that_is_not_whole_is_refused),
     };
     return cmocka_run_group_tests_name("looking", tests, begin, NULL);
