@@ -408,6 +408,9 @@ static void sign_succession(const struct logmaker *m, struct draft *d, const cha
                             const char *new_origin, const char *vkey, uint64_t size)
 {
     uint8_t message[1024], signature[KEY_SIGNATURE_LEN];
+    if (old_origin == NULL || new_origin == NULL || vkey == NULL || strlen(old_origin) > 250 ||
+        strlen(new_origin) + strlen(vkey) > 250)
+        return; /* nothing that could be signed */
     int n = snprintf((char *)message, sizeof(message), "ringfence-successor@1\n");
     n += snprintf((char *)message + n + 2, 256, "%s", old_origin) + 2;
     message[22] = (uint8_t)(strlen(old_origin) >> 8);
@@ -441,7 +444,9 @@ static void fill_genesis(const struct logmaker *m, struct draft *d)
         logleaf_number(&d->leaf, LEAF_KEY_SEAL, 60);
     if (!has_not(d, LEAF_KEY_PREDECESSOR) && has_not(d, LEAF_KEY_SIGNATURE)) {
         const char *before = d->leaf.value[LEAF_KEY_PREDECESSOR].text;
-        sign_succession(m, d, strchr(before, ' ') + 1, name, vkey, strtoull(before, NULL, 10));
+        const char *blank = before != NULL ? strchr(before, ' ') : NULL;
+        if (blank != NULL)
+            sign_succession(m, d, blank + 1, name, vkey, strtoull(before, NULL, 10));
     }
 }
 
