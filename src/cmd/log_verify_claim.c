@@ -15,7 +15,7 @@
 
 struct telling {
     bool json;
-    const struct claim_result *result;
+    struct claim_result result;
     struct claim_line line;
     char epoch[TAG_EPOCH_SIZE], origin[KEY_NAME_MAX + 1];
     uint8_t subject[TAG_SUBJECT_MAX];
@@ -47,7 +47,7 @@ static void tell_access(struct telling *t)
     char entity[RECORD_WORD_MAX + 1], place[RECORD_WORD_MAX + 1], purpose[RECORD_WORD_MAX + 1];
     char classes[RECORD_WORD_MAX + 1], time[25];
     struct logleaf leaf;
-    struct tag_access access;
+    struct tag_access access = { 0 };
     int rc = logleaf_read(t->line.leaf, t->line.leaf_len, &leaf);
     if (rc == 0)
         rc = tag_access_read(t->line.access, t->line.access_len, t->subject, t->subject_len,
@@ -133,7 +133,7 @@ static void tell_origin(struct telling *t)
 static int print_json(struct telling *t, const char *bytes, size_t n,
                       const struct claim_trust *trust, struct err *err)
 {
-    const struct claim_result *c = t->result;
+    const struct claim_result *c = &t->result;
     (void)printf("{\"verdict\":\"%s\",\"witnessed\":%s,\"unwitnessed\":%u,\"elsewhere\":%u,"
                  "\"access_count\":%" PRIu64 ",\"logs\":[",
                  c->unwitnessed > 0 ? "unwitnessed"
@@ -170,7 +170,7 @@ static void print_witnesses(const struct claim_trust *trust, const struct claim_
 static int print(struct telling *t, const char *bytes, size_t n, const struct claim_trust *trust,
                  struct err *err)
 {
-    const struct claim_result *c = t->result;
+    const struct claim_result *c = &t->result;
     (void)printf(c->access_count == 0 ? "Nobody looked at your data in clear.\n"
                                       : "Your data was looked at in clear, %" PRIu64
                                         " entries:\n\n",
@@ -203,7 +203,7 @@ static int print(struct telling *t, const char *bytes, size_t n, const struct cl
 static int judge(const struct log_arguments *a, struct telling *t, struct err *err)
 {
     struct claim_trust trust = { .keys = a->keys, .key_count = a->key_count };
-    struct claim_result result = { 0 };
+    struct claim_result *result = &t->result;
     struct trust *witnesses = NULL;
     char *bytes = NULL;
     size_t n = 0;
@@ -217,13 +217,12 @@ static int judge(const struct log_arguments *a, struct telling *t, struct err *e
         trust.witnesses = witnesses;
     }
     if (rc == 0)
-        rc = claim_verify(bytes, n, &trust, &result, err);
-    t->result = &result;
+        rc = claim_verify(bytes, n, &trust, result, err);
     if (rc == 0)
         rc = (t->json ? print_json : print)(t, bytes, n, &trust, err);
     mem_free_secret(bytes, n);
     mem_free(witnesses);
-    return rc < 0 ? rc : result.unwitnessed > 0 || result.elsewhere > 0 ? 1 : 0;
+    return rc < 0 ? rc : result->unwitnessed > 0 || result->elsewhere > 0 ? 1 : 0;
 }
 
 int log_verify_claim(const struct command_context *context, const struct log_arguments *a)
