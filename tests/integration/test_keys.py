@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import fcntl
 import hashlib
 import json
 import os
@@ -175,6 +176,44 @@ def test_a_running_gateway_is_not_rotated(new_gateway):
     old.gateway.stop()
     assert json.loads(old.rotate().stdout)["complete"]
     old.verify("public")
+
+
+def test_a_log_is_not_ended_while_its_notary_runs_or_its_past_does_not_hold(new_gateway):
+    """What would keep the last leaves from being signed is found before the log is ended."""
+    old = Logged(new_gateway)
+    old.wait_published("public", "start")
+    old.gateway.stop()
+    entries = old.gateway.journal()
+    with open(old.path("state/notary/lock"), "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = old.rotate()
+        assert done.returncode == 3 and "stop the gateway first" in done.stderr, done.stderr
+    assert old.gateway.journal() == entries
+    head = old.path("state/notary/head")
+    with open(head, "r+b") as memory:
+        text = memory.read()
+        memory.seek(0)
+        memory.write(text.replace(b"journal ", b"journal 9"))
+    done = old.rotate()
+    assert done.returncode == 4 and "rolled back" in done.stderr, done.stderr
+    assert old.gateway.journal() == entries
+    with open(head, "wb") as memory:
+        memory.write(text)
+    done = old.rotate()
+    assert done.returncode == 0, done.stderr
+    assert old.leaf("successor")
+
+
+def test_the_copy_of_the_journal_has_the_end_of_the_log(new_gateway):
+    old = Logged(new_gateway, start=False, ledger={"copy": "copy"})
+    os.mkdir(old.path("copy"), 0o700)
+    old.gateway.give(old.path("copy"))
+    old.gateway.start()
+    old.gateway.stop()
+    done = old.rotate()
+    assert done.returncode == 0, done.stderr
+    same = subprocess.run(["diff", "-r", old.path("state/journal"), old.path("copy")], check=False)
+    assert same.returncode == 0
 
 
 def test_without_its_predecessor_the_next_log_is_found_out(new_gateway):
