@@ -86,7 +86,13 @@ static int compile_own_tables(struct compiler *k)
     static const char log_size[] =
         "CREATE TABLE ringfence.log_size (origin text PRIMARY KEY CHECK (length(origin) <= 255),"
         " size bigint NOT NULL CHECK (size > 0), root bytea NOT NULL CHECK (length(root) = 32),"
-        " at timestamptz NOT NULL)";
+        " signature bytea CHECK (length(signature) = 64), at timestamptz NOT NULL)";
+    static const char log_signature[] = "ALTER TABLE ringfence.log_size"
+                                        " ADD signature bytea CHECK (length(signature) = 64)";
+    /* made before it kept signatures: with the function of that time */
+    bool has_no_signature =
+        catalog_has_own_table(k->catalog, "log_size") &&
+        object_find(k->catalog, "ringfence.log_seen(text, bigint, bytea)") != NULL;
     bool has_key = catalog_has_own_table(k->catalog, "pseudonym_key");
     int rc = compile_own_table(k, "pseudonym_key", key);
     if (rc == 0 && !has_key)
@@ -99,6 +105,8 @@ static int compile_own_tables(struct compiler *k)
         rc = compile_own_table(k, "exposure", exposure);
     if (rc == 0)
         rc = compile_own_table(k, "log_size", log_size);
+    if (rc == 0 && has_no_signature)
+        rc = compile_plain(k, log_signature, "signatures of the sizes of logs");
     return rc;
 }
 
@@ -211,19 +219,20 @@ int compile_object(struct compiler *k, const struct wanted_object *o)
 
 /* For control, which has no rights of its own: both are seen with rf_owner's eyes. */
 /* How large each gateway's public log was when it was seen last. It only grows: whoever restores an
-   older copy of a gateway's folders does not restore this. Of few logs, since control is believed.
- */
+   older copy of a gateway's folders does not restore this. Of few logs, since control says which;
+   what a size is worth, the log's signature beside it says. */
 static const char log_seen_source[] =
     "CREATE FUNCTION ringfence.log_seen(log text, seen_size bigint, seen_root bytea,"
-    " OUT held_size bigint, OUT held_root bytea) RETURNS SETOF record LANGUAGE sql VOLATILE"
+    " seen_signature bytea, OUT held_size bigint, OUT held_root bytea, OUT held_signature bytea)"
+    " RETURNS SETOF record LANGUAGE sql VOLATILE"
     " SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS "
-    "'INSERT INTO ringfence.log_size AS l (origin, size, root, at)"
-    " SELECT $1, $2, $3, statement_timestamp() WHERE $2 > 0"
+    "'INSERT INTO ringfence.log_size AS l (origin, size, root, signature, at)"
+    " SELECT $1, $2, $3, $4, statement_timestamp() WHERE $2 > 0"
     " AND (EXISTS (SELECT FROM ringfence.log_size o WHERE o.origin = $1)"
     "  OR (SELECT count(*) FROM ringfence.log_size) < 1000)"
     " ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root,"
-    " at = excluded.at WHERE l.size < excluded.size;"
-    " SELECT l.size, l.root FROM ringfence.log_size l WHERE l.origin = $1'";
+    " signature = excluded.signature, at = excluded.at WHERE l.size < excluded.size;"
+    " SELECT l.size, l.root, l.signature FROM ringfence.log_size l WHERE l.origin = $1'";
 
 static const char sessions_source[] =
     "CREATE FUNCTION ringfence.sessions(OUT pid integer, OUT role name, OUT state text,"
@@ -277,7 +286,7 @@ static int compile_functions(struct compiler *k)
     if (rc == 0)
         rc = compile_function(k, "standby", "", ROLE_NAME_OWNER, ROLE_NAME_CONTROL, standby_source);
     if (rc == 0)
-        rc = compile_function(k, "log_seen", "text, bigint, bytea", ROLE_NAME_OWNER,
+        rc = compile_function(k, "log_seen", "text, bigint, bytea, bytea", ROLE_NAME_OWNER,
                               ROLE_NAME_CONTROL, log_seen_source);
     return rc;
 }

@@ -47,6 +47,7 @@ enum {
     VAULT_MS = 200,             /* the private store may be that far behind */
     VAULT_AGAIN_MS = 30 * 1000, /* after a failure */
     NEVER_MS = 60 * 1000,
+    ANSWERS_A_TURN = 2 * TRUST_MAX, /* of the courier */
 };
 
 struct notary {
@@ -67,7 +68,7 @@ struct notary {
     int64_t sign_at_ms, collect_at_ms;
     bool needs_quorum;
     bool is_over; /* nothing is signed any more */
-    bool told_behind;
+    bool told_behind, told_doubt;
     bool is_stopping;
     int status;
 };
@@ -167,12 +168,11 @@ static void hear_courier(struct notary *n)
 {
     uint8_t packet[ERRAND_MESSAGE_MAX + 1];
     int fd = courier_fd(n);
-    for (;;) {
+    /* so many are asked for; whoever says more must not keep us from signing */
+    for (unsigned i = 0; i < ANSWERS_A_TURN; i++) {
         ssize_t got = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
         struct errand_answer answer;
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0 && errno == EAGAIN)
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (got <= 0) { /* a new one comes with a new socket */
             cosign_lost(n->cosign, clock_mono_ms());
@@ -354,10 +354,25 @@ static void hear_ledger(struct notary *n)
     }
 }
 
+/* Whoever is control, or writes in the database, can say any size, and our signature he does not
+   have: his word ends nothing. */
+static void doubt_database(struct notary *n, uint64_t size)
+{
+    if (n->told_doubt)
+        return;
+    n->told_doubt = true;
+    log_error("log-size-unproved",
+              "size=%" PRIu64 " reason=\"the region's database names a checkpoint without our "
+              "signature\" hint=\"see who wrote it; once that is known, delete the log's row in "
+              "ringfence.log_size\"",
+              size);
+}
+
 static void hear_control(struct notary *n)
 {
     struct child_peer *p = child_peer_of(&n->child, ROLE_CONTROL, 0);
     struct sight seen;
+    struct checkpoint c;
     struct err err;
     int rc = sight_hear(p->fd, &seen);
     if (rc < 0) {
@@ -366,15 +381,17 @@ static void hear_control(struct notary *n)
     }
     if (rc != 1 || n->is_over)
         return;
-    if (!seen.is_answered) {
+    bool is_proved = seen.is_answered && (seen.size == 0 || sight_holds(&seen, &n->key.key, &c));
+    if (!is_proved) {
+        if (seen.is_answered)
+            doubt_database(n, seen.size);
         if (n->database_until_ms != 0)
             n->database_until_ms = 1; /* it will not, soon */
         return;
     }
-    struct checkpoint c = { .size = seen.size };
-    memcpy(c.origin, n->key.key.name, sizeof(c.origin));
-    memcpy(c.root, seen.root, sizeof(c.root));
     n->database_until_ms = 0;
+    if (seen.size == 0)
+        return;
     rc = scribe_must_hold(n->scribe, &c, &err);
     if (rc == -RF_ETAMPER) {
         err_hint(&err, "the region's database has seen it; %s", scribe_tamper_hint);
@@ -388,16 +405,15 @@ static void hear_control(struct notary *n)
 static void tell_control(struct notary *n)
 {
     const struct child_peer *p = child_peer_of(&n->child, ROLE_CONTROL, 0);
-    struct sight now = { .is_answered = true };
+    struct sight now;
     size_t len;
     if (p == NULL || p->fd < 0 || n->is_over || !n->has_signed ||
         scribe_note(n->scribe, &len) == NULL)
         return;
     const struct checkpoint *c = scribe_checkpoint(n->scribe);
-    now.size = c->size;
-    memcpy(now.root, c->root, sizeof(now.root));
-    if (now.size != n->told_control && sight_tell(p->fd, &now) == 0)
-        n->told_control = now.size;
+    if (c->size != n->told_control && sight_sign(c, &n->key, &now) == 0 &&
+        sight_tell(p->fd, &now) == 0)
+        n->told_control = c->size;
 }
 
 static void on_message(struct notary *n, struct imsg *m)
