@@ -63,6 +63,47 @@ int compile_own_table(struct compiler *k, const char *name, const char *create)
     return rc;
 }
 
+static int note_remade(struct compiler *k, const char *quoted)
+{
+    if (k->remade_count == k->remade_cap) {
+        size_t cap = k->remade_cap > 0 ? k->remade_cap * 2 : 32;
+        const char **more = arena_alloc(&k->script->arena, cap, sizeof(*more));
+        if (more == NULL)
+            return err_set(k->err, RF_ENOMEM, "out of memory while compiling views");
+        if (k->remade_count > 0)
+            memcpy(more, k->remade, k->remade_count * sizeof(*more));
+        k->remade = more;
+        k->remade_cap = cap;
+    }
+    k->remade[k->remade_count++] = quoted;
+    return 0;
+}
+
+static int drop(struct compiler *k, const struct catalog_object *there, const char *why)
+{
+    sql_add(&k->sql, "DROP %S", there->quoted);
+    int rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s: %s", there->name, why);
+    return rc == 0 ? note_remade(k, there->quoted) : rc;
+}
+
+/* A table of sizes that was made before it kept signatures: with the function of that time. */
+static int compile_log_signature(struct compiler *k)
+{
+    static const char name[] = "ringfence.log_seen(text, bigint, bytea)";
+    const struct catalog_object *old = object_find(k->catalog, name);
+    if (old == NULL)
+        return 0;
+    int rc = drop(k, old, "it kept no signatures");
+    sql_add(&k->sql, "DELETE FROM ringfence.object WHERE name = %L", name);
+    if (rc == 0)
+        rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s is gone", name);
+    return rc == 0 ? compile_plain(k,
+                                   "ALTER TABLE ringfence.log_size"
+                                   " ADD signature bytea CHECK (length(signature) = 64)",
+                                   "signatures of the sizes of logs")
+                   : rc;
+}
+
 static int compile_own_tables(struct compiler *k)
 {
     /* Random bytes come from the server's generator, so that the key is in no script and no log. */
@@ -87,12 +128,6 @@ static int compile_own_tables(struct compiler *k)
         "CREATE TABLE ringfence.log_size (origin text PRIMARY KEY CHECK (length(origin) <= 255),"
         " size bigint NOT NULL CHECK (size > 0), root bytea NOT NULL CHECK (length(root) = 32),"
         " signature bytea CHECK (length(signature) = 64), at timestamptz NOT NULL)";
-    static const char log_signature[] = "ALTER TABLE ringfence.log_size"
-                                        " ADD signature bytea CHECK (length(signature) = 64)";
-    /* made before it kept signatures: with the function of that time */
-    bool has_no_signature =
-        catalog_has_own_table(k->catalog, "log_size") &&
-        object_find(k->catalog, "ringfence.log_seen(text, bigint, bytea)") != NULL;
     bool has_key = catalog_has_own_table(k->catalog, "pseudonym_key");
     int rc = compile_own_table(k, "pseudonym_key", key);
     if (rc == 0 && !has_key)
@@ -105,32 +140,7 @@ static int compile_own_tables(struct compiler *k)
         rc = compile_own_table(k, "exposure", exposure);
     if (rc == 0)
         rc = compile_own_table(k, "log_size", log_size);
-    if (rc == 0 && has_no_signature)
-        rc = compile_plain(k, log_signature, "signatures of the sizes of logs");
-    return rc;
-}
-
-static int note_remade(struct compiler *k, const char *quoted)
-{
-    if (k->remade_count == k->remade_cap) {
-        size_t cap = k->remade_cap > 0 ? k->remade_cap * 2 : 32;
-        const char **more = arena_alloc(&k->script->arena, cap, sizeof(*more));
-        if (more == NULL)
-            return err_set(k->err, RF_ENOMEM, "out of memory while compiling views");
-        if (k->remade_count > 0)
-            memcpy(more, k->remade, k->remade_count * sizeof(*more));
-        k->remade = more;
-        k->remade_cap = cap;
-    }
-    k->remade[k->remade_count++] = quoted;
-    return 0;
-}
-
-static int drop(struct compiler *k, const struct catalog_object *there, const char *why)
-{
-    sql_add(&k->sql, "DROP %S", there->quoted);
-    int rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s: %s", there->name, why);
-    return rc == 0 ? note_remade(k, there->quoted) : rc;
+    return rc == 0 ? compile_log_signature(k) : rc;
 }
 
 /* Later steps compare with what stands here; the text of a view without its name is enough to see
