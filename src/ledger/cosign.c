@@ -160,6 +160,44 @@ static void raise_alarm(struct cosign *c, unsigned witness, uint64_t size, uint6
     c->has_alarm = true;
 }
 
+static bool is_same_key(const struct key *a, const struct key *b)
+{
+    return a->id == b->id && strcmp(a->name, b->name) == 0 &&
+           memcmp(a->public, b->public, sizeof(a->public)) == 0;
+}
+
+/* What was known of the witness of KEY; nothing, of a new one. */
+static struct peer peer_of_key(const struct cosign *c, const struct key *key)
+{
+    for (unsigned i = 0; i < c->trust->witness_count; i++)
+        if (is_same_key(&c->trust->witnesses[i].key, key))
+            return c->peers[i];
+    return (struct peer){ .ticket = 0 };
+}
+
+int cosign_retrust(struct cosign *c, const struct trust *trust, int64_t now_ms, struct err *err)
+{
+    if (c->has_alarm)
+        return err_set(err, RF_ETAMPER, "a witness has raised an alarm: nobody is asked any more");
+    struct peer *peers = mem_zalloc(TRUST_MAX, sizeof(*peers));
+    if (peers == NULL)
+        return err_set(err, RF_ENOMEM, "out of memory for the witnesses");
+    for (unsigned i = 0; i < trust->witness_count; i++) {
+        peers[i] = peer_of_key(c, &trust->witnesses[i].key);
+        peers[i].is_asked = trust->witnesses[i].url[0] != '\0';
+        peers[i].has_claimed |= peers[i].ticket != 0 && peers[i].is_showing;
+        peers[i].ticket = 0;
+        peers[i].failures = peers[i].tries = 0; /* its address may be right now */
+        peers[i].hold_ms = now_ms;
+    }
+    memcpy(c->peers, peers, sizeof(c->peers));
+    mem_free(peers);
+    c->trust = trust;
+    c->version++;
+    count_quorum(c, now_ms);
+    return 0;
+}
+
 /* NOTE is one that this log may ask witnesses about; its text is exactly what we would write. */
 static int read_offer(const struct cosign *c, const char *note, size_t len, struct checkpoint *ret,
                       char ret_text[CHECKPOINT_TEXT_SIZE], struct err *err)

@@ -39,6 +39,13 @@ RF_CHECK int cosign_new(const struct trust *trust, const char *origin, const str
                         uint64_t seed, struct cosign **ret, struct err *err);
 void cosign_free(struct cosign *c); /* NULL is welcome */
 
+/* From now on the witnesses and the quorum of TRUST (borrowed; the one before may go). What is
+   known of a witness that stays (the same key) stays, its cosignature of the current checkpoint,
+   too; what is under way is given up and asked again. -RF_ENOMEM, and -RF_ETAMPER after an alarm:
+   then the trust before stays. */
+RF_CHECK int cosign_retrust(struct cosign *c, const struct trust *trust, int64_t now_ms,
+                            struct err *err);
+
 /* NOTE (copied): a signed note of ORIGIN and of the log's key, not smaller than the one before; the
    same size has the same root. TILES (copied; its context borrowed until the next offer) gives the
    tiles of that tree. -RF_EINVAL: it is not such a note. -RF_ETAMPER: after or because of an alarm;

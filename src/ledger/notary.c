@@ -416,6 +416,55 @@ static void tell_control(struct notary *n)
         n->told_control = c->size;
 }
 
+/* The witnesses that were handed over; NULL: there are none. The caller frees *RET. */
+static int read_witnesses(const struct notary *n, struct trust **ret, struct err *err)
+{
+    *ret = NULL;
+    if (n->child.credentials == NULL)
+        return 0;
+    struct trust *t = mem_zalloc(1, sizeof(*t));
+    int rc = t == NULL ? err_set(err, RF_ENOMEM, "out of memory for the witnesses")
+                       : trust_read(n->child.credentials, n->child.credentials_len, t, err);
+    if (rc < 0)
+        mem_free(t);
+    else
+        *ret = t;
+    return rc;
+}
+
+/* Whether there are any is the configuration's, which needs a restart for that. */
+static int change_witnesses(struct notary *n, struct err *err)
+{
+    struct trust *t = NULL;
+    if (n->cosign == NULL || n->is_over)
+        return 0;
+    int rc = read_witnesses(n, &t, err);
+    if (rc < 0 || t == NULL)
+        return rc;
+    rc = cosign_retrust(n->cosign, t, clock_mono_ms(), err);
+    if (rc < 0) {
+        mem_free(t);
+        return rc;
+    }
+    mem_free(n->trust);
+    n->trust = t;
+    n->needs_quorum = t->quorum >= 0;
+    return 0;
+}
+
+static void reloaded(struct notary *n)
+{
+    struct err err;
+    child_retired_done(&n->child.retired);
+    if (n->scribe != NULL)
+        scribe_set_delay(n->scribe, n->child.policy->publication_delay_ms);
+    int rc = change_witnesses(n, &err);
+    if (rc < 0)
+        log_err(LOG_LEVEL_ERROR, "witnesses-refused", &err);
+    if ((rc < 0 ? child_failed(&n->child, &err) : child_ready(&n->child, "")) < 0)
+        log_warn("supervisor-silent", "about=reload");
+}
+
 static void on_message(struct notary *n, struct imsg *m)
 {
     struct err err;
@@ -432,13 +481,8 @@ static void on_message(struct notary *n, struct imsg *m)
             log_warn("supervisor-silent", "about=reload");
         return;
     }
-    if (type == IMSG_CONFIG) {
-        child_retired_done(&n->child.retired);
-        if (n->scribe != NULL)
-            scribe_set_delay(n->scribe, n->child.policy->publication_delay_ms);
-        if (child_ready(&n->child, "") < 0)
-            log_warn("supervisor-silent", "about=reload");
-    }
+    if (type == IMSG_CONFIG)
+        reloaded(n);
     if (type == IMSG_PEER && role == ROLE_LEDGER) {
         n->said = (struct progress){ 0 };
         if (n->scribe != NULL)
@@ -556,13 +600,8 @@ static int start_witnesses(struct notary *n, struct err *err)
     char path[PATH_MAX], *text;
     size_t len;
     const struct config *c = n->child.config;
-    if (c->ledger.witnesses_path == NULL)
-        return 0;
-    n->trust = mem_zalloc(1, sizeof(*n->trust));
-    if (n->trust == NULL)
-        return err_set(err, RF_ENOMEM, "out of memory");
-    int rc = trust_load(c->ledger.witnesses_path, n->trust, err);
-    if (rc < 0)
+    int rc = read_witnesses(n, &n->trust, err);
+    if (rc < 0 || n->trust == NULL)
         return rc;
     n->needs_quorum = n->trust->quorum >= 0;
     rc = cosign_new(n->trust, c->ledger.origin, &n->key.key, randombytes_random(), &n->cosign, err);

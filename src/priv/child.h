@@ -43,7 +43,8 @@ struct child {
     int grants_fd; /* likewise: the table of grants */
     struct config *config;
     struct policy *policy;
-    char *credentials; /* NUL-terminated; of a worker; of the hub the file of auditors; else NULL */
+    char *credentials; /* NUL-terminated; of a worker; of the hub the file of auditors, of notary
+                          and courier that of witnesses; else NULL */
     size_t credentials_len;
     int *listen_fds;     /* by index of config_socket(), -1 where none (a worker has none of the
                             hub's, the hub has no others); not yet watched */

@@ -14,8 +14,9 @@ enum { IMSG_CHILD_FD = 3, IMSG_FDS_MAX = 4, IMSG_PAYLOAD_MAX = 2048 };
 enum imsg_type {
     IMSG_NONE,
     /* supervisor to child, in this order at the start */
-    IMSG_CONFIG, /* fds: memfd of configuration, policy and the role's secret file (workers:
-                    credentials; hub: auditors, if any); payload: path of the configuration file.
+    IMSG_CONFIG, /* fds: memfd of configuration, policy and the role's own file (workers:
+                    credentials; hub: auditors, notary and courier: witnesses, if any); payload:
+                    path of the configuration file.
                     Again on reload; a child answers READY or FAILED. */
     IMSG_METER,  /* fd: the counters' mapping; arg: number of workers */
     IMSG_LEASE,  /* fd: the lease mapping (priv/lease.h); arg: number of databases (workers and

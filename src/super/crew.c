@@ -103,11 +103,12 @@ static void tell(struct crew_member *m, enum imsg_type type, uint32_t arg, const
 
 static void tell_config(struct crew_member *m, const struct bundle *b)
 {
-    int secret_fd = m->role == ROLE_WORKER ? b->credentials_fd
-                    : m->role == ROLE_HUB  ? b->auditors_fd
-                                           : -1;
-    const int fds[] = { b->config_fd, b->policy_fd, secret_fd };
-    tell(m, IMSG_CONFIG, 0, b->path, strlen(b->path), fds, secret_fd >= 0 ? 3 : 2);
+    int own_fd = m->role == ROLE_WORKER                              ? b->credentials_fd
+                 : m->role == ROLE_HUB                               ? b->auditors_fd
+                 : m->role == ROLE_NOTARY || m->role == ROLE_COURIER ? b->witnesses_fd
+                                                                     : -1;
+    const int fds[] = { b->config_fd, b->policy_fd, own_fd };
+    tell(m, IMSG_CONFIG, 0, b->path, strlen(b->path), fds, own_fd >= 0 ? 3 : 2);
 }
 
 static void tell_listeners(const struct crew *c, struct crew_member *m)

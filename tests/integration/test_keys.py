@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -15,7 +16,7 @@ import yaml
 
 from conftest import BUILD
 from gateway import client_name
-from notes import ED25519, Key, leaf_hash
+from notes import COSIGNATURE, ED25519, Key, leaf_hash
 from test_grants import Grants, enter
 from test_witness import Witness
 from waiting import wait_until
@@ -260,6 +261,39 @@ def test_a_rotation_with_witnesses_is_cosigned_or_waits(new_gateway, scratch):
     assert old.leaf("successor")
 
 
+def test_other_witnesses_count_after_a_reload_and_nobody_reads_their_file_but_the_supervisor(
+        new_gateway, scratch):
+    """Witness 1 does not answer any more; its place is taken by another one."""
+    log = Logged(new_gateway, start=False, ledger={"witnesses": "witnesses"})
+    witness = Witness(os.path.join(scratch, "witness-of-reload"), log_key=stolen_key(log)).start()
+    other = Key("witness.example.com/w0", COSIGNATURE, bytes(range(1, 33)))
+    g = log.gateway
+    try:
+        dead = f"witness w0 {other.vkey} http://127.0.0.1:1/"
+        g.write("witnesses", f"{dead}\nquorum w0\n", 0o644)
+        g.start()
+        wait_until(lambda: os.path.exists(log.path("state/notary/head")), "nothing is signed")
+        assert not os.path.exists(log.path("public/checkpoint"))
+        g.write("witnesses", f"{dead}\nwitness w1 {witness.key.vkey} {witness.url}\nquorum w1\n", 0o644)
+        g.reload()
+        g.wait_for_log("event=reloaded")
+        log.wait_published("public", "start")
+        with open(log.path("public/checkpoint"), encoding="utf-8") as note:
+            assert witness.key.name in note.read()
+        right = log.path("witnesses")
+        os.rename(right, f"{right}.away")  # whoever starts again was handed what counts
+        for role in ("notary", "courier"):
+            g.kill_role(role)
+            wait_until(lambda role=role: len(re.findall(f"child-ready child={role}-0", g.log())) == 2,
+                       f"no other {role}")
+        os.rename(f"{right}.away", right)
+        published = len(log.leaves())
+        g.reload()
+        wait_until(lambda: len(log.leaves()) > published, "nothing is cosigned any more")
+    finally:
+        witness.stop()
+
+
 def test_the_end_of_a_log_waits_for_the_policys_delay(new_gateway):
     def late(policy):
         policy.setdefault("publication", {})["delay"] = "1h"
@@ -305,6 +339,7 @@ def test_a_member_with_a_vrf_key_of_its_own_is_found_out(new_gateway):
     """Two keys for one person: his list would be complete under each, and neither is."""
     first = Logged(new_gateway)
     second = Logged(new_gateway, origin="log.test/us-virginia/b")
+    second.wait_published("public", "start")
     second.gateway.stop()
     first.gateway.stop()
     done = ringfence("-c", first.path("ringfence.yaml"), "key", "member", "--log", second.path("log.vkey"))
