@@ -1,6 +1,7 @@
 """The public log of a real gateway: what is in it, what waits for it, and what it never holds."""
 
 import json
+import signal
 import time
 
 import psycopg
@@ -90,6 +91,55 @@ def test_nothing_leaves_before_its_record_is_witnessed_where_the_class_demands_i
     assert time.monotonic() - began > 1
     assert "57P03" in str(refused.value.sqlstate) or refused.value.sqlstate is None
     log.witness.start()
+    wait_until(lambda: len(disclose_or_none(gateway, number)) == 1, "nothing leaves any more",
+               timeout=60 * gateway.slow)
+    log.assert_holds()
+
+
+def freeze(gateway):
+    """The notary hangs: what undoes that."""
+    gateway.signal(gateway.pids("notary")[0], signal.SIGSTOP)
+    return lambda: gateway.signal(gateway.pids("notary")[0], signal.SIGCONT)
+
+
+def end(gateway):
+    """The notary signs nothing more, because its past does not hold: what undoes that."""
+    head = gateway.path("state/notary/head")
+    gateway.stop()
+    with open(head, "rb") as memory:
+        right = memory.read()
+    with open(head, "wb") as memory:
+        memory.write(b"damaged")
+    gateway.start()
+    gateway.wait_for_log("event=log-stopped")
+
+    def undo():
+        gateway.stop()
+        with open(head, "wb") as memory:
+            memory.write(right)
+        gateway.start()
+    return undo
+
+
+@pytest.mark.parametrize("kill", [freeze, end])
+@pytest.mark.parametrize("release", ["checkpointed", "witnessed"])
+def test_without_a_notary_nothing_leaves_that_waits_for_its_signature(world, release, kill):
+    def demand(policy):
+        policy["release"] = {"contact": release}
+
+    gateway, log, grants = world(policy=demand)
+    log.wait_for("the start", type="start")
+    first = grants.open()
+    assert len(disclose(gateway, first)) == 1
+    undo = kill(gateway)
+    number = grants.open()  # under the other one this was said, this hour
+    with enter(gateway, number) as connection:
+        assert connection.execute("select id from users").fetchall()  # durable is enough
+        with pytest.raises(psycopg.Error) as refused:
+            connection.execute("select email from users").fetchall()
+        assert refused.value.sqlstate in ("57P03", None)
+        assert "@" not in str(refused.value)
+    undo()
     wait_until(lambda: len(disclose_or_none(gateway, number)) == 1, "nothing leaves any more",
                timeout=60 * gateway.slow)
     log.assert_holds()
