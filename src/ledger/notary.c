@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -47,6 +48,7 @@ enum {
     VAULT_MS = 200,             /* the private store may be that far behind */
     VAULT_AGAIN_MS = 30 * 1000, /* after a failure */
     NEVER_MS = 60 * 1000,
+    DAY_MS = 24 * 60 * 60 * 1000,
     ANSWERS_A_TURN = 2 * TRUST_MAX, /* of the courier */
 };
 
@@ -266,10 +268,19 @@ static bool is_database_heard(struct notary *n, int64_t now_ms)
     return n->database_until_ms == 0;
 }
 
-static bool may_sign(const struct notary *n, int64_t now_ms)
+/* What the policy publishes late must not come early because a clock jumps. */
+static int64_t wall_ms(struct notary *n)
+{
+    int64_t ms = clock_wall_ms();
+    if (FAULT("notary.clock"))
+        ms += DAY_MS;
+    return clockwatch_time_ms(&n->child.clock, ms, clock_boot_ms());
+}
+
+static bool may_sign(struct notary *n, int64_t now_ms)
 {
     bool waits = n->cosign != NULL && n->needs_quorum && cosign_is_waiting(n->cosign);
-    bool is_due = scribe_due_ms(n->scribe) != 0 && clock_wall_ms() >= scribe_due_ms(n->scribe);
+    bool is_due = scribe_due_ms(n->scribe) != 0 && wall_ms(n) >= scribe_due_ms(n->scribe);
     return !n->is_over && now_ms >= n->sign_at_ms && !waits &&
            (scribe_next(n->scribe) < n->committed) && (scribe_due_ms(n->scribe) == 0 || is_due);
 }
@@ -280,7 +291,7 @@ static void advance(struct notary *n)
     int64_t now_ms = clock_mono_ms();
     if (!is_database_heard(n, now_ms) || !may_sign(n, now_ms))
         return;
-    int rc = scribe_advance(n->scribe, n->committed, clock_wall_ms(), &err);
+    int rc = scribe_advance(n->scribe, n->committed, wall_ms(n), &err);
     if (rc < 0) {
         failed(n, &err);
         return;
@@ -513,7 +524,7 @@ static int peer_fd(struct notary *n, enum imsg_role role)
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
-static int wait_ms(const struct notary *n)
+static int wait_ms(struct notary *n)
 {
     int64_t now_ms = clock_mono_ms(), until = now_ms + NEVER_MS;
     if (n->is_over)
@@ -528,7 +539,7 @@ static int wait_ms(const struct notary *n)
     if (is_vault_behind(n) && n->vault_at_ms < until)
         until = n->vault_at_ms;
     if (scribe_due_ms(n->scribe) != 0) {
-        int64_t due = now_ms + scribe_due_ms(n->scribe) - clock_wall_ms();
+        int64_t due = now_ms + scribe_due_ms(n->scribe) - wall_ms(n);
         until = due < until ? due : until;
     }
     if (n->cosign != NULL && cosign_due_ms(n->cosign) >= 0 && cosign_due_ms(n->cosign) < until)

@@ -26,7 +26,9 @@ enum imsg_type {
                     `listen`; the hub: its own) */
     IMSG_PEER,   /* fd: one end of a socket pair; arg: enum imsg_role of the other end;
                     payload: u32 index of the other end. A new one replaces the old one. */
-    IMSG_GO,     /* everything was handed over: narrow your rights and serve */
+    IMSG_GO,     /* everything was handed over: narrow your rights and serve; payload: i64, how far
+                    the wall clock is ahead of clock_boot_ms(), as the supervisor believes it
+                    (base/clockwatch.h), or nothing */
     IMSG_STOP,   /* orderly: no new work, finish, exit 0; a second one: at once */
     IMSG_CANCEL, /* a cancel request that another worker received; payload: the key's bytes */
     /* child to supervisor */

@@ -1,13 +1,15 @@
 """The public log of a real gateway: what is in it, what waits for it, and what it never holds."""
 
 import json
+import os
+import re
 import signal
 import time
 
 import psycopg
 import pytest
 
-from conftest import Gateways
+from conftest import BUILD, Gateways
 from public_log import PublicLog, tags_of
 from test_grants import Grants, enter
 from waiting import wait_until
@@ -299,6 +301,45 @@ def test_a_log_that_is_published_late_holds_its_newest_leaves_back(slow_world):
     assert log.checkpoint()[0] == 0
     log.wait_for("the disclosure", timeout=150, type="disclosure", grant=slow_world["grant"])
     log.assert_holds()
+
+
+@pytest.mark.skipif(BUILD.endswith("release"), reason="this build has no failure points")
+@pytest.mark.parametrize("fault", ["notary.clock:3+", "notary.clock:1+"])
+def test_a_clock_that_jumps_publishes_nothing_early(new_gateway, fault):
+    """1+: the notary starts while the clock is wrong, and the supervisor knows better."""
+    def late(policy):
+        policy.setdefault("publication", {})["delay"] = "1h"
+        policy.pop("release", None)
+
+    gateway = new_gateway(start=False, policy=late, environment={"RF_FAULT": fault})
+    log = PublicLog(gateway)
+    try:
+        gateway.start()
+        gateway.reload()  # one leaf more
+        gateway.wait_for_log("event=reloaded")
+        wait_until(lambda: gateway.journal(type="policy"), "the reload is no leaf")
+        time.sleep(3)  # long enough to sign it
+        assert not os.path.exists(gateway.path("state/notary/head"))
+    finally:
+        log.witness.stop()
+
+
+@pytest.mark.skipif(BUILD.endswith("release"), reason="this build has no failure points")
+def test_a_ledger_that_starts_while_the_clock_is_wrong_does_not_believe_it(new_gateway):
+    """The supervisor began when it was right. A ledger that was killed would believe what it finds."""
+    gateway = new_gateway(start=False, environment={"RF_FAULT": "ledger.clock:1+"})
+    log = PublicLog(gateway)
+    try:
+        gateway.start()
+        for times in (1, 2):
+            wait_until(lambda times=times: gateway.log().count("event=clock-jumped") == times,
+                       "the clock is believed")
+            with pytest.raises(psycopg.OperationalError, match="clock has jumped"):
+                gateway.connect(PERSON)
+            assert not gateway.journal()
+            gateway.kill_role("ledger")
+    finally:
+        log.witness.stop()
 
 
 def test_planted_words_are_in_nothing_that_is_public_or_unsealed(slow_world, pair):
