@@ -104,7 +104,7 @@ static int alarm_of(struct key_publishing *p, struct err *err)
     if (a == NULL)
         return 0;
     (void)err_set(err, RF_ETAMPER,
-                  "witness \"%s\" shows our signature over more leaves of this log",
+                  "witness \"%s\" shows our signature over another tree of this log",
                   p->trust->witnesses[a->witness].name);
     err_hint(err, "%s", scribe_tamper_hint);
     return -RF_ETAMPER;

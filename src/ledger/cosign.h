@@ -67,9 +67,11 @@ enum cosign_outcome {
     COSIGN_BEHIND,   /* the witness named the size it has: it is asked again from there */
     COSIGN_REFUSED,  /* an answer, no cosignature: backs off */
     COSIGN_CLAIMED,  /* it says that it has a larger log than ours: it is asked to show it */
-    COSIGN_DISPUTED, /* 422 to a proof from the size it has: its history differs; backs off */
+    COSIGN_DISPUTED, /* 422 to a proof from the size it has: its history differs; backs off, and is
+                        asked to show it then */
     COSIGN_FAILED,   /* no answer: backs off */
-    COSIGN_ALARM,    /* it shows a larger log that we have signed: ours was rolled back */
+    COSIGN_ALARM,    /* it shows a log that we have signed, and that is larger than ours (which was
+                        rolled back) or another one (there are two) */
     COSIGN_OUTCOME_COUNT
 };
 

@@ -71,6 +71,7 @@ struct notary {
     bool needs_quorum;
     bool is_over; /* nothing is signed any more */
     bool told_behind, told_doubt;
+    bool told_lacking[TRUST_MAX]; /* of a witness */
     bool is_stopping;
     int status;
 };
@@ -126,11 +127,39 @@ static void check_alarm(struct notary *n)
     if (a == NULL || n->is_over)
         return;
     (void)err_set(&why, RF_ETAMPER,
-                  "witness \"%s\" shows our signature over %" PRIu64
+                  "witness \"%s\" shows our signature over %s of %" PRIu64
                   " leaves of this log, and here are %" PRIu64,
-                  n->trust->witnesses[a->witness].name, a->witness_size, a->our_size);
+                  n->trust->witnesses[a->witness].name,
+                  a->witness_size > a->our_size ? "a tree" : "another tree", a->witness_size,
+                  a->our_size);
     err_hint(&why, "%s", scribe_tamper_hint);
     end_log(n, &why);
+}
+
+/* Who does not cosign is said once, and when he does again. The first failure is nothing: a
+   connection that went to sleep. */
+static void tell_of_witnesses(struct notary *n)
+{
+    for (unsigned i = 0; n->cosign != NULL && i < n->trust->witness_count; i++) {
+        struct cosign_view v;
+        const char *name = n->trust->witnesses[i].name;
+        cosign_look(n->cosign, i, &v);
+        bool lacks = v.failures >= 2 || (v.failures > 0 && v.last == COSIGN_DISPUTED);
+        if (lacks && !n->told_lacking[i]) {
+            n->told_lacking[i] = true;
+            if (v.last == COSIGN_DISPUTED)
+                log_error("witness-disputes",
+                          "witness=%s hint=\"what it cosigned is no past of this log, or it lies: "
+                          "compare its checkpoint with ours\"",
+                          name);
+            else
+                log_warn("witness-lacking", "witness=%s last=%s", name,
+                         cosign_outcome_name(v.last));
+        } else if (v.failures == 0 && v.covers && n->told_lacking[i]) {
+            n->told_lacking[i] = false;
+            log_info("witness-back", "witness=%s", name);
+        }
+    }
 }
 
 static void remember_witnesses(struct notary *n)
@@ -460,6 +489,7 @@ static int change_witnesses(struct notary *n, struct err *err)
     mem_free(n->trust);
     n->trust = t;
     n->needs_quorum = t->quorum >= 0;
+    memset(n->told_lacking, 0, sizeof(n->told_lacking));
     return 0;
 }
 
@@ -573,6 +603,7 @@ static void turn(struct notary *n, int most_ms)
     advance(n);
     if (n->cosign != NULL)
         send_posts(n);
+    tell_of_witnesses(n);
     publish(n);
     tell_ledger(n);
     keep_vault(n);

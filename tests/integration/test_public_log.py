@@ -200,10 +200,11 @@ def test_without_its_quorum_a_checkpoint_is_not_published_and_work_goes_on(world
     number = grants.open()
     assert len(disclose(gateway, number)) == 1  # durable is what the policy asks for
     size = log.checkpoint()[0]
-    time.sleep(1)
+    gateway.wait_for_log("event=witness-lacking witness=w1 last=unanswered")
     assert log.checkpoint()[0] == size
     log.witness.start()
     log.wait_for("the disclosure", timeout=60, type="disclosure", grant=number)
+    gateway.wait_for_log("event=witness-back witness=w1")
     log.assert_holds()
 
 

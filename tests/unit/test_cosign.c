@@ -541,6 +541,41 @@ static void a_witness_whose_history_differs_disputes(void **state)
     cosign_free(c);
 }
 
+/* And is asked to show it: our own signature under another tree, whatever its size, is the end. */
+static void a_witness_that_disputes_and_shows_our_signature_raises_the_alarm(void **state)
+{
+    const struct {
+        const struct secret_key *key;
+        uint8_t (*of)[TLOG_HASH_LEN];
+        uint64_t size;
+        enum cosign_outcome outcome;
+    } shown[] = {
+        { &log_key, forked, 7, COSIGN_ALARM },         { &log_key, forked, 290, COSIGN_ALARM },
+        { &log_key, leaves, 7, COSIGN_REFUSED },       { &log_key, leaves, 290, COSIGN_REFUSED },
+        { &other_log_key, forked, 7, COSIGN_REFUSED },
+    };
+    (void)state;
+    for (size_t i = 0; i < RF_COUNT(shown); i++) {
+        struct cosign *c = fresh(1);
+        struct scripted w = right_witness(0);
+        w.size = 7;
+        tree_root_of((const uint8_t(*)[TLOG_HASH_LEN])forked, 7, w.root);
+        assert_int_equal(offer_at(c, 290, 0), 0);
+        assert_int_equal(one_round(c, &w, 0), COSIGN_BEHIND);
+        assert_int_equal(one_round(c, &w, 0), COSIGN_DISPUTED);
+        struct errand_post fetch = next(c, COSIGN_BACKOFF_MIN_MS);
+        assert_true(fetch.is_fetch);
+        struct buf note = note_by(shown[i].key, shown[i].of, shown[i].size);
+        struct errand_answer a = plain(&fetch, 200, false, "");
+        a.body = buf_at(&note);
+        a.body_len = buf_len(&note);
+        assert_int_equal(cosign_answer(c, &a, COSIGN_BACKOFF_MIN_MS), shown[i].outcome);
+        assert_int_equal(cosign_alarm(c) != NULL, shown[i].outcome == COSIGN_ALARM);
+        buf_done(&note);
+        cosign_free(c);
+    }
+}
+
 static void failures_back_off_up_to_a_ceiling_and_forget(void **state)
 {
     struct cosign *c = fresh(1);
@@ -997,6 +1032,7 @@ int main(void)
         cmocka_unit_test(the_newest_good_line_among_others_counts),
         cmocka_unit_test(everything_else_is_no_cosignature_this_time),
         cmocka_unit_test(a_witness_whose_history_differs_disputes),
+        cmocka_unit_test(a_witness_that_disputes_and_shows_our_signature_raises_the_alarm),
         cmocka_unit_test(failures_back_off_up_to_a_ceiling_and_forget),
         cmocka_unit_test(an_unchanged_checkpoint_is_refreshed),
         cmocka_unit_test(an_answer_about_an_older_checkpoint_counts_for_the_size_only),
