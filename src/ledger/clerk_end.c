@@ -48,7 +48,11 @@ static int check_other(const struct clerk *c, const struct key *key, struct err 
 {
     if (key->type != KEY_ED25519)
         return err_set(err, RF_EINVAL, "\"%.100s\" is not the key of a log", key->name);
-    bool is_known = strcmp(key->name, c->origin) == 0;
+    const char *before;
+    uint64_t at;
+    bool is_known = strcmp(key->name, c->origin) == 0 ||
+                    (succession_ref_read(c->predecessor, &at, &before) &&
+                     strcmp(key->name, before) == 0); /* an origin is a log's for ever */
     for (unsigned i = 0; i < c->member_count; i++)
         is_known = is_known || strcmp(c->members[i], key->name) == 0;
     if (is_known)

@@ -1398,7 +1398,8 @@ static void after_a_crash_between_two_roll_ups_small_cells_stay_small(void **sta
         int64_t n = frame_entry_read(bytes + at, len - at, &entry);
         assert_true(n > 0);
         at += (size_t)n;
-        is_cut = entry.leaf_len > 30 && memmem(entry.leaf, 30, "\"session\"", 9) != NULL &&
+        is_cut = entry.leaf != NULL && entry.leaf_len > 30 &&
+                 memmem(entry.leaf, 30, "\"session\"", 9) != NULL &&
                  memmem(entry.leaf, 30, "\"type\"", 6) != NULL;
     }
     assert_true(is_cut && at < len);
@@ -1743,6 +1744,14 @@ static void a_log_that_continues_another_says_so_in_its_genesis(void **state)
     const struct found genesis = leaf_of(&h, LEAF_GENESIS, 0);
     assert_says(genesis.text, "\"predecessor\":\"12 log.example/before\",\"signature\":\"");
     log_judge(&h, NULL); /* the signature holds */
+    struct secret_key before;
+    assert_int_equal(secret_key_make("log.example/before", KEY_ED25519, (uint8_t[32]){ 9 }, &before,
+                                     &h.err),
+                     0);
+    assert_int_equal(clerk_end_log(h.clerk, h.policy, &h.key, &before.key, h.now_ms, &h.err),
+                     -RF_EINVAL); /* in a circle no log would be the first */
+    assert_null(clerk_ended(h.clerk));
+    secret_key_wipe(&before);
     log_close(&h);
     h.config.ledger.predecessor = another;
     assert_int_equal(log_clerk_open(&h), -RF_ECONFIG);
