@@ -112,8 +112,10 @@ static size_t drawer_of(const uint8_t tag[TAG_LEN])
 }
 
 /* Into drawers by the first two bytes, then each drawer: tags are MACs and lie evenly. Those of a
-   log that somebody made up may all lie in one; then this is a sort like any other. */
-static void sort_into(const struct tag_set *s, size_t *ends, uint8_t (*list)[TAG_LEN])
+   log that somebody made up may all lie in one; then this is a sort like any other. ENDS begins
+   with zeros. */
+static void sort_drawers(const struct tag_set *s, size_t ends[DRAWERS + 1],
+                         uint8_t (*list)[TAG_LEN])
 {
     size_t begin = 0;
     for (size_t i = 0; i < s->capacity; i++)
@@ -129,16 +131,25 @@ static void sort_into(const struct tag_set *s, size_t *ends, uint8_t (*list)[TAG
         qsort(list[begin], ends[d] - begin, TAG_LEN, compare);
 }
 
+static void sort_plainly(const struct tag_set *s, uint8_t (*list)[TAG_LEN])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s->capacity; i++)
+        if (!is_free(s->slots[i]))
+            memcpy(list[count++], s->slots[i], TAG_LEN);
+    qsort(list, count, TAG_LEN, compare);
+}
+
 uint8_t (*tag_set_sorted(const struct tag_set *s))[TAG_LEN]
 {
     uint8_t(*list)[TAG_LEN] = mem_zalloc(s->count > 0 ? s->count : 1, TAG_LEN);
-    size_t *ends = mem_zalloc(DRAWERS + 1, sizeof(*ends));
-    if (list != NULL && ends != NULL) {
-        sort_into(s, ends, list);
-    } else {
-        mem_free(list);
-        list = NULL;
-    }
+    /* most epochs have few, and a gateway that was off for long seals thousands of them at once */
+    size_t *ends =
+        list != NULL && s->count >= DRAWERS ? mem_zalloc(DRAWERS + 1, sizeof(*ends)) : NULL;
+    if (ends != NULL)
+        sort_drawers(s, ends, list);
+    else if (list != NULL)
+        sort_plainly(s, list);
     mem_free(ends);
     return list;
 }
