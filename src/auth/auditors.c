@@ -289,6 +289,8 @@ static int check_line(const char *line, struct err *err)
 {
     struct auditors *a = NULL;
     struct mistakes mistakes;
+    if (strpbrk(line, "\r\n") != NULL)
+        return err_set(err, RF_EUSAGE, "name and day stand in one line");
     mistakes_init(&mistakes);
     int rc = auditors_parse("line", line, strlen(line), &a, &mistakes);
     if (rc == 0 && a->count != 1)

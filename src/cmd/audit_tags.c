@@ -78,6 +78,7 @@ static int judge_item(const struct audit_tags *a, const struct revealed *r,
     tag_salt_of(k, a->origin, n, salt);
     sodium_memzero(k, sizeof(k));
     if (!is_found) {
+        sodium_memzero(salt, sizeof(salt));
         (void)snprintf(wrong, 200, "tag %u is not one of the subject that its private part names",
                        position);
         return 1;
@@ -88,10 +89,22 @@ static int judge_item(const struct audit_tags *a, const struct revealed *r,
     if (rc == 0)
         tag_commitment_of(salt, buf_at(&access), buf_len(&access), commitment);
     buf_wipe_done(&access);
+    sodium_memzero(salt, sizeof(salt));
+    if (rc == -RF_ENOMEM)
+        return err_set(err, RF_ENOMEM, "out of memory");
     if (rc == 0 && memcmp(commitment, item + TAG_LEN, sizeof(commitment)) == 0)
         return 0;
     (void)snprintf(wrong, 200, "commitment %u is not to the access that its private part names",
                    position);
+    return 1;
+}
+
+static int miscounted(unsigned position, unsigned count, char wrong[200])
+{
+    if (position < count)
+        (void)snprintf(wrong, 200, "its private part names no subject for tag %u", position);
+    else
+        (void)snprintf(wrong, 200, "its private part names more subjects than the %u tags", count);
     return 1;
 }
 
@@ -104,21 +117,17 @@ int audit_tags_judge(struct audit_tags *a, const struct logleaf *leaf, const voi
     int rc = 0;
     if (!a->has_key)
         return 0;
-    for (unsigned i = 0; rc == 0 && i < count; i++) {
-        /* A find that found nobody has a tag of nobody's. */
-        if (leaf->type == LEAF_FIND && !revealed_read(private_part, n, 0, &r))
-            return 0;
-        if (revealed_read(private_part, n, i, &r)) {
+    for (unsigned i = 0; rc == 0 && i <= count; i++) {
+        int named = revealed_read(private_part, n, i, &r);
+        if (named == 0 && i == 0 && leaf->type == LEAF_FIND)
+            return 0; /* a find that found nobody has a tag of nobody's */
+        if (named < 0)
+            rc = err_set(err, RF_ENOMEM, "out of memory");
+        else if ((named == 1) != (i < count))
+            rc = miscounted(i, count, wrong);
+        else if (named == 1)
             rc = judge_item(a, &r, items[i], i, wrong, err);
-        } else {
-            (void)snprintf(wrong, 200, "its private part names no subject for tag %u", i);
-            rc = 1;
-        }
-        a->checked += rc == 0;
-    }
-    if (rc == 0 && revealed_read(private_part, n, count, &r)) {
-        (void)snprintf(wrong, 200, "its private part names more subjects than the %u tags", count);
-        rc = 1;
+        a->checked += rc == 0 && i < count;
     }
     sodium_memzero(&r, sizeof(r));
     return rc;

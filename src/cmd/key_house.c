@@ -31,7 +31,8 @@ int key_house_enter(struct key_house *h, struct err *err)
 {
     struct journal_found found;
     const struct journal_options options = { .state_dir = h->config->state_dir,
-                                             .name = h->config->name };
+                                             .name = h->config->name,
+                                             .copy_dir = h->config->ledger.copy_path };
     int rc =
         sodium_init() < 0 ? err_set(err, RF_EBUG, "cannot initialise libsodium") : digest_init(err);
     if (rc == 0)

@@ -19,7 +19,7 @@
 
 enum { WITNESS_WAIT_MS = 20 * 1000, TURN_MS = 200 };
 
-struct publishing {
+struct key_publishing {
     const struct config *config;
     struct secret_key key;
     struct scribe *scribe;
@@ -30,7 +30,7 @@ struct publishing {
 
 /* ---- signing -------------------------------------------------------------------------------- */
 
-static int sign_all(struct publishing *p, uint64_t committed, struct err *err)
+static int sign_all(struct key_publishing *p, uint64_t committed, struct err *err)
 {
     int rc = 0;
     while (rc >= 0 && scribe_next(p->scribe) < committed && scribe_due_ms(p->scribe) == 0)
@@ -39,7 +39,7 @@ static int sign_all(struct publishing *p, uint64_t committed, struct err *err)
 }
 
 /* Somebody has signed more of this log than its journal has. */
-static int check_past(const struct publishing *p, struct err *err)
+static int check_past(const struct key_publishing *p, struct err *err)
 {
     uint64_t size, past;
     if (scribe_due_ms(p->scribe) != 0 || !scribe_is_behind(p->scribe, &size, &past))
@@ -55,12 +55,12 @@ static int check_past(const struct publishing *p, struct err *err)
 
 static void on_answer(void *context, const struct errand_answer *answer)
 {
-    struct publishing *p = context;
+    struct key_publishing *p = context;
     (void)cosign_answer(p->cosign, answer, clock_mono_ms());
 }
 
 /* Which sizes the witnesses have seen, as the notary left it. */
-static int remembered(struct publishing *p, struct err *err)
+static int remembered(struct key_publishing *p, struct err *err)
 {
     char path[PATH_MAX], *text;
     size_t len;
@@ -79,7 +79,7 @@ static int remembered(struct publishing *p, struct err *err)
     return 0;
 }
 
-static int witnesses_find(struct publishing *p, struct err *err)
+static int witnesses_find(struct key_publishing *p, struct err *err)
 {
     const char *ca = getenv("SSL_CERT_FILE");
     if (p->config->ledger.witnesses_path == NULL)
@@ -98,19 +98,19 @@ static int witnesses_find(struct publishing *p, struct err *err)
     return rc < 0 ? rc : carrier_trust(p->carrier, p->trust, err);
 }
 
-static int alarm_of(struct publishing *p, struct err *err)
+static int alarm_of(struct key_publishing *p, struct err *err)
 {
     const struct cosign_alarm *a = cosign_alarm(p->cosign);
     if (a == NULL)
         return 0;
     (void)err_set(err, RF_ETAMPER,
-                  "witness \"%s\" shows our signature over more leaves of this log",
+                  "witness \"%s\" shows our signature over another tree of this log",
                   p->trust->witnesses[a->witness].name);
     err_hint(err, "%s", scribe_tamper_hint);
     return -RF_ETAMPER;
 }
 
-static int send_due(struct publishing *p, struct err *err)
+static int send_due(struct key_publishing *p, struct err *err)
 {
     struct errand_post post;
     int rc;
@@ -119,7 +119,7 @@ static int send_due(struct publishing *p, struct err *err)
     return rc == -RF_ETAMPER ? rc : 0; /* a witness that cannot be asked is put off */
 }
 
-static int ask_witnesses(struct publishing *p, struct err *err)
+static int ask_witnesses(struct key_publishing *p, struct err *err)
 {
     struct tile_source tiles = scribe_source(p->scribe);
     size_t len;
@@ -141,7 +141,7 @@ static int ask_witnesses(struct publishing *p, struct err *err)
 
 /* ---- publishing ----------------------------------------------------------------------------- */
 
-static int publish(struct publishing *p, struct key_published *ret, struct err *err)
+static int publish(struct key_publishing *p, struct key_published *ret, struct err *err)
 {
     struct buf lines, memory;
     int rc = 0;
@@ -169,37 +169,69 @@ static int publish(struct publishing *p, struct key_published *ret, struct err *
     return rc;
 }
 
-int key_publish(const struct key_house *h, struct key_published *ret, struct err *err)
+/* ---- the steps ------------------------------------------------------------------------------ */
+
+int key_publishing_begin(const struct key_house *h, struct key_publishing **ret, struct err *err)
 {
-    struct publishing p = { .config = h->config };
+    struct key_publishing *p = mem_zalloc(1, sizeof(*p));
+    if (p == NULL)
+        return err_set(err, RF_ENOMEM, "out of memory");
+    p->config = h->config;
     const struct scribe_options options = { .state_dir = h->config->state_dir,
                                             .directory = h->config->ledger.directory,
-                                            .key = &p.key,
+                                            .key = &p->key,
                                             .delay_ms = h->policy->publication_delay_ms };
+    int rc = secret_key_load(h->config->ledger.key_path, KEY_ED25519, &p->key, err);
+    if (rc == 0)
+        rc = scribe_open(&options, &p->scribe, err);
+    if (rc == -RF_EUNAVAIL)
+        err_hint(err, "stop the gateway first: nobody else may sign its log meanwhile");
+    if (rc == 0)
+        rc = sign_all(p, journal_next_index(h->journal), err);
+    if (rc == 0)
+        rc = check_past(p, err);
+    if (rc == 0)
+        rc = witnesses_find(p, err);
+    if (rc < 0) {
+        key_publishing_end(p);
+        return rc;
+    }
+    *ret = p;
+    return 0;
+}
+
+void key_publishing_end(struct key_publishing *p)
+{
+    if (p == NULL)
+        return;
+    carrier_free(p->carrier);
+    cosign_free(p->cosign);
+    scribe_close(p->scribe);
+    mem_free(p->trust);
+    mem_free_secret(p, sizeof(*p));
+}
+
+const struct secret_key *key_publishing_key(const struct key_publishing *p)
+{
+    return &p->key;
+}
+
+int key_publish(struct key_publishing *p, const struct key_house *h, struct key_published *ret,
+                struct err *err)
+{
     size_t len;
     *ret = (struct key_published){ 0 };
-    int rc = secret_key_load(h->config->ledger.key_path, KEY_ED25519, &p.key, err);
+    int rc = sign_all(p, journal_next_index(h->journal), err);
     if (rc == 0)
-        rc = scribe_open(&options, &p.scribe, err);
-    if (rc == 0)
-        rc = sign_all(&p, journal_next_index(h->journal), err);
-    if (rc == 0)
-        rc = check_past(&p, err);
-    if (rc == 0)
-        rc = witnesses_find(&p, err);
-    if (rc == 0 && scribe_note(p.scribe, &len) != NULL) {
-        if (p.cosign != NULL)
-            rc = ask_witnesses(&p, err);
+        rc = check_past(p, err);
+    if (rc == 0 && scribe_note(p->scribe, &len) != NULL) {
+        if (p->cosign != NULL)
+            rc = ask_witnesses(p, err);
         if (rc == 0)
-            rc = publish(&p, ret, err);
-        ret->leaves = scribe_published_size(p.scribe);
+            rc = publish(p, ret, err);
+        ret->leaves = scribe_published_size(p->scribe);
     }
     if (rc == 0)
-        ret->due_ms = scribe_due_ms(p.scribe);
-    carrier_free(p.carrier);
-    cosign_free(p.cosign);
-    scribe_close(p.scribe);
-    mem_free(p.trust);
-    secret_key_wipe(&p.key);
+        ret->due_ms = scribe_due_ms(p->scribe);
     return rc;
 }

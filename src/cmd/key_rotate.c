@@ -179,7 +179,7 @@ static int rotate(struct key_house *h, const struct rotate_options *o, struct ke
                   struct err *err)
 {
     struct key next;
-    struct secret_key key = { 0 };
+    struct key_publishing *publishing = NULL;
     int rc =
         sodium_init() < 0 ? err_set(err, RF_EBUG, "cannot initialise libsodium") : digest_init(err);
     if (rc == 0 && strcmp(o->origin, h->config->ledger.origin) == 0)
@@ -194,11 +194,14 @@ static int rotate(struct key_house *h, const struct rotate_options *o, struct ke
     if (rc == 0)
         rc = check_held(h, o, err);
     if (rc == 0)
-        rc = secret_key_load(h->config->ledger.key_path, KEY_ED25519, &key, err);
+        rc = key_publishing_begin(h, &publishing, err);
     if (rc == 0)
-        rc = clerk_end_log(h->clerk, h->policy, &key, &next, clock_wall_ms(), err);
-    secret_key_wipe(&key);
-    return rc < 0 ? rc : key_publish(h, ret, err);
+        rc = clerk_end_log(h->clerk, h->policy, key_publishing_key(publishing), &next,
+                           clock_wall_ms(), err);
+    if (rc == 0)
+        rc = key_publish(publishing, h, ret, err);
+    key_publishing_end(publishing);
+    return rc;
 }
 
 int key_rotate(const struct command_context *context, int argc, char **argv)

@@ -36,7 +36,19 @@ struct key_published {
 };
 
 /* What the gateway's notary and courier would do: sign all of the journal, have it cosigned,
-   publish. Repeatable. -RF_ETAMPER as for the notary. */
-RF_CHECK int key_publish(const struct key_house *h, struct key_published *ret, struct err *err);
+   publish. In two steps, because a log that has ended cannot go on: whatever stands in the way of
+   its last signature is found before anything is written. */
+struct key_publishing;
+
+/* Load the log's key, take the place of the notary, sign what is there, read who the witnesses are.
+   -RF_EUNAVAIL: a notary is running; -RF_ETAMPER as for it. The caller ends it. */
+RF_CHECK int key_publishing_begin(const struct key_house *h, struct key_publishing **ret,
+                                  struct err *err);
+void key_publishing_end(struct key_publishing *p); /* NULL is welcome; wipes */
+const struct secret_key *key_publishing_key(const struct key_publishing *p); /* of the log */
+
+/* Repeatable. -RF_ETAMPER as for the notary. */
+RF_CHECK int key_publish(struct key_publishing *p, const struct key_house *h,
+                         struct key_published *ret, struct err *err);
 
 #endif

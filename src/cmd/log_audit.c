@@ -74,6 +74,16 @@ static int judge_signed(struct audit *a, uint64_t index, const struct logleaf *l
     return rc < 0 ? rc : 0;
 }
 
+/* Why entry ENTRY could not be judged, which is no finding. */
+static int failed_at(const struct frame_entry *entry, int rc, const struct err *why,
+                     struct err *err)
+{
+    (void)err_set(err, (enum err_code) - rc, "entry %" PRIu64 " of the journal: %.300s",
+                  entry->index, why->line);
+    err_hint(err, "%s", why->hint);
+    return rc;
+}
+
 static int judge_picked(struct audit *a, const struct frame_entry *entry, const struct leaf *leaf,
                         const struct logleaf *public_part, struct err *err)
 {
@@ -96,7 +106,7 @@ static int judge_picked(struct audit *a, const struct frame_entry *entry, const 
     else if (rc == 1)
         a->opened++;
     else
-        return err_set(err, RF_EIO, "%.300s", why.line);
+        return failed_at(entry, rc, &why, err);
     if (rc == 1)
         rc = judge_tags(a, index, public_part, err);
     return rc == 0 && a->opened > opened ? judge_signed(a, index, public_part, err) : rc;
@@ -119,9 +129,12 @@ static int judge_entry(struct audit *a, const struct frame_entry *entry,
     struct leaf leaf;
     struct logleaf public_part;
     uint8_t hash[TLOG_HASH_LEN];
-    int rc = opening_leaf(entry, &leaf, err);
-    if (rc < 0 || leaf.type == LEAF_NONE)
-        return rc;
+    struct err why;
+    int rc = opening_leaf(entry, &leaf, &why);
+    if (rc < 0)
+        return failed_at(entry, rc, &why, err);
+    if (leaf.type == LEAF_NONE)
+        return 0;
     rc = logleaf_read(entry->leaf, entry->leaf_len, &public_part);
     RF_ASSERT(rc == 0); /* opening_leaf() read it, too */
     judge_chain(a, &public_part, before);

@@ -189,7 +189,8 @@ static int on_leaf(void *context, uint64_t leaf, const struct frame_entry *entry
 /* Out of the private store, or where that has it not, out of the journal. */
 static int show_leaf(struct log_run *r, struct err *err)
 {
-    int rc = reopen_leaves(r->state_dir, &r->options.leaf, 1, on_leaf, r, err);
+    const struct reopen_wanted wanted = { .leaf = r->options.leaf };
+    int rc = reopen_leaves(r->state_dir, &wanted, 1, on_leaf, r, err);
     if (rc == 0 && r->opened == 0)
         rc = err_set(err, RF_ENOTFOUND, "the journal has no leaf %" PRIu64 " of a public log",
                      r->options.leaf);

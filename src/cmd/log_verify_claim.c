@@ -22,12 +22,13 @@ struct told_grant {
 
 struct telling {
     bool json;
-    const struct claim_result *result;
+    struct claim_result result;
     struct claim_line line;
     char epoch[TAG_EPOCH_SIZE], origin[KEY_NAME_MAX + 1];
     uint8_t subject[TAG_SUBJECT_MAX];
     size_t subject_len;
     uint64_t number;   /* accesses told */
+    int failed;        /* one could not be told */
     const char *comma; /* before the next of a list */
     struct told_grant *grants;
     size_t grant_count, grant_room;
@@ -116,11 +117,15 @@ static void tell_access(struct telling *t)
     char entity[RECORD_WORD_MAX + 1], place[RECORD_WORD_MAX + 1], purpose[RECORD_WORD_MAX + 1];
     char classes[RECORD_WORD_MAX + 1], time[25];
     struct logleaf leaf;
-    struct tag_access access;
-    if (logleaf_read(t->line.leaf, t->line.leaf_len, &leaf) < 0 ||
-        tag_access_read(t->line.access, t->line.access_len, t->subject, t->subject_len, &access) <
-            0)
+    struct tag_access access = { 0 };
+    int rc = logleaf_read(t->line.leaf, t->line.leaf_len, &leaf);
+    if (rc == 0)
+        rc = tag_access_read(t->line.access, t->line.access_len, t->subject, t->subject_len,
+                             &access);
+    if (rc < 0) { /* only memory can fail by now: a list with a gap would be a lie */
+        t->failed = rc;
         return;
+    }
     bool is_held = logleaf_has(&leaf, LEAF_KEY_HELD);
     value(&leaf, LEAF_KEY_ENTITY, "", entity);
     value(&leaf, LEAF_KEY_PLACE, "", place);
@@ -147,7 +152,8 @@ static void tell_access(struct telling *t)
                  ++t->number, time, time + 11, entity[0] != '\0' ? entity : "somebody unnamed",
                  place[0] != '\0' ? place : "an unknown country",
                  is_find ? "looked you up" : "saw your data of class ", is_find ? "" : classes,
-                 is_held              ? "was held back at first; the log shows it by now"
+                 is_held ? "was held back; if the log shows it by now, its leaf \"opened\" names "
+                           "the leaf below"
                  : purpose[0] != '\0' ? purpose
                                       : "none was given");
     tell_grant(grant_of(t, &leaf), false);
@@ -185,6 +191,9 @@ static int walk(struct telling *t, const char *bytes, size_t n, enum claim_word 
             keep_grant(t);
         if (t->line.word == word)
             tell(t);
+        if (t->failed < 0)
+            return err_set(err, (enum err_code) - t->failed, "could not tell line %u",
+                           t->line.number);
     }
     return rc == 0 && t->no_memory ? err_set(err, RF_ENOMEM, "out of memory") : rc;
 }
@@ -202,7 +211,7 @@ static void tell_origin(struct telling *t)
 static int print_json(struct telling *t, const char *bytes, size_t n,
                       const struct claim_trust *trust, struct err *err)
 {
-    const struct claim_result *c = t->result;
+    const struct claim_result *c = &t->result;
     (void)printf("{\"verdict\":\"%s\",\"witnessed\":%s,\"unwitnessed\":%u,\"elsewhere\":%u,"
                  "\"access_count\":%" PRIu64 ",\"find_count\":%" PRIu64 ",\"logs\":[",
                  c->unwitnessed > 0 ? "unwitnessed"
@@ -239,7 +248,7 @@ static void print_witnesses(const struct claim_trust *trust, const struct claim_
 static int print(struct telling *t, const char *bytes, size_t n, const struct claim_trust *trust,
                  struct err *err)
 {
-    const struct claim_result *c = t->result;
+    const struct claim_result *c = &t->result;
     if (c->access_count == 0)
         (void)fputs("Nobody looked at your data in clear. Nobody looked you up.\n", stdout);
     else
@@ -274,7 +283,7 @@ static int print(struct telling *t, const char *bytes, size_t n, const struct cl
 static int judge(const struct log_arguments *a, struct telling *t, struct err *err)
 {
     struct claim_trust trust = { .keys = a->keys, .key_count = a->key_count };
-    struct claim_result result = { 0 };
+    struct claim_result *result = &t->result;
     struct trust *witnesses = NULL;
     char *bytes = NULL;
     size_t n = 0;
@@ -288,15 +297,13 @@ static int judge(const struct log_arguments *a, struct telling *t, struct err *e
         trust.witnesses = witnesses;
     }
     if (rc == 0)
-        rc = claim_verify(bytes, n, &trust, &result, err);
-    struct telling told = *t;
-    told.result = &result;
+        rc = claim_verify(bytes, n, &trust, result, err);
     if (rc == 0)
-        rc = (t->json ? print_json : print)(&told, bytes, n, &trust, err);
+        rc = (t->json ? print_json : print)(t, bytes, n, &trust, err);
     mem_free_secret(bytes, n);
     mem_free(witnesses);
-    mem_free(told.grants);
-    return rc < 0 ? rc : result.unwitnessed > 0 || result.elsewhere > 0 ? 1 : 0;
+    mem_free(t->grants);
+    return rc < 0 ? rc : result->unwitnessed > 0 || result->elsewhere > 0 ? 1 : 0;
 }
 
 int log_verify_claim(const struct command_context *context, const struct log_arguments *a)

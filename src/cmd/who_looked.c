@@ -84,6 +84,21 @@ static bool read_arguments(int argc, char **argv, struct who_looked *w, struct e
 
 /* ---- the logs ------------------------------------------------------------------------------- */
 
+/* A key that a log names, unless it was given or named before. */
+static void add_key(struct log_arguments *a, const char *vkey)
+{
+    struct key key;
+    struct err ignored;
+    if (vkey[0] == '\0' || a->key_count == LOG_SOURCES_MAX ||
+        key_read(vkey, strlen(vkey), &key, &ignored) < 0)
+        return;
+    for (unsigned i = 0; i < a->key_count; i++)
+        if (strcmp(a->keys[i].name, key.name) == 0 &&
+            memcmp(a->keys[i].public, key.public, sizeof(key.public)) == 0)
+            return;
+    a->keys[a->key_count++] = key;
+}
+
 /* Does its checkpoint call itself ORIGIN? Whether it is, its signature says. */
 static bool is_of(struct source *source, const char *origin)
 {
@@ -118,12 +133,27 @@ static int read_log(struct who_looked *w, struct given_log *log, const struct ke
     for (unsigned i = 0; rc == 0 && i <= report->facts.member_count; i++) {
         const struct rules_log *named =
             i < report->facts.member_count ? &report->facts.members[i] : &report->facts.successor;
-        struct log_arguments *a = &w->shared;
-        if (named->vkey[0] != '\0' && a->key_count < LOG_SOURCES_MAX &&
-            key_read(named->vkey, strlen(named->vkey), &a->keys[a->key_count], err) == 0)
-            a->key_count++;
+        add_key(&w->shared, named->vkey);
     }
     verify_report_free(report);
+    return rc;
+}
+
+/* The log of KEY's name. */
+static int read_log_of(struct who_looked *w, const struct key *key, struct err *err)
+{
+    const char *where = NULL;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < w->log_count; i++) {
+        struct given_log *log = &w->logs[i];
+        if (log->is_read || !is_of(log->source, key->name))
+            continue;
+        rc = where != NULL
+                 ? err_set(err, RF_EUSAGE, "\"%.150s\" and \"%.150s\" are the same log, \"%.100s\"",
+                           where, log->where, key->name)
+                 : read_log(w, log, key, err);
+        where = log->where;
+    }
     return rc;
 }
 
@@ -132,9 +162,7 @@ static int read_logs(struct who_looked *w, struct err *err)
 {
     int rc = 0;
     for (unsigned k = 0; rc == 0 && k < w->shared.key_count; k++)
-        for (unsigned i = 0; rc == 0 && i < w->log_count; i++)
-            if (!w->logs[i].is_read && is_of(w->logs[i].source, w->shared.keys[k].name))
-                rc = read_log(w, &w->logs[i], &w->shared.keys[k], err);
+        rc = read_log_of(w, &w->shared.keys[k], err);
     for (unsigned i = 0; rc == 0 && i < w->log_count; i++)
         if (!w->logs[i].is_read) {
             rc = err_set(err, RF_ENOTFOUND,
@@ -154,7 +182,10 @@ static int open_logs(struct who_looked *w, struct err *err)
     bool has_own = false;
     for (unsigned i = 0; i < w->log_count; i++)
         has_own = has_own || strcmp(w->logs[i].where, config->ledger.directory) == 0;
-    if (!has_own && w->log_count < LOG_SOURCES_MAX)
+    if (!has_own && w->log_count == LOG_SOURCES_MAX)
+        return err_set(err, RF_EUSAGE, "more than %d logs, with the gateway's own",
+                       (int)LOG_SOURCES_MAX);
+    if (!has_own)
         w->logs[w->log_count++].where = config->ledger.directory;
     for (unsigned i = 0; rc == 0 && i < w->log_count; i++)
         rc = source_open(w->logs[i].where, NULL, &w->logs[i].source, err);
@@ -181,10 +212,11 @@ static int on_private(void *context, uint64_t leaf, const struct frame_entry *en
         if (w->leaves[i] != leaf)
             continue;
         struct looking_access a = looking_access(w->looking, w->accesses[i]);
-        bool is_there = revealed_read(private_part, n, a.position, said);
-        rc = !is_there
-                 ? 0
-                 : looking_open(w->looking, w->accesses[i], said->classes, said->time_ms, err);
+        rc = revealed_read(private_part, n, a.position, said);
+        if (rc == 1)
+            rc = looking_open(w->looking, w->accesses[i], said->classes, said->time_ms, err);
+        else if (rc < 0)
+            (void)err_set(err, RF_ENOMEM, "out of memory");
         if (rc == 0)
             rc = err_set(err, RF_ETAMPER,
                          "the private part of leaf %" PRIu64
@@ -207,7 +239,7 @@ static int open_from(struct who_looked *w, const char *state_dir, struct err *er
     int rc = reopen_origin(state_dir, origin, err);
     if (rc < 0)
         return rc;
-    uint64_t *once = mem_zalloc(count + 1, sizeof(*once));
+    struct reopen_wanted *once = mem_zalloc(count + 1, sizeof(*once));
     w->waiting = 0;
     for (size_t i = 0; once != NULL && i < count; i++) {
         struct looking_access a = looking_access(w->looking, i);
@@ -215,8 +247,8 @@ static int open_from(struct who_looked *w, const char *state_dir, struct err *er
             continue;
         w->leaves[w->waiting] = a.leaf;
         w->accesses[w->waiting++] = i;
-        if (wanted == 0 || once[wanted - 1] < a.leaf)
-            once[wanted++] = a.leaf;
+        if (wanted == 0 || once[wanted - 1].leaf < a.leaf)
+            once[wanted++] = (struct reopen_wanted){ a.leaf, a.bytes, a.len };
     }
     rc = once == NULL  ? err_set(err, RF_ENOMEM, "out of memory")
          : wanted == 0 ? 0
@@ -336,20 +368,23 @@ static int judge_file(struct who_looked *w, struct err *err)
     return rc;
 }
 
-/* It has the person's K and is for him alone. */
+/* It has the person's K and is for him alone: what lies under that name already may be open in
+   somebody else's hands, and is not written into. */
 static int write_out(const char *path, const void *bytes, size_t n, struct err *err)
 {
     char fresh[PATH_MAX];
     if ((size_t)snprintf(fresh, sizeof(fresh), "%s.new", path) >= sizeof(fresh))
         return err_set(err, RF_ETOOBIG, "path \"%.100s…\" is too long", path);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (unlink(fresh) < 0 && errno != ENOENT)
+        return err_sys(err, "could not remove \"%.200s\"", fresh);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     int rc = fd < 0 || fchmod(fd, 0600) < 0 || fd_write_all(fd, bytes, n) < 0 || fsync(fd) < 0 ||
                      rename(fresh, path) < 0
                  ? err_sys(err, "could not write \"%.200s\"", path)
                  : 0;
+    if (rc < 0 && fd >= 0)
+        (void)unlink(fresh);
     fd_close(&fd);
-    if (rc < 0)
-        (void)unlink(fresh); /* or it was never there */
     return rc;
 }
 

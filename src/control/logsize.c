@@ -60,14 +60,16 @@ static void start(struct logsize *l)
 
 static void ask(struct logsize *l)
 {
-    static const char question[] = "SELECT held_size, encode(held_root, 'hex')"
-                                   " FROM ringfence.log_seen($1, $2, decode($3, 'hex'))";
-    char size[24], root[2 * DIGEST_LEN + 1];
+    static const char question[] =
+        "SELECT held_size, encode(held_root, 'hex'), encode(held_signature, 'hex')"
+        " FROM ringfence.log_seen($1, $2, decode($3, 'hex'), decode($4, 'hex'))";
+    char size[24], root[2 * DIGEST_LEN + 1], signature[2 * KEY_SIGNATURE_LEN + 1];
     (void)snprintf(size, sizeof(size), "%" PRIu64, l->signed_.size);
     digest_hex(l->signed_.root, DIGEST_LEN, root);
-    const char *const values[] = { l->origin, size, root };
+    digest_hex(l->signed_.signature, KEY_SIGNATURE_LEN, signature);
+    const char *const values[] = { l->origin, size, root, signature };
     l->events = POLLIN;
-    if (PQsendQueryParams(l->conn, question, 3, NULL, values, NULL, NULL, 0) == 0)
+    if (PQsendQueryParams(l->conn, question, 4, NULL, values, NULL, NULL, 0) == 0)
         give_up(l, "lost");
     else
         enter(l, LOGSIZE_BUSY);
@@ -90,18 +92,23 @@ static void on_connecting(struct logsize *l)
     }
 }
 
-/* No row: the database has not seen this log yet. */
+static bool hex_is(const char *hex, uint8_t *to, size_t len)
+{
+    size_t n = 0;
+    return sodium_hex2bin(to, len, hex, strlen(hex), NULL, &n, NULL) == 0 && n == len;
+}
+
+/* No row: the database has not seen this log yet. No signature: the row is older than those. */
 static bool take(struct logsize *l, const PGresult *answer)
 {
     struct sight seen = { .is_answered = true };
-    size_t n = 0;
     if (PQresultStatus(answer) != PGRES_TUPLES_OK || PQntuples(answer) > 1)
         return false;
     if (PQntuples(answer) == 1) {
-        const char *hex = PQgetvalue(answer, 0, 1);
         seen.size = strtoull(PQgetvalue(answer, 0, 0), NULL, 10);
-        if (sodium_hex2bin(seen.root, sizeof(seen.root), hex, strlen(hex), NULL, &n, NULL) != 0 ||
-            n != sizeof(seen.root))
+        if (!hex_is(PQgetvalue(answer, 0, 1), seen.root, sizeof(seen.root)) ||
+            (PQgetisnull(answer, 0, 2) == 0 &&
+             !hex_is(PQgetvalue(answer, 0, 2), seen.signature, sizeof(seen.signature))))
             return false;
     }
     l->seen = seen;

@@ -1,10 +1,7 @@
 #include "courier/courier.h"
 
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -82,16 +79,15 @@ static void notary_read(struct courier *x)
 
 /* ---- towards the supervisor ----------------------------------------------------------------- */
 
-/* The witnesses of the configuration; whom there were before stays on failure. */
+/* The witnesses that were handed over; whom there were before stays on failure. */
 static int read_witnesses(struct courier *x, struct err *err)
 {
-    const char *path = x->child.config->ledger.witnesses_path;
     struct trust *t = mem_zalloc(1, sizeof(*t));
     int rc = 0;
     if (t == NULL)
         return err_set(err, RF_ENOMEM, "out of memory for the witnesses");
-    if (path != NULL)
-        rc = trust_load(path, t, err);
+    if (x->child.credentials != NULL)
+        rc = trust_read(x->child.credentials, x->child.credentials_len, t, err);
     if (rc == 0)
         rc = carrier_trust(x->carrier, t, err);
     mem_free(t);
@@ -131,17 +127,13 @@ static void supervisor_read(struct courier *x)
         x->is_stopping = true; /* the supervisor is gone, or speaks nonsense */
 }
 
-/* The folder of the witness file, not the file: a new one may be moved in its place. */
-static int enter_sandbox(struct courier *x, char *report, size_t report_len, struct err *err)
+/* Nothing of the gateway's own files: the witnesses were handed over. CA: of who runs us by hand,
+   or NULL. */
+static int enter_sandbox(struct courier *x, const char *ca, char *report, size_t report_len,
+                         struct err *err)
 {
-    const char *witnesses = x->child.config->ledger.witnesses_path;
-    const char *folders[] = { NULL, NULL }, *nothing[] = { NULL };
-    char copy[PATH_MAX];
-    const struct sandbox_paths paths = { .read_only = folders, .read_write = nothing };
-    if (witnesses != NULL) {
-        (void)snprintf(copy, sizeof(copy), "%s", witnesses);
-        folders[0] = dirname(copy);
-    }
+    const char *read_only[] = { ca, NULL }, *nothing[] = { NULL };
+    const struct sandbox_paths paths = { .read_only = read_only, .read_write = nothing };
     return sandbox_enter(ROLE_COURIER, &paths, x->child.config->sandbox_floor, report, report_len,
                          err);
 }
@@ -158,7 +150,7 @@ static int begin(struct courier *x, struct err *err)
     if (rc == 0)
         rc = read_witnesses(x, err);
     if (rc == 0)
-        rc = enter_sandbox(x, report, sizeof(report), err);
+        rc = enter_sandbox(x, ca, report, sizeof(report), err);
     if (rc == 0 && child_ready(&x->child, report) < 0)
         rc = err_set(err, RF_ESYS, "could not reach the supervisor");
     return rc;

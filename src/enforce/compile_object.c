@@ -63,6 +63,47 @@ int compile_own_table(struct compiler *k, const char *name, const char *create)
     return rc;
 }
 
+static int note_remade(struct compiler *k, const char *quoted)
+{
+    if (k->remade_count == k->remade_cap) {
+        size_t cap = k->remade_cap > 0 ? k->remade_cap * 2 : 32;
+        const char **more = arena_alloc(&k->script->arena, cap, sizeof(*more));
+        if (more == NULL)
+            return err_set(k->err, RF_ENOMEM, "out of memory while compiling views");
+        if (k->remade_count > 0)
+            memcpy(more, k->remade, k->remade_count * sizeof(*more));
+        k->remade = more;
+        k->remade_cap = cap;
+    }
+    k->remade[k->remade_count++] = quoted;
+    return 0;
+}
+
+static int drop(struct compiler *k, const struct catalog_object *there, const char *why)
+{
+    sql_add(&k->sql, "DROP %S", there->quoted);
+    int rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s: %s", there->name, why);
+    return rc == 0 ? note_remade(k, there->quoted) : rc;
+}
+
+/* A table of sizes that was made before it kept signatures: with the function of that time. */
+static int compile_log_signature(struct compiler *k)
+{
+    static const char name[] = "ringfence.log_seen(text, bigint, bytea)";
+    const struct catalog_object *old = object_find(k->catalog, name);
+    if (old == NULL)
+        return 0;
+    int rc = drop(k, old, "it kept no signatures");
+    sql_add(&k->sql, "DELETE FROM ringfence.object WHERE name = %L", name);
+    if (rc == 0)
+        rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s is gone", name);
+    return rc == 0 ? compile_plain(k,
+                                   "ALTER TABLE ringfence.log_size"
+                                   " ADD signature bytea CHECK (length(signature) = 64)",
+                                   "signatures of the sizes of logs")
+                   : rc;
+}
+
 static int compile_own_tables(struct compiler *k)
 {
     /* Random bytes come from the server's generator, so that the key is in no script and no log. */
@@ -86,7 +127,7 @@ static int compile_own_tables(struct compiler *k)
     static const char log_size[] =
         "CREATE TABLE ringfence.log_size (origin text PRIMARY KEY CHECK (length(origin) <= 255),"
         " size bigint NOT NULL CHECK (size > 0), root bytea NOT NULL CHECK (length(root) = 32),"
-        " at timestamptz NOT NULL)";
+        " signature bytea CHECK (length(signature) = 64), at timestamptz NOT NULL)";
     bool has_key = catalog_has_own_table(k->catalog, "pseudonym_key");
     int rc = compile_own_table(k, "pseudonym_key", key);
     if (rc == 0 && !has_key)
@@ -99,30 +140,7 @@ static int compile_own_tables(struct compiler *k)
         rc = compile_own_table(k, "exposure", exposure);
     if (rc == 0)
         rc = compile_own_table(k, "log_size", log_size);
-    return rc;
-}
-
-static int note_remade(struct compiler *k, const char *quoted)
-{
-    if (k->remade_count == k->remade_cap) {
-        size_t cap = k->remade_cap > 0 ? k->remade_cap * 2 : 32;
-        const char **more = arena_alloc(&k->script->arena, cap, sizeof(*more));
-        if (more == NULL)
-            return err_set(k->err, RF_ENOMEM, "out of memory while compiling views");
-        if (k->remade_count > 0)
-            memcpy(more, k->remade, k->remade_count * sizeof(*more));
-        k->remade = more;
-        k->remade_cap = cap;
-    }
-    k->remade[k->remade_count++] = quoted;
-    return 0;
-}
-
-static int drop(struct compiler *k, const struct catalog_object *there, const char *why)
-{
-    sql_add(&k->sql, "DROP %S", there->quoted);
-    int rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s: %s", there->name, why);
-    return rc == 0 ? note_remade(k, there->quoted) : rc;
+    return rc == 0 ? compile_log_signature(k) : rc;
 }
 
 /* Later steps compare with what stands here; the text of a view without its name is enough to see
@@ -211,19 +229,20 @@ int compile_object(struct compiler *k, const struct wanted_object *o)
 
 /* For control, which has no rights of its own: both are seen with rf_owner's eyes. */
 /* How large each gateway's public log was when it was seen last. It only grows: whoever restores an
-   older copy of a gateway's folders does not restore this. Of few logs, since control is believed.
- */
+   older copy of a gateway's folders does not restore this. Of few logs, since control says which;
+   what a size is worth, the log's signature beside it says. */
 static const char log_seen_source[] =
     "CREATE FUNCTION ringfence.log_seen(log text, seen_size bigint, seen_root bytea,"
-    " OUT held_size bigint, OUT held_root bytea) RETURNS SETOF record LANGUAGE sql VOLATILE"
+    " seen_signature bytea, OUT held_size bigint, OUT held_root bytea, OUT held_signature bytea)"
+    " RETURNS SETOF record LANGUAGE sql VOLATILE"
     " SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS "
-    "'INSERT INTO ringfence.log_size AS l (origin, size, root, at)"
-    " SELECT $1, $2, $3, statement_timestamp() WHERE $2 > 0"
+    "'INSERT INTO ringfence.log_size AS l (origin, size, root, signature, at)"
+    " SELECT $1, $2, $3, $4, statement_timestamp() WHERE $2 > 0"
     " AND (EXISTS (SELECT FROM ringfence.log_size o WHERE o.origin = $1)"
     "  OR (SELECT count(*) FROM ringfence.log_size) < 1000)"
     " ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root,"
-    " at = excluded.at WHERE l.size < excluded.size;"
-    " SELECT l.size, l.root FROM ringfence.log_size l WHERE l.origin = $1'";
+    " signature = excluded.signature, at = excluded.at WHERE l.size < excluded.size;"
+    " SELECT l.size, l.root, l.signature FROM ringfence.log_size l WHERE l.origin = $1'";
 
 static const char sessions_source[] =
     "CREATE FUNCTION ringfence.sessions(OUT pid integer, OUT role name, OUT state text,"
@@ -277,7 +296,7 @@ static int compile_functions(struct compiler *k)
     if (rc == 0)
         rc = compile_function(k, "standby", "", ROLE_NAME_OWNER, ROLE_NAME_CONTROL, standby_source);
     if (rc == 0)
-        rc = compile_function(k, "log_seen", "text, bigint, bytea", ROLE_NAME_OWNER,
+        rc = compile_function(k, "log_seen", "text, bigint, bytea, bytea", ROLE_NAME_OWNER,
                               ROLE_NAME_CONTROL, log_seen_source);
     return rc;
 }

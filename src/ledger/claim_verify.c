@@ -282,10 +282,12 @@ static int on_named(struct verifier *v)
     if (v->leaf.type == LEAF_MEMBER && !log->continues_first)
         return wrong(v, "a member is named by log \"%s\", which is one itself", log->key.name);
     rc = roster_add(v);
-    if (rc < 0 || v->leaf.type == LEAF_MEMBER)
+    if (rc < 0)
         return rc;
-    new->succeeds = true;
     new->named_by = at;
+    if (v->leaf.type == LEAF_MEMBER)
+        return 0;
+    new->succeeds = true;
     new->named_at = index;
     new->continues_first = log->continues_first;
     log->ended = true;

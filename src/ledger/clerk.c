@@ -248,13 +248,29 @@ int clerk_roll_up(struct clerk *c, const struct policy *policy, uint32_t minute,
     return rc;
 }
 
+/* There may be a hundred thousand open grants and as many held purposes, and every record waits for
+   a tick. So each looks at some, from the end on, and the next one at those before them. What is
+   removed meanwhile leaves its place to the last of all, which has been looked at. */
+static size_t looked_at_next(size_t *at, size_t count)
+{
+    if (*at == 0 || *at > count)
+        *at = count;
+    return --*at;
+}
+
+static size_t of_a_tick(size_t count)
+{
+    return count < CLERK_A_TICK ? count : CLERK_A_TICK;
+}
+
 static int open_held(struct clerk *c, const struct policy *policy, uint32_t minute, int64_t now_ms,
                      struct err *err)
 {
-    const struct held_leaf *due;
     int rc = 0;
-    while (rc == 0 && (due = hold_due(c, policy, minute)) != NULL) {
-        const struct held_leaf h = *due;
+    for (size_t left = of_a_tick(c->held_count); rc == 0 && left > 0; left--) {
+        const struct held_leaf h = c->held[looked_at_next(&c->held_at, c->held_count)];
+        if (!hold_is_due(&h, policy, minute))
+            continue;
         struct logleaf l = { .type = LEAF_OPENED };
         char ref[CLERK_REF_SIZE];
         clerk_ref(c, h.leaf, ref);
@@ -415,12 +431,10 @@ static int revoke(struct clerk *c, const struct known_grant *g, const char *rule
 /* Why G has ended, or NULL. What a database does not tell at the moment is no end, and neither is
    a table that knows nothing yet, and a grant that is only about to be opened: then the time that
    the grant's leaf names decides. */
-static const char *end_of(const struct clerk *c, struct known_grant *g, int64_t now_ms)
+static const char *end_of(const struct clerk *c, struct known_grant *g, int database,
+                          int64_t now_ms)
 {
     struct grant_entry e;
-    int database = c->grants_table != NULL && g->alias[0] != '\0'
-                       ? grant_table_database(c->grants_table, g->alias)
-                       : -1;
     /* Control closes a grant that ran out, too, and often before we look. */
     int64_t seen_ms = g->over_ms != 0 && g->over_ms < now_ms ? g->over_ms : now_ms;
     const char *gone = g->ends_ms != 0 && seen_ms >= g->ends_ms ? "expired" : "revoked";
@@ -441,9 +455,17 @@ static const char *end_of(const struct clerk *c, struct known_grant *g, int64_t 
    still be on its way to us: it comes first. */
 static int end_grants(struct clerk *c, int64_t now_ms, struct err *err)
 {
-    for (size_t i = c->grant_count; i-- > 0;) {
-        struct known_grant *g = &c->grants[i];
-        const char *why = end_of(c, g, now_ms);
+    char alias[GRANT_ALIAS_SIZE] = ""; /* nearly all are of one database */
+    int database = -1;
+    for (size_t left = of_a_tick(c->grant_count); left > 0; left--) {
+        struct known_grant *g = &c->grants[looked_at_next(&c->grant_at, c->grant_count)];
+        if (strcmp(g->alias, alias) != 0) {
+            memcpy(alias, g->alias, sizeof(alias));
+            database = c->grants_table != NULL && alias[0] != '\0'
+                           ? grant_table_database(c->grants_table, alias)
+                           : -1;
+        }
+        const char *why = end_of(c, g, database, now_ms);
         if (why == NULL || g->over_ms == 0 || now_ms < g->over_ms)
             g->over_ms = why == NULL ? 0 : now_ms;
         if (why == NULL || now_ms - g->over_ms < GRANT_GRACE_MS)

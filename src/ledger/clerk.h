@@ -59,7 +59,8 @@ int64_t clerk_due_ms(const struct clerk *c); /* wall clock; INT64_MAX: nothing i
 /* ---- the roster, and the end of the log (clerk_end.c): for an operator, while no gateway runs
  * ---- */
 
-/* Make another log of the region known. -RF_EINVAL: it is this log, or known already. */
+/* Make another log of the region known. -RF_EINVAL: it is this log, the one before it, or known
+   already. */
 RF_CHECK int clerk_member(struct clerk *c, const struct policy *policy, const struct key *member,
                           int64_t now_ms, struct err *err);
 

@@ -48,7 +48,11 @@ static int check_other(const struct clerk *c, const struct key *key, struct err 
 {
     if (key->type != KEY_ED25519)
         return err_set(err, RF_EINVAL, "\"%.100s\" is not the key of a log", key->name);
-    bool is_known = strcmp(key->name, c->origin) == 0;
+    const char *before;
+    uint64_t at;
+    bool is_known = strcmp(key->name, c->origin) == 0 ||
+                    (succession_ref_read(c->predecessor, &at, &before) &&
+                     strcmp(key->name, before) == 0); /* an origin is a log's for ever */
     for (unsigned i = 0; i < c->member_count; i++)
         is_known = is_known || strcmp(c->members[i], key->name) == 0;
     if (is_known)
@@ -70,7 +74,10 @@ static int begin(struct clerk *c, const struct policy *policy, int64_t now_ms, s
     if (c->leaves == 0)
         return err_set(err, RF_ENOTFOUND, "log \"%.100s\" has not begun", c->origin);
     int rc = clerk_goes_on(c, err);
-    return rc < 0 ? rc : clerk_tick(c, policy, now_ms, err);
+    size_t rounds = c->held_count / CLERK_A_TICK + 1; /* nobody opens a purpose behind the end */
+    while (rc == 0 && rounds-- > 0)
+        rc = clerk_tick(c, policy, now_ms, err);
+    return rc;
 }
 
 static void name_other(const struct clerk *c, enum logleaf_type type, const struct key *key,

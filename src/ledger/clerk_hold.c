@@ -86,17 +86,11 @@ void hold_forget(struct clerk *c, const struct logleaf *opened)
         }
 }
 
-const struct held_leaf *hold_due(const struct clerk *c, const struct policy *policy,
-                                 uint32_t minute)
+bool hold_is_due(const struct held_leaf *h, const struct policy *policy, uint32_t minute)
 {
-    for (size_t i = 0; i < c->held_count; i++) {
-        const struct held_leaf *h = &c->held[i];
-        const struct policy_hold *hold = hold_of(policy, h->purpose);
-        int64_t ms = hold != NULL ? hold->hold_ms : 0; /* not held any more: due */
-        if (h->minute != UINT32_MAX && (int64_t)h->minute + ms / FRAME_MINUTE_MS <= minute)
-            return h;
-    }
-    return NULL;
+    const struct policy_hold *hold = hold_of(policy, h->purpose);
+    int64_t ms = hold != NULL ? hold->hold_ms : 0; /* not held any more: due */
+    return h->minute != UINT32_MAX && (int64_t)h->minute + ms / FRAME_MINUTE_MS <= minute;
 }
 
 /* `held=SALT PURPOSE` in the value of "detail". */

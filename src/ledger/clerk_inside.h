@@ -19,6 +19,7 @@ enum {
     SUM_BUCKETS = 1024,
     SUM_GROUPS_OTHER = 64, /* "unlisted": of each type, room and interval */
     GRANT_BUCKETS = 1 << 14,
+    CLERK_A_TICK = 8192, /* grants, and held purposes, that a tick looks at: a part of a ms each */
     SUM_SLOTS = METER_WORKERS_MAX * METER_SLOTS_PER_WORKER,
     DETAIL_MAX = 64 * 1024,
 };
@@ -95,10 +96,11 @@ struct clerk {
     struct totals *slots;
     struct known_grant *grants;
     size_t grant_count, grant_room;
+    size_t grant_at;                     /* those from here on have been looked at in this round */
     uint32_t grant_heads[GRANT_BUCKETS]; /* chains of grants */
     struct repeat_set repeats;
     struct held_leaf *held;
-    size_t held_count, held_room;
+    size_t held_count, held_room, held_at; /* the same */
     uint8_t held_hash[DIGEST_LEN];
     struct buf detail;
     char snapshot_path[PATH_MAX]; /* "": none is kept */
@@ -106,7 +108,7 @@ struct clerk {
     struct buf fresh;             /* of a disclosure: what no leaf of the hour has said */
 };
 
-enum { CLERK_SIZE_OF_SNAPSHOT = 92704 }; /* of the structs that clerk_snapshot.c writes and reads */
+enum { CLERK_SIZE_OF_SNAPSHOT = 92720 }; /* of the structs that clerk_snapshot.c writes and reads */
 
 /* ---- snapshots (clerk_snapshot.c) ---- */
 
@@ -185,9 +187,8 @@ RF_CHECK int hold_put(struct clerk *c, const struct policy *policy, const char *
                       struct logleaf *leaf, char detail[HOLD_DETAIL_SIZE]);
 void hold_settle(struct clerk *c, uint64_t leaf, uint32_t minute, bool is_written);
 void hold_forget(struct clerk *c, const struct logleaf *opened);
-/* One whose time is over by MINUTE, or NULL. */
-const struct held_leaf *hold_due(const struct clerk *c, const struct policy *policy,
-                                 uint32_t minute);
+/* Is its time over by MINUTE? */
+bool hold_is_due(const struct held_leaf *h, const struct policy *policy, uint32_t minute);
 /* After a start: the next leaf, of MINUTE, has `held`, and this is its private part. -RF_ENOMEM. */
 RF_CHECK int hold_replay(struct clerk *c, uint32_t minute, const void *private_part, size_t n);
 

@@ -348,6 +348,7 @@ void clerk_forget(struct clerk *c)
     c->since_interval = c->since_epoch = (struct since){ 0 };
     sum_drop_first(c, c->sum_count);
     c->grant_count = c->held_count = 0;
+    c->grant_at = c->held_at = 0;
     c->member_count = 0;
     c->end = (struct clerk_end){ .leaf = 0 };
     c->is_ending = false;

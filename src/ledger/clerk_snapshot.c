@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -91,27 +92,56 @@ static void put_sums(const struct clerk *c, struct wr *w)
     }
 }
 
-/* Then its purpose stands sealed among those that are held, and is taken from there. */
-static bool is_held(const struct clerk *c, uint64_t leaf)
+/* Where a leaf stands in one of the clerk's lists; sorted by the leaves, because of each there may
+   be a hundred thousand. */
+struct leaf_place {
+    uint64_t leaf;
+    size_t at;
+};
+
+static int by_leaf(const void *a, const void *b)
 {
-    for (size_t i = 0; i < c->held_count; i++)
-        if (c->held[i].leaf == leaf)
-            return true;
-    return false;
+    const struct leaf_place *x = a, *y = b;
+    return x->leaf < y->leaf ? -1 : x->leaf > y->leaf;
 }
 
-static void put_grants(const struct clerk *c, struct wr *w)
+static const struct leaf_place *place_find(const struct leaf_place *places, size_t count,
+                                           uint64_t leaf)
 {
+    const struct leaf_place key = { .leaf = leaf };
+    return count > 0 ? bsearch(&key, places, count, sizeof(key), by_leaf) : NULL;
+}
+
+/* The caller frees it; NULL: out of memory. */
+static struct leaf_place *places_of_held(const struct clerk *c)
+{
+    struct leaf_place *places = mem_zalloc(c->held_count + 1, sizeof(*places));
+    for (size_t i = 0; places != NULL && i < c->held_count; i++)
+        places[i] = (struct leaf_place){ c->held[i].leaf, i };
+    if (places != NULL)
+        qsort(places, c->held_count, sizeof(*places), by_leaf);
+    return places;
+}
+
+/* A purpose that is held stands sealed among those, and is taken from there. */
+static int put_grants(const struct clerk *c, struct wr *w)
+{
+    struct leaf_place *held = places_of_held(c);
+    if (held == NULL)
+        return -RF_ENOMEM;
     wr_u32(w, (uint32_t)c->grant_count);
     for (size_t i = 0; i < c->grant_count; i++) {
+        bool is_held = place_find(held, c->held_count, c->grants[i].leaf) != NULL;
         wr_u64(w, c->grants[i].id);
         wr_u64(w, c->grants[i].leaf);
         wr_u32(w, c->grants[i].until);
         wr_u32(w, c->grants[i].awaited);
         wr_u32(w, c->grants[i].classes);
         wr_cstr(w, c->grants[i].alias);
-        wr_cstr(w, is_held(c, c->grants[i].leaf) ? "" : c->grants[i].purpose);
+        wr_cstr(w, is_held ? "" : c->grants[i].purpose);
     }
+    mem_free(held);
+    return 0;
 }
 
 /* Salt and purpose, sealed; empty when the day's key is gone. */
@@ -173,8 +203,9 @@ static int put_all(struct clerk *c, struct buf *to)
     wr_u64(&w, c->policy_leaf);
     put_members(c, &w);
     put_sums(c, &w);
-    put_grants(c, &w);
-    int rc = put_held(c, &w);
+    int rc = put_grants(c, &w);
+    if (rc == 0)
+        rc = put_held(c, &w);
     wr_u64(&w, tag_book_count(c->book));
     if (rc == 0 && !wr_done(&w))
         rc = -RF_ENOMEM;
@@ -319,13 +350,23 @@ static bool open_held(struct clerk *c, struct held_leaf *h, const uint8_t *seale
         memcpy(h->salt, buf_at(&plain), SEAL_SALT_LEN);
         memcpy(h->purpose, buf_at(&plain) + SEAL_SALT_LEN, len);
         h->purpose[len] = '\0';
-        for (size_t i = 0; i < c->grant_count; i++)
-            if (c->grants[i].leaf == h->leaf)
-                memcpy(c->grants[i].purpose, h->purpose, len + 1);
         rc = hold_restore(c, h);
     }
     buf_wipe_done(&plain);
     return rc == 0;
+}
+
+/* Grants whose purposes are held have them from there. */
+static bool give_purposes(struct clerk *c)
+{
+    struct leaf_place *held = places_of_held(c);
+    for (size_t i = 0; held != NULL && i < c->grant_count; i++) {
+        const struct leaf_place *p = place_find(held, c->held_count, c->grants[i].leaf);
+        if (p != NULL)
+            memcpy(c->grants[i].purpose, c->held[p->at].purpose, sizeof(c->grants[i].purpose));
+    }
+    mem_free(held);
+    return held != NULL;
 }
 
 static bool get_held(struct clerk *c, struct rd *r)
@@ -339,7 +380,7 @@ static bool get_held(struct clerk *c, struct rd *r)
         if (r->bad || n > SEAL_OVERHEAD + RECORD_WORD_MAX || !open_held(c, &h, sealed, n))
             return false;
     }
-    return !r->bad;
+    return !r->bad && give_purposes(c);
 }
 
 static bool get_tags(struct clerk *c, struct rd *r)

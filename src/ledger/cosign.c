@@ -7,7 +7,9 @@
  *      └─ anything else, or nothing in time ────────┘   backs off
  *
  *     409, size > ours ──▶ CLAIMED: at once asked for the checkpoint that it has
- *                             one that our key has signed, larger ──▶ the alarm, for ever
+ *     422 from its size ─▶ DISPUTED: the same, after a while
+ *                             one that our key has signed, larger, or of another tree
+ *                                 ──▶ the alarm, for ever
  *                             anything else ──▶ backs off
  *
  * Invariants:
@@ -18,7 +20,8 @@
  *
  * A 409 is not signed: whoever sits on the way to a witness, or is it, can say any size. So it ends
  * nothing. Our own signature under a larger checkpoint does, because nobody else can make it: then
- * going on would let a rolled-back log sign a second history, which nobody can take back. A witness
+ * going on would let a rolled-back log sign a second history, which nobody can take back. The same
+ * under another tree says that there is a second history already. A witness
  * that only claims, and shows nothing, gives no cosignature either. */
 #include "ledger/cosign.h"
 
@@ -38,7 +41,7 @@ enum {
 
 struct peer {
     bool is_asked, size_known, covers;
-    bool has_claimed; /* a larger size: what it is asked next is to show it */
+    bool has_claimed; /* a larger size, or another history: what it is asked next is to show it */
     bool is_showing;  /* and that is under way */
     uint64_t size;
     int64_t hold_ms;    /* not asked before */
@@ -158,6 +161,44 @@ static void raise_alarm(struct cosign *c, unsigned witness, uint64_t size, uint6
     if (!c->has_alarm)
         c->alarm = (struct cosign_alarm){ witness, size, our_size };
     c->has_alarm = true;
+}
+
+static bool is_same_key(const struct key *a, const struct key *b)
+{
+    return a->id == b->id && strcmp(a->name, b->name) == 0 &&
+           memcmp(a->public, b->public, sizeof(a->public)) == 0;
+}
+
+/* What was known of the witness of KEY; nothing, of a new one. */
+static struct peer peer_of_key(const struct cosign *c, const struct key *key)
+{
+    for (unsigned i = 0; i < c->trust->witness_count; i++)
+        if (is_same_key(&c->trust->witnesses[i].key, key))
+            return c->peers[i];
+    return (struct peer){ .ticket = 0 };
+}
+
+int cosign_retrust(struct cosign *c, const struct trust *trust, int64_t now_ms, struct err *err)
+{
+    if (c->has_alarm)
+        return err_set(err, RF_ETAMPER, "a witness has raised an alarm: nobody is asked any more");
+    struct peer *peers = mem_zalloc(TRUST_MAX, sizeof(*peers));
+    if (peers == NULL)
+        return err_set(err, RF_ENOMEM, "out of memory for the witnesses");
+    for (unsigned i = 0; i < trust->witness_count; i++) {
+        peers[i] = peer_of_key(c, &trust->witnesses[i].key);
+        peers[i].is_asked = trust->witnesses[i].url[0] != '\0';
+        peers[i].has_claimed |= peers[i].ticket != 0 && peers[i].is_showing;
+        peers[i].ticket = 0;
+        peers[i].failures = peers[i].tries = 0; /* its address may be right now */
+        peers[i].hold_ms = now_ms;
+    }
+    memcpy(c->peers, peers, sizeof(c->peers));
+    mem_free(peers);
+    c->trust = trust;
+    c->version++;
+    count_quorum(c, now_ms);
+    return 0;
 }
 
 /* NOTE is one that this log may ask witnesses about; its text is exactly what we would write. */
@@ -414,7 +455,18 @@ static enum cosign_outcome on_size(struct cosign *c, unsigned witness, const cha
     return ended(c, p, COSIGN_BEHIND, now_ms);
 }
 
-/* What a witness shows that claimed a larger size. Only our own signature is believed. */
+/* It is no past of the present tree, and could be compared. */
+static bool is_of_another_tree(const struct cosign *c, const struct checkpoint *shown)
+{
+    uint8_t root[TLOG_HASH_LEN];
+    struct err ignored;
+    return shown->size > 0 && shown->size <= c->checkpoint.size &&
+           proof_root(&c->tiles, shown->size, c->checkpoint.size, root, &ignored) == 0 &&
+           memcmp(root, shown->root, sizeof(root)) != 0;
+}
+
+/* What a witness shows that claimed a larger size or disputes. Only our own signature is believed.
+ */
 static enum cosign_outcome on_shown(struct cosign *c, unsigned witness, const char *body,
                                     size_t len, int64_t now_ms)
 {
@@ -423,7 +475,8 @@ static enum cosign_outcome on_shown(struct cosign *c, unsigned witness, const ch
     struct checkpoint shown;
     if (note_read(body, len, &n, NULL) < 0 || note_verify(&n, c->log_key, NULL, NULL) != 1 ||
         checkpoint_read(n.text, n.text_len, &shown, NULL) < 0 ||
-        strcmp(shown.origin, c->origin) != 0 || shown.size <= c->checkpoint.size)
+        strcmp(shown.origin, c->origin) != 0 ||
+        (shown.size <= c->checkpoint.size && !is_of_another_tree(c, &shown)))
         return ended(c, p, COSIGN_REFUSED, now_ms);
     raise_alarm(c, witness, shown.size, c->checkpoint.size);
     return ended(c, p, COSIGN_ALARM, now_ms);
@@ -447,6 +500,7 @@ enum cosign_outcome cosign_answer(struct cosign *c, const struct errand_answer *
         return on_size(c, a->witness, body, a->body_len, now_ms);
     /* it would have said 409 if `old` were not its size: at that size it has another root */
     bool differs = a->status == 422 && p->asked_old > 0;
+    p->has_claimed = differs;
     return ended(c, p, differs ? COSIGN_DISPUTED : COSIGN_REFUSED, now_ms);
 }
 

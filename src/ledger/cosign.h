@@ -39,6 +39,13 @@ RF_CHECK int cosign_new(const struct trust *trust, const char *origin, const str
                         uint64_t seed, struct cosign **ret, struct err *err);
 void cosign_free(struct cosign *c); /* NULL is welcome */
 
+/* From now on the witnesses and the quorum of TRUST (borrowed; the one before may go). What is
+   known of a witness that stays (the same key) stays, its cosignature of the current checkpoint,
+   too; what is under way is given up and asked again. -RF_ENOMEM, and -RF_ETAMPER after an alarm:
+   then the trust before stays. */
+RF_CHECK int cosign_retrust(struct cosign *c, const struct trust *trust, int64_t now_ms,
+                            struct err *err);
+
 /* NOTE (copied): a signed note of ORIGIN and of the log's key, not smaller than the one before; the
    same size has the same root. TILES (copied; its context borrowed until the next offer) gives the
    tiles of that tree. -RF_EINVAL: it is not such a note. -RF_ETAMPER: after or because of an alarm;
@@ -60,9 +67,11 @@ enum cosign_outcome {
     COSIGN_BEHIND,   /* the witness named the size it has: it is asked again from there */
     COSIGN_REFUSED,  /* an answer, no cosignature: backs off */
     COSIGN_CLAIMED,  /* it says that it has a larger log than ours: it is asked to show it */
-    COSIGN_DISPUTED, /* 422 to a proof from the size it has: its history differs; backs off */
+    COSIGN_DISPUTED, /* 422 to a proof from the size it has: its history differs; backs off, and is
+                        asked to show it then */
     COSIGN_FAILED,   /* no answer: backs off */
-    COSIGN_ALARM,    /* it shows a larger log that we have signed: ours was rolled back */
+    COSIGN_ALARM,    /* it shows a log that we have signed, and that is larger than ours (which was
+                        rolled back) or another one (there are two) */
     COSIGN_OUTCOME_COUNT
 };
 

@@ -167,10 +167,14 @@ static int overwrite(int fd, size_t len)
     if (len > sizeof(bytes)) /* no key: whatever it is, its beginning goes */
         len = sizeof(bytes);
     randombytes_buf(bytes, len);
-    if (pwrite(fd, bytes, len, 0) != (ssize_t)len || fsync(fd) < 0)
+    errno = EIO; /* of a short write */
+    if (FAULT("daykey.destroy") || pwrite(fd, bytes, len, 0) != (ssize_t)len || fsync(fd) < 0)
         return -1;
     sodium_memzero(bytes, sizeof(bytes));
-    return pwrite(fd, bytes, len, 0) != (ssize_t)len || fsync(fd) < 0 ? -1 : 0;
+    errno = EIO;
+    return FAULT("daykey.destroy") || pwrite(fd, bytes, len, 0) != (ssize_t)len || fsync(fd) < 0
+               ? -1
+               : 0;
 }
 
 /* 1, 0 when there is no such file. */
@@ -180,7 +184,8 @@ static int destroy_file(const char *path, struct err *err)
     int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : err_sys(err, "could not open day key \"%s\"", path);
-    int rc = fstat(fd, &st) < 0 || overwrite(fd, (size_t)st.st_size) < 0 || unlink(path) < 0
+    int rc = fstat(fd, &st) < 0 || overwrite(fd, (size_t)st.st_size) < 0 ||
+                     FAULT("daykey.destroy") || unlink(path) < 0
                  ? err_sys(err, "could not destroy day key \"%s\"", path)
                  : 1;
     fd_close(&fd);

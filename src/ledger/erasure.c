@@ -1,16 +1,18 @@
 #include "ledger/erasure.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
 #include "ledger/daykey.h"
-#include "ledger/leaf.h"
+#include "ledger/opening.h"
 #include "ledger/scan.h"
 #include "ledger/segment.h"
 #include "ledger/tag.h"
@@ -19,7 +21,8 @@
 /* The key goes first: from then on the writer of the private store takes nothing of that day in,
  * and what is left in the store is noise to everybody. A failure behind it is made good by doing
  * the same again. Nothing waits for the gateway: its ledger has one day's key in memory, that of
- * the entry it wrote last, so that a key of today says that an older one is not there any more. */
+ * the entry it wrote last, so that a key of today says that an older one is not there any more. The
+ * journal of a log that has ended gets no other day: there it is enough that nobody writes. */
 
 enum { MINUTES_A_DAY = 24 * 60, HOLDS_MAX = 1024 * 1024, DAY_LEN = 10 };
 
@@ -32,6 +35,8 @@ struct run {
     const char *state_dir, *day;
     uint32_t from, until; /* minutes */
     uint32_t last;        /* of the journal's last entry */
+    bool has_ended;       /* the log of this journal */
+    int lock;             /* the journal's; -1: not held */
     uint64_t leaves;
     struct held held;
     struct daykey_store *keys;
@@ -127,15 +132,24 @@ static void held_remove(struct run *r, const struct logleaf *opened)
         }
 }
 
+/* Of records nothing is needed: every sum of those is made of open parts. */
 static int judge_entry(struct run *r, const struct frame_entry *entry)
 {
+    struct leaf open;
     struct logleaf leaf;
+    struct err why;
     bool is_of_day = entry->minute >= r->from && entry->minute < r->until;
-    int rc = 0;
+    int rc = opening_leaf(entry, &open, &why);
+    if (rc < 0)
+        return err_set(r->err, RF_ETAMPER, "entry %" PRIu64 " of the journal: %.200s", entry->index,
+                       why.line);
     r->last = entry->minute;
     r->result.entries += is_of_day;
-    if (logleaf_read(entry->leaf, entry->leaf_len, &leaf) < 0)
-        return 0; /* a record: every sum of those is made of open parts */
+    if (open.type == LEAF_NONE)
+        return 0;
+    rc = logleaf_read(entry->leaf, entry->leaf_len, &leaf);
+    RF_ASSERT(rc == 0); /* opening_leaf() read it, too */
+    r->has_ended = r->has_ended || leaf.type == LEAF_SUCCESSOR;
     if (is_of_day && logleaf_has(&leaf, LEAF_KEY_HELD))
         rc = held_add(r);
     else if (leaf.type == LEAF_OPENED)
@@ -170,12 +184,31 @@ static int judge_journal(struct run *r)
 
 /* ---- the gateway ---------------------------------------------------------------------------- */
 
+/* Nobody writes in the journal, and nobody begins to until this is over. */
+static int hold_journal(struct run *r)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%.*s/journal/lock", PATH_MAX - 32, r->state_dir);
+    r->lock = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (r->lock < 0)
+        return err_sys(r->err, "could not open \"%.200s\"", path);
+    if (flock(r->lock, LOCK_SH | LOCK_NB) == 0)
+        return 0;
+    return errno != EWOULDBLOCK ? err_sys(r->err, "could not lock \"%.200s\"", path)
+                                : err_set(r->err, RF_EDENIED,
+                                          "%s is the last day of a log that has ended, and its "
+                                          "journal is in use: stop whoever uses it",
+                                          r->day);
+}
+
 /* Sums and seals of the day are made, and the ledger has another key in memory: both are so once it
-   has written an entry of a later day. */
-static int judge_time(const struct run *r, int64_t now_ms)
+   has written an entry of a later day, or has ended its log and itself. */
+static int judge_time(struct run *r, int64_t now_ms)
 {
     if (now_ms / FRAME_MINUTE_MS < (int64_t)r->until)
         return err_set(r->err, RF_EDENIED, "%s (UTC) is not over", r->day);
+    if (r->last < r->until && r->has_ended)
+        return hold_journal(r);
     if (r->last < r->until) {
         (void)err_set(r->err, RF_EDENIED, "the ledger has written nothing since %s", r->day);
         err_hint(r->err, "it sums that day up, and forgets its key, with the next entry");
@@ -198,9 +231,16 @@ static int erase_rows(struct run *r)
     if (rc == 0)
         rc = vault_erase(v, r->from, r->until, &r->result.rows, r->err);
     vault_close(v);
-    if (rc < 0)
+    if (rc == -RF_ENOTFOUND) { /* a code that says something else about a day */
+        struct err why = *r->err;
+        rc = err_set(r->err, RF_EUNAVAIL, "the private store cannot be cleared: %.300s", why.line);
+        err_hint(r->err,
+                 "the day's key is destroyed; the gateway makes the store anew when it "
+                 "starts: start it, or remove the folder \"vault\", and run the same again");
+    } else if (rc < 0) {
         err_hint(r->err,
                  "the day's key is destroyed; run the same again to clear the private store");
+    }
     return rc;
 }
 
@@ -222,11 +262,12 @@ static int run(struct run *r, int64_t now_ms)
 int erasure_run(const char *state_dir, const char *day, int64_t now_ms, struct erasure *ret,
                 struct err *err)
 {
-    struct run r = { .state_dir = state_dir, .day = day, .err = err };
+    struct run r = { .state_dir = state_dir, .day = day, .lock = -1, .err = err };
     if (!day_read(day, &r.from))
         return err_set(err, RF_EUSAGE, "\"%.40s\" is no day as 2026-11-22", day);
     r.until = r.from + MINUTES_A_DAY;
     int rc = run(&r, now_ms);
+    fd_close(&r.lock);
     daykey_close(r.keys);
     mem_free(r.held.leaf);
     if (rc == 0)

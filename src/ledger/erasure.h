@@ -21,7 +21,8 @@ struct erasure {
    can open, or the ledger may still have its key in memory; nothing was changed. -RF_ECONFIG:
    STATE_DIR/holds cannot be understood. -RF_ETAMPER: the journal is damaged. -RF_ENOTFOUND: there
    is nothing of that day. -RF_EUNAVAIL: the key is gone, and somebody kept the private store from
-   being overwritten. */
+   being overwritten, or it is damaged. Other failures of the store come after the key, too; the
+   hint says so. */
 RF_CHECK int erasure_run(const char *state_dir, const char *day, int64_t now_ms,
                          struct erasure *ret, struct err *err);
 

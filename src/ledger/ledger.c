@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/clockwatch.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "ledger/clerk.h"
-#include "ledger/clockwatch.h"
 #include "ledger/desk.h"
 #include "ledger/libraries.h"
 #include "ledger/progress.h"
@@ -67,9 +67,8 @@ struct ledger {
     struct seat seats[SEATS_MAX];
     size_t seat_count;
     char binary[2 * DIGEST_LEN + 1];
-    int64_t rollup_at_ms; /* monotonic */
-    int64_t commit_at_ms; /* likewise; INT64_MAX: there is nothing */
-    struct clockwatch clock;
+    int64_t rollup_at_ms;           /* monotonic */
+    int64_t commit_at_ms;           /* likewise; INT64_MAX: there is nothing */
     bool is_in_doubt;               /* what the wall clock said last is not believed */
     bool is_refused;                /* and everybody has heard so */
     bool is_stopping, is_cut_short; /* one STOP, two */
@@ -85,7 +84,7 @@ static bool now(struct ledger *l, int64_t *ret_ms)
     *ret_ms = clock_wall_ms();
     if (FAULT("ledger.clock"))
         *ret_ms += DAY_MS;
-    bool is_good = clockwatch_believes(&l->clock, *ret_ms, clock_boot_ms(), &jump_ms);
+    bool is_good = clockwatch_believes(&l->child.clock, *ret_ms, clock_boot_ms(), &jump_ms);
     if (!is_good && !l->is_in_doubt)
         log_error("clock-jumped",
                   "ahead_ms=%" PRId64 " hint=\"nobody is recorded with such a time; set the clock "
@@ -580,9 +579,9 @@ static int start(struct ledger *l, struct err *err)
     if (rc < 0)
         return rc;
     /* The first record of this start is on disk before anybody is served. Should that fail, the
-       journal is dead and the desk says so. */
+       journal is dead and the desk says so, or the clock is not believed and nobody is served. */
     if (l->journal != NULL && start_write(l, false, found.cut_bytes, err) < 0 &&
-        journal_death(l->journal) == NULL)
+        journal_death(l->journal) == NULL && !l->is_in_doubt)
         return -err->code;
     commit(l);
     for (size_t i = 0; i < l->child.peer_count; i++)

@@ -156,7 +156,8 @@ static int length_of(const struct side *s, size_t i, uint64_t *ret, struct err *
     return 0;
 }
 
-/* Is what SHORT has a beginning of what LONG has? */
+/* Is what BRIEF has a beginning of what the other has? In BRIEF's last segment, too: one that the
+   other closed earlier than that went on another way. */
 static int is_beginning(const struct side *a, const struct side *b, const struct side *brief,
                         struct err *err)
 {
@@ -170,7 +171,8 @@ static int is_beginning(const struct side *a, const struct side *b, const struct
         if (rc == 0)
             rc = length_of(b, i, &len_b, err);
         uint64_t len = len_a < len_b ? len_a : len_b;
-        if (rc == 0 && len_a != len_b && !is_last)
+        bool goes_on = is_last && (brief == a ? len_a < len_b : len_b < len_a);
+        if (rc == 0 && len_a != len_b && !goes_on)
             rc = differ(a, b, a->list.first[i], len, err);
         uint64_t most =
             i + 2 < brief->list.count && len > FRAME_HEADER_MAX ? FRAME_HEADER_MAX : len;
@@ -226,6 +228,8 @@ static int complete_one(const struct side *from, const char *to, size_t i, uint6
         rc = err_sys(err, "could not sync \"%s\"", target);
     if (rc == 0 && target == fresh && rename(fresh, path) < 0)
         rc = err_sys(err, "could not rename \"%s\"", fresh);
+    if (rc == 0) /* before the next: a gap between segments is no beginning of anything */
+        rc = folder_sync(to, err);
     fd_close(&in);
     fd_close(&out);
     mem_free(bytes);
@@ -238,7 +242,7 @@ static int complete(const struct side *from, const struct side *to, struct err *
     int rc = 0;
     for (size_t i = first; rc == 0 && i < from->list.count; i++)
         rc = complete_one(from, to->folder, i, i < to->list.count ? to->len : 0, err);
-    return rc < 0 ? rc : folder_sync(to->folder, err);
+    return rc;
 }
 
 /* Which of the two is shorter. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -47,6 +48,8 @@ enum {
     VAULT_MS = 200,             /* the private store may be that far behind */
     VAULT_AGAIN_MS = 30 * 1000, /* after a failure */
     NEVER_MS = 60 * 1000,
+    DAY_MS = 24 * 60 * 60 * 1000,
+    ANSWERS_A_TURN = 2 * TRUST_MAX, /* of the courier */
 };
 
 struct notary {
@@ -67,7 +70,8 @@ struct notary {
     int64_t sign_at_ms, collect_at_ms;
     bool needs_quorum;
     bool is_over; /* nothing is signed any more */
-    bool told_behind;
+    bool told_behind, told_doubt;
+    bool told_lacking[TRUST_MAX]; /* of a witness */
     bool is_stopping;
     int status;
 };
@@ -123,11 +127,39 @@ static void check_alarm(struct notary *n)
     if (a == NULL || n->is_over)
         return;
     (void)err_set(&why, RF_ETAMPER,
-                  "witness \"%s\" shows our signature over %" PRIu64
+                  "witness \"%s\" shows our signature over %s of %" PRIu64
                   " leaves of this log, and here are %" PRIu64,
-                  n->trust->witnesses[a->witness].name, a->witness_size, a->our_size);
+                  n->trust->witnesses[a->witness].name,
+                  a->witness_size > a->our_size ? "a tree" : "another tree", a->witness_size,
+                  a->our_size);
     err_hint(&why, "%s", scribe_tamper_hint);
     end_log(n, &why);
+}
+
+/* Who does not cosign is said once, and when he does again. The first failure is nothing: a
+   connection that went to sleep. */
+static void tell_of_witnesses(struct notary *n)
+{
+    for (unsigned i = 0; n->cosign != NULL && i < n->trust->witness_count; i++) {
+        struct cosign_view v;
+        const char *name = n->trust->witnesses[i].name;
+        cosign_look(n->cosign, i, &v);
+        bool lacks = v.failures >= 2 || (v.failures > 0 && v.last == COSIGN_DISPUTED);
+        if (lacks && !n->told_lacking[i]) {
+            n->told_lacking[i] = true;
+            if (v.last == COSIGN_DISPUTED)
+                log_error("witness-disputes",
+                          "witness=%s hint=\"what it cosigned is no past of this log, or it lies: "
+                          "compare its checkpoint with ours\"",
+                          name);
+            else
+                log_warn("witness-lacking", "witness=%s last=%s", name,
+                         cosign_outcome_name(v.last));
+        } else if (v.failures == 0 && v.covers && n->told_lacking[i]) {
+            n->told_lacking[i] = false;
+            log_info("witness-back", "witness=%s", name);
+        }
+    }
 }
 
 static void remember_witnesses(struct notary *n)
@@ -167,12 +199,11 @@ static void hear_courier(struct notary *n)
 {
     uint8_t packet[ERRAND_MESSAGE_MAX + 1];
     int fd = courier_fd(n);
-    for (;;) {
+    /* so many are asked for; whoever says more must not keep us from signing */
+    for (unsigned i = 0; i < ANSWERS_A_TURN; i++) {
         ssize_t got = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
         struct errand_answer answer;
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0 && errno == EAGAIN)
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (got <= 0) { /* a new one comes with a new socket */
             cosign_lost(n->cosign, clock_mono_ms());
@@ -266,10 +297,19 @@ static bool is_database_heard(struct notary *n, int64_t now_ms)
     return n->database_until_ms == 0;
 }
 
-static bool may_sign(const struct notary *n, int64_t now_ms)
+/* What the policy publishes late must not come early because a clock jumps. */
+static int64_t wall_ms(struct notary *n)
+{
+    int64_t ms = clock_wall_ms();
+    if (FAULT("notary.clock"))
+        ms += DAY_MS;
+    return clockwatch_time_ms(&n->child.clock, ms, clock_boot_ms());
+}
+
+static bool may_sign(struct notary *n, int64_t now_ms)
 {
     bool waits = n->cosign != NULL && n->needs_quorum && cosign_is_waiting(n->cosign);
-    bool is_due = scribe_due_ms(n->scribe) != 0 && clock_wall_ms() >= scribe_due_ms(n->scribe);
+    bool is_due = scribe_due_ms(n->scribe) != 0 && wall_ms(n) >= scribe_due_ms(n->scribe);
     return !n->is_over && now_ms >= n->sign_at_ms && !waits &&
            (scribe_next(n->scribe) < n->committed) && (scribe_due_ms(n->scribe) == 0 || is_due);
 }
@@ -280,7 +320,7 @@ static void advance(struct notary *n)
     int64_t now_ms = clock_mono_ms();
     if (!is_database_heard(n, now_ms) || !may_sign(n, now_ms))
         return;
-    int rc = scribe_advance(n->scribe, n->committed, clock_wall_ms(), &err);
+    int rc = scribe_advance(n->scribe, n->committed, wall_ms(n), &err);
     if (rc < 0) {
         failed(n, &err);
         return;
@@ -354,10 +394,25 @@ static void hear_ledger(struct notary *n)
     }
 }
 
+/* Whoever is control, or writes in the database, can say any size, and our signature he does not
+   have: his word ends nothing. */
+static void doubt_database(struct notary *n, uint64_t size)
+{
+    if (n->told_doubt)
+        return;
+    n->told_doubt = true;
+    log_error("log-size-unproved",
+              "size=%" PRIu64 " reason=\"the region's database names a checkpoint without our "
+              "signature\" hint=\"see who wrote it; once that is known, delete the log's row in "
+              "ringfence.log_size\"",
+              size);
+}
+
 static void hear_control(struct notary *n)
 {
     struct child_peer *p = child_peer_of(&n->child, ROLE_CONTROL, 0);
     struct sight seen;
+    struct checkpoint c;
     struct err err;
     int rc = sight_hear(p->fd, &seen);
     if (rc < 0) {
@@ -366,15 +421,17 @@ static void hear_control(struct notary *n)
     }
     if (rc != 1 || n->is_over)
         return;
-    if (!seen.is_answered) {
+    bool is_proved = seen.is_answered && (seen.size == 0 || sight_holds(&seen, &n->key.key, &c));
+    if (!is_proved) {
+        if (seen.is_answered)
+            doubt_database(n, seen.size);
         if (n->database_until_ms != 0)
             n->database_until_ms = 1; /* it will not, soon */
         return;
     }
-    struct checkpoint c = { .size = seen.size };
-    memcpy(c.origin, n->key.key.name, sizeof(c.origin));
-    memcpy(c.root, seen.root, sizeof(c.root));
     n->database_until_ms = 0;
+    if (seen.size == 0)
+        return;
     rc = scribe_must_hold(n->scribe, &c, &err);
     if (rc == -RF_ETAMPER) {
         err_hint(&err, "the region's database has seen it; %s", scribe_tamper_hint);
@@ -388,16 +445,65 @@ static void hear_control(struct notary *n)
 static void tell_control(struct notary *n)
 {
     const struct child_peer *p = child_peer_of(&n->child, ROLE_CONTROL, 0);
-    struct sight now = { .is_answered = true };
+    struct sight now;
     size_t len;
     if (p == NULL || p->fd < 0 || n->is_over || !n->has_signed ||
         scribe_note(n->scribe, &len) == NULL)
         return;
     const struct checkpoint *c = scribe_checkpoint(n->scribe);
-    now.size = c->size;
-    memcpy(now.root, c->root, sizeof(now.root));
-    if (now.size != n->told_control && sight_tell(p->fd, &now) == 0)
-        n->told_control = now.size;
+    if (c->size != n->told_control && sight_sign(c, &n->key, &now) == 0 &&
+        sight_tell(p->fd, &now) == 0)
+        n->told_control = c->size;
+}
+
+/* The witnesses that were handed over; NULL: there are none. The caller frees *RET. */
+static int read_witnesses(const struct notary *n, struct trust **ret, struct err *err)
+{
+    *ret = NULL;
+    if (n->child.credentials == NULL)
+        return 0;
+    struct trust *t = mem_zalloc(1, sizeof(*t));
+    int rc = t == NULL ? err_set(err, RF_ENOMEM, "out of memory for the witnesses")
+                       : trust_read(n->child.credentials, n->child.credentials_len, t, err);
+    if (rc < 0)
+        mem_free(t);
+    else
+        *ret = t;
+    return rc;
+}
+
+/* Whether there are any is the configuration's, which needs a restart for that. */
+static int change_witnesses(struct notary *n, struct err *err)
+{
+    struct trust *t = NULL;
+    if (n->cosign == NULL || n->is_over)
+        return 0;
+    int rc = read_witnesses(n, &t, err);
+    if (rc < 0 || t == NULL)
+        return rc;
+    rc = cosign_retrust(n->cosign, t, clock_mono_ms(), err);
+    if (rc < 0) {
+        mem_free(t);
+        return rc;
+    }
+    mem_free(n->trust);
+    n->trust = t;
+    n->needs_quorum = t->quorum >= 0;
+    memset(n->told_lacking, 0, sizeof(n->told_lacking));
+    return 0;
+}
+
+static void reloaded(struct notary *n)
+{
+    struct err err;
+    child_retired_done(&n->child.retired);
+    if (n->scribe != NULL)
+        scribe_set_delay(n->scribe, n->child.policy->publication_delay_ms);
+    int rc = change_witnesses(n, &err);
+    if (rc < 0)
+        log_err(LOG_LEVEL_ERROR, "witnesses-refused", &err);
+    if ((rc < 0 ? child_failed(&n->child, &err) : child_ready(&n->child, "")) < 0)
+        log_warn("supervisor-silent", "about=reload");
 }
 
 static void on_message(struct notary *n, struct imsg *m)
@@ -416,13 +522,8 @@ static void on_message(struct notary *n, struct imsg *m)
             log_warn("supervisor-silent", "about=reload");
         return;
     }
-    if (type == IMSG_CONFIG) {
-        child_retired_done(&n->child.retired);
-        if (n->scribe != NULL)
-            scribe_set_delay(n->scribe, n->child.policy->publication_delay_ms);
-        if (child_ready(&n->child, "") < 0)
-            log_warn("supervisor-silent", "about=reload");
-    }
+    if (type == IMSG_CONFIG)
+        reloaded(n);
     if (type == IMSG_PEER && role == ROLE_LEDGER) {
         n->said = (struct progress){ 0 };
         if (n->scribe != NULL)
@@ -453,7 +554,7 @@ static int peer_fd(struct notary *n, enum imsg_role role)
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
-static int wait_ms(const struct notary *n)
+static int wait_ms(struct notary *n)
 {
     int64_t now_ms = clock_mono_ms(), until = now_ms + NEVER_MS;
     if (n->is_over)
@@ -468,7 +569,7 @@ static int wait_ms(const struct notary *n)
     if (is_vault_behind(n) && n->vault_at_ms < until)
         until = n->vault_at_ms;
     if (scribe_due_ms(n->scribe) != 0) {
-        int64_t due = now_ms + scribe_due_ms(n->scribe) - clock_wall_ms();
+        int64_t due = now_ms + scribe_due_ms(n->scribe) - wall_ms(n);
         until = due < until ? due : until;
     }
     if (n->cosign != NULL && cosign_due_ms(n->cosign) >= 0 && cosign_due_ms(n->cosign) < until)
@@ -502,6 +603,7 @@ static void turn(struct notary *n, int most_ms)
     advance(n);
     if (n->cosign != NULL)
         send_posts(n);
+    tell_of_witnesses(n);
     publish(n);
     tell_ledger(n);
     keep_vault(n);
@@ -540,13 +642,8 @@ static int start_witnesses(struct notary *n, struct err *err)
     char path[PATH_MAX], *text;
     size_t len;
     const struct config *c = n->child.config;
-    if (c->ledger.witnesses_path == NULL)
-        return 0;
-    n->trust = mem_zalloc(1, sizeof(*n->trust));
-    if (n->trust == NULL)
-        return err_set(err, RF_ENOMEM, "out of memory");
-    int rc = trust_load(c->ledger.witnesses_path, n->trust, err);
-    if (rc < 0)
+    int rc = read_witnesses(n, &n->trust, err);
+    if (rc < 0 || n->trust == NULL)
         return rc;
     n->needs_quorum = n->trust->quorum >= 0;
     rc = cosign_new(n->trust, c->ledger.origin, &n->key.key, randombytes_random(), &n->cosign, err);

@@ -16,7 +16,7 @@ struct progress {
     uint64_t witnessed; /* and one that the quorum cosigned and that is published, these */
 };
 
-/* Newest first: everything that waits is read, and *RET is the last of it. 1 news, 0 none;
+/* Newest first (newest.h): *RET is the last of what waits. 1 news, 0 none;
    -RF_EPROTO; -RF_EUNAVAIL: the other side is gone. */
 RF_CHECK int progress_hear(int fd, struct progress *ret);
 /* 0; -RF_EUNAVAIL: the other side is gone; -RF_ETIMEOUT: it does not read now, tell it later. */

@@ -30,35 +30,70 @@ static int tell(struct reopening *r, uint64_t number, const struct frame_entry *
     return r->on_leaf(r->context, number, entry, private_part, n, r->err);
 }
 
+static bool is_wanted(const struct reopen_wanted *w, const struct frame_entry *entry)
+{
+    return w->len == 0 || (entry->leaf_len == w->len && memcmp(entry->leaf, w->bytes, w->len) == 0);
+}
+
+/* 1: E is what W wants, and its private part is in the buffer. */
+static int judge_row(struct reopening *r, const char *name, const struct reopen_wanted *w,
+                     const struct frame_entry *e)
+{
+    struct leaf leaf;
+    struct err ignored;
+    int rc = is_wanted(w, e) ? opening_leaf(e, &leaf, &ignored) : -RF_ETAMPER;
+    return rc < 0 ? rc : opening_private(r->keys, name, e, &leaf, &r->plain, &ignored);
+}
+
 /* How many of WANTED were there before the first that was not. What cannot be read, or does not
-   hold, is not there: the journal decides. */
-static int from_vault(struct reopening *r, const char *state_dir, const uint64_t *wanted,
-                      size_t count, size_t *ret_done)
+   open, is not there: the journal decides. */
+static int from_vault(struct reopening *r, const char *state_dir,
+                      const struct reopen_wanted *wanted, size_t count, size_t *ret_done)
 {
     struct vault *v = NULL;
     struct frame_entry entry;
-    struct leaf leaf;
     struct err ignored;
     int rc = 0;
     *ret_done = 0;
     if (vault_look(state_dir, &v, &ignored) < 0)
         return 0;
     while (rc == 0 && *ret_done < count &&
-           vault_read(v, wanted[*ret_done], &entry, &ignored) == 1) {
-        int opened = opening_leaf(&entry, &leaf, &ignored);
-        if (opened == 0)
-            opened = opening_private(r->keys, vault_name(v), &entry, &leaf, &r->plain, &ignored);
-        if (opened < 0)
-            break;
-        rc = tell(r, wanted[*ret_done], &entry, opened);
+           vault_read(v, wanted[*ret_done].leaf, &entry, &ignored) == 1 &&
+           judge_row(r, vault_name(v), &wanted[*ret_done], &entry) == 1) {
+        rc = tell(r, wanted[*ret_done].leaf, &entry, 1);
         *ret_done += rc == 0;
     }
     vault_close(v);
     return rc;
 }
 
-static int from_journal(struct reopening *r, const char *state_dir, const uint64_t *wanted,
-                        size_t count)
+/* Say of which entry ERR tells. */
+static int at_entry(struct err *err, int rc, const struct frame_entry *entry)
+{
+    struct err why = *err;
+    if (rc < 0) {
+        (void)err_set(err, (enum err_code) - rc, "entry %" PRIu64 " of the journal: %.300s",
+                      entry->index, why.line);
+        err_hint(err, "%s", why.hint);
+    }
+    return rc;
+}
+
+/* ENTRY of the journal is the leaf of the number that W wants. */
+static int open_entry(struct reopening *r, const char *name, const struct reopen_wanted *w,
+                      const struct frame_entry *entry, const struct leaf *leaf)
+{
+    if (!is_wanted(w, entry))
+        return err_set(r->err, RF_ETAMPER,
+                       "leaf %" PRIu64 " is another one in the journal, entry %" PRIu64
+                       ", than in the public log",
+                       w->leaf, entry->index);
+    int rc = opening_private(r->keys, name, entry, leaf, &r->plain, r->err);
+    return rc < 0 ? at_entry(r->err, rc, entry) : tell(r, w->leaf, entry, rc);
+}
+
+static int from_journal(struct reopening *r, const char *state_dir,
+                        const struct reopen_wanted *wanted, size_t count)
 {
     struct scan *scan = NULL;
     struct frame_entry entry;
@@ -70,22 +105,18 @@ static int from_journal(struct reopening *r, const char *state_dir, const uint64
     if (rc == 0)
         rc = scan_open(folder, 0, &scan, r->err);
     while (rc >= 0 && next < count && (rc = scan_next(scan, &entry, &offset, r->err)) == 1) {
-        rc = opening_leaf(&entry, &leaf, r->err);
+        rc = at_entry(r->err, opening_leaf(&entry, &leaf, r->err), &entry);
         if (rc < 0 || leaf.type == LEAF_NONE)
             continue;
-        if (leaves++ == wanted[next]) {
-            const char *name = scan_state(scan)->header.name;
-            rc = opening_private(r->keys, name, &entry, &leaf, &r->plain, r->err);
-            rc = rc >= 0 ? tell(r, wanted[next], &entry, rc) : rc;
-            next++;
-        }
+        if (leaves++ == wanted[next].leaf)
+            rc = open_entry(r, scan_state(scan)->header.name, &wanted[next++], &entry, &leaf);
     }
     scan_close(scan);
     return rc < 0 ? rc : 0;
 }
 
-int reopen_leaves(const char *state_dir, const uint64_t *wanted, size_t count, reopen_fn *on_leaf,
-                  void *context, struct err *err)
+int reopen_leaves(const char *state_dir, const struct reopen_wanted *wanted, size_t count,
+                  reopen_fn *on_leaf, void *context, struct err *err)
 {
     struct reopening r = { .on_leaf = on_leaf, .context = context, .err = err };
     size_t done = 0;

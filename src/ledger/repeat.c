@@ -76,8 +76,8 @@ static bool grow(struct repeat_set *s)
 
 void repeat_note(struct repeat_set *s, const uint8_t key[REPEAT_KEY_LEN], uint32_t classes)
 {
-    if (s->count >= s->capacity / 2 && !grow(s))
-        return;
+    if (repeat_shown(s, key) == 0 && s->count >= s->capacity / 2 && !grow(s))
+        return; /* whoever is in it already needs no room */
     struct repeat_slot *slot = slot_of(s, key);
     s->count += slot->classes == 0 && classes != 0;
     memcpy(slot->key, key, REPEAT_KEY_LEN);

@@ -77,20 +77,22 @@ static bool find(const char *text, unsigned position, struct revealed *ret)
     return false;
 }
 
-bool revealed_read(const void *private_part, size_t n, unsigned position, struct revealed *ret)
+int revealed_read(const void *private_part, size_t n, unsigned position, struct revealed *ret)
 {
     struct json_reader r;
     struct json_field f;
     bool has_subject = false, has_time = false;
     if (!json_open(&r, private_part, n))
-        return false;
+        return 0;
     while (json_next(&r, &f) == 1) {
         if (is_key(&f, "time"))
             has_time = tag_time_read(f.value, f.value_len, &ret->time_ms);
         if (!is_key(&f, "revealed"))
             continue;
         char *text = unescape(&f);
-        has_subject = text != NULL && find(text, position, ret);
+        if (text == NULL)
+            return -RF_ENOMEM;
+        has_subject = find(text, position, ret);
         mem_free_secret_str(text);
     }
     return has_subject && has_time;

@@ -15,14 +15,15 @@ const char *revealed_next(const char *at, uint8_t key[TAG_SUBJECT_MAX], size_t *
    -RF_ETOOBIG. */
 RF_CHECK int revealed_put(struct buf *to, const void *key, size_t len, const char *classes);
 
-/* Of the private part of a disclosure: subject number POSITION, and when it was. False: the private
-   part has no such subject, or no time. */
+/* Of the private part of a disclosure: subject number POSITION, and when it was. 1; 0: the private
+   part has no such subject, or no time; -RF_ENOMEM, which says nothing about it. */
 struct revealed {
     uint8_t key[TAG_SUBJECT_MAX];
     size_t key_len;
     char classes[RECORD_WORD_MAX + 1];
     int64_t time_ms;
 };
-bool revealed_read(const void *private_part, size_t n, unsigned position, struct revealed *ret);
+RF_CHECK int revealed_read(const void *private_part, size_t n, unsigned position,
+                           struct revealed *ret);
 
 #endif

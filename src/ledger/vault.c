@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,16 +17,38 @@
 #include "ledger/segment.h"
 
 /* Two tables. `state` has one row: which journal this is a copy of, which entry and which leaf come
- * next. `part` has a row a leaf:
+ * next, and the chain value before that entry: of a journal there may be two pasts (one was
+ * restored from a backup and went on), and what was copied from one is not to be shown as the
+ * other's. `part` has a row a leaf:
  *
  *     leaf, entry   numbers in the log and in the journal
  *     minute, key   of the entry: whose key opens it
  *     open, sealed  the entry's two parts as they stand in the journal
  *
  * A round of entries and the row of `state` are one transaction, so that after whatever crash the
- * two agree. */
+ * two agree.
+ *
+ * Whoever writes this file has no keys, and whoever reads it has them, and may be an administrator:
+ * so the reader takes no schema but ours (no view that never ends, no trigger), no value of a
+ * length or a type that ours cannot have, and believes a row only as far as its sealed part opens.
+ */
 
-enum { VERSION = 1, BUSY_MS = 5000, MINUTES_A_DAY = 24 * 60 };
+enum {
+    VERSION = 2,
+    READER_WAIT_MS = 5000, /* for a lock */
+    WRITER_WAIT_MS = 20,   /* the log waits as long: the same process signs it */
+    MINUTES_A_DAY = 24 * 60
+};
+
+static const char
+    *const schema[] = { /* in the order of their names */
+                        "CREATE TABLE part (leaf INTEGER PRIMARY KEY, entry INTEGER NOT NULL, "
+                        "minute INTEGER NOT NULL, "
+                        "key BLOB NOT NULL, open BLOB NOT NULL, sealed BLOB NOT NULL)",
+                        "CREATE INDEX part_minute ON part (minute)",
+                        "CREATE TABLE state (version INTEGER, journal BLOB, next INTEGER, leaves "
+                        "INTEGER, chain BLOB)"
+    };
 
 struct vault {
     sqlite3 *db;
@@ -33,23 +56,39 @@ struct vault {
     char path[PATH_MAX], journal[PATH_MAX], name[FRAME_NAME_MAX + 1];
     uint8_t journal_id[FRAME_JOURNAL_ID_LEN];
     uint64_t next, leaves;
-    uint64_t end; /* of the journal, when a writer opened this */
-    struct scan *scan;
+    uint8_t chain[DIGEST_LEN]; /* before entry NEXT */
+    struct scan *scan;         /* stands before it, too */
     struct daykey_store *keys;
 };
 
 /* ---- SQLite --------------------------------------------------------------------------------- */
 
+/* What a database answers that is not as we made it is no failure of the disk: it is begun anew. */
+static enum err_code code_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_NOMEM:
+        return RF_ENOMEM;
+    case SQLITE_FULL:
+        return RF_EDISKFULL;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return RF_EUNAVAIL;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_ERROR:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_TOOBIG:
+        return RF_ENOTFOUND;
+    default:
+        return RF_EIO;
+    }
+}
+
 static int failed(const struct vault *v, int code, const char *what, struct err *err)
 {
-    int primary = code & 0xff;
-    enum err_code ours = primary == SQLITE_NOMEM                              ? RF_ENOMEM
-                         : primary == SQLITE_FULL                             ? RF_EDISKFULL
-                         : primary == SQLITE_BUSY || primary == SQLITE_LOCKED ? RF_EUNAVAIL
-                         : primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB
-                             ? RF_ENOTFOUND /* to be begun anew */
-                             : RF_EIO;
-    return err_set(err, ours, "could not %s \"%.200s\": %.100s", what, v->path,
+    return err_set(err, code_of(code), "could not %s \"%.200s\": %.100s", what, v->path,
                    v->db != NULL ? sqlite3_errmsg(v->db) : sqlite3_errstr(code));
 }
 
@@ -73,15 +112,22 @@ static int run(const struct vault *v, sqlite3_stmt *s, struct err *err)
     return rc == SQLITE_DONE ? 0 : failed(v, rc, "write", err);
 }
 
+/* SQLite follows no link anywhere in a path when it is to follow none at its end. So links above
+   the folder are resolved here; the file itself must not be one. */
 static int path_of(const char *state_dir, char ret[PATH_MAX], struct err *err)
 {
-    if (snprintf(ret, PATH_MAX, "%s/vault/private.db", state_dir) >= PATH_MAX - 8)
+    char folder[PATH_MAX], real[PATH_MAX];
+    if (snprintf(folder, sizeof(folder), "%s/vault", state_dir) >= PATH_MAX - 32)
         return err_set(err, RF_ETOOBIG, "path \"%.100s…\" is too long", state_dir);
+    if (realpath(folder, real) == NULL)
+        return err_sys(err, "could not find folder \"%.200s\"", folder);
+    if (snprintf(ret, PATH_MAX, "%s/private.db", real) >= PATH_MAX - 8)
+        return err_set(err, RF_ETOOBIG, "path \"%.100s…\" is too long", real);
     return 0;
 }
 
 /* No file is mapped but SQLite's index of what it wrote ahead; sorting needs no file. */
-static int open_database(struct vault *v, int flags, struct err *err)
+static int open_database(struct vault *v, int flags, int wait_ms, struct err *err)
 {
     int rc = sqlite3_open_v2(v->path, &v->db,
                              flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
@@ -89,12 +135,14 @@ static int open_database(struct vault *v, int flags, struct err *err)
                              NULL);
     if (rc != SQLITE_OK)
         return failed(v, rc, "open", err);
-    (void)sqlite3_busy_timeout(v->db, BUSY_MS);
+    (void)sqlite3_busy_timeout(v->db, wait_ms);
     (void)sqlite3_extended_result_codes(v->db, 1);
-    return execute(v,
-                   "PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
-                   "PRAGMA synchronous=NORMAL; PRAGMA trusted_schema=OFF;",
-                   err);
+    (void)sqlite3_limit(v->db, SQLITE_LIMIT_LENGTH, 2 * FRAME_ENTRY_MAX);
+    return execute(
+        v,
+        "PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
+        "PRAGMA synchronous=NORMAL; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",
+        err);
 }
 
 static void close_database(struct vault *v)
@@ -109,76 +157,134 @@ static void close_database(struct vault *v)
 
 /* ---- which journal -------------------------------------------------------------------------- */
 
-enum reach { TO_HEADER, TO_END };
-
-static int journal_of(struct vault *v, const char *state_dir, enum reach reach, struct err *err)
+static int journal_of(struct vault *v, const char *state_dir, struct err *err)
 {
     struct scan *scan = NULL;
-    struct frame_entry entry;
-    uint64_t offset;
     int rc = segment_folder(state_dir, v->journal, err);
     if (rc == 0)
         rc = scan_open(v->journal, UINT64_MAX, &scan, err);
-    if (rc == 0)
-        rc = scan_next(scan, &entry, &offset, err); /* reads the header at the least */
-    while (rc == 1 && reach == TO_END)
-        rc = scan_next(scan, &entry, &offset, err);
-    if (rc >= 0) {
+    if (rc == 0) {
         const struct frame_header *h = &scan_state(scan)->header;
-        v->end = scan_state(scan)->index;
         memcpy(v->journal_id, h->journal_id, sizeof(v->journal_id));
         memcpy(v->name, h->name, sizeof(v->name));
     }
     scan_close(scan);
-    return rc < 0 ? rc : 0;
+    return rc;
+}
+
+static int not_ours(const struct vault *v, struct err *err)
+{
+    return err_set(err, RF_ENOTFOUND, "\"%.200s\" is not of this journal", v->path);
 }
 
 /* -RF_ENOTFOUND: it is of another journal or version, damaged, or has no tables: to be begun anew.
    That it is busy is another matter. */
+static int read_schema(struct vault *v, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    size_t i = 0;
+    bool is_ours = true;
+    int rc = prepare(v, "SELECT sql FROM sqlite_schema ORDER BY name", &s, err);
+    int code = rc == 0 ? sqlite3_step(s) : SQLITE_DONE;
+    for (; code == SQLITE_ROW && is_ours; i++) {
+        const char *sql = (const char *)sqlite3_column_text(s, 0);
+        is_ours = i < RF_COUNT(schema) && sql != NULL && strcmp(sql, schema[i]) == 0;
+        code = sqlite3_step(s);
+    }
+    (void)sqlite3_finalize(s);
+    if (rc < 0)
+        return rc;
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        return failed(v, code, "read", err);
+    return is_ours && i == RF_COUNT(schema) ? 0 : not_ours(v, err);
+}
+
+/* Is the value in COLUMN a blob of N bytes? Then it is in RET. */
+static bool blob_of(sqlite3_stmt *s, int column, void *ret, size_t n)
+{
+    const void *bytes =
+        sqlite3_column_type(s, column) == SQLITE_BLOB ? sqlite3_column_blob(s, column) : NULL;
+    if (bytes == NULL || sqlite3_column_bytes(s, column) != (int)n)
+        return false;
+    memcpy(ret, bytes, n);
+    return true;
+}
+
+static bool state_of(struct vault *v, sqlite3_stmt *s)
+{
+    uint8_t journal[FRAME_JOURNAL_ID_LEN];
+    int64_t next = sqlite3_column_int64(s, 2), leaves = sqlite3_column_int64(s, 3);
+    if (sqlite3_column_int64(s, 0) != VERSION || !blob_of(s, 1, journal, sizeof(journal)) ||
+        memcmp(journal, v->journal_id, sizeof(journal)) != 0 || leaves < 0 || next < leaves ||
+        !blob_of(s, 4, v->chain, sizeof(v->chain)))
+        return false;
+    v->next = (uint64_t)next;
+    v->leaves = (uint64_t)leaves;
+    return true;
+}
+
 static int read_state(struct vault *v, struct err *err)
 {
     sqlite3_stmt *s = NULL;
-    int code =
-        sqlite3_prepare_v2(v->db, "SELECT version, journal, next, leaves FROM state", -1, &s, NULL);
-    bool is_ours = false;
-    if (code == SQLITE_OK)
-        code = sqlite3_step(s);
-    if (code == SQLITE_ROW && sqlite3_column_int(s, 0) == VERSION &&
-        sqlite3_column_bytes(s, 1) == (int)sizeof(v->journal_id) &&
-        memcmp(sqlite3_column_blob(s, 1), v->journal_id, sizeof(v->journal_id)) == 0) {
-        v->next = (uint64_t)sqlite3_column_int64(s, 2);
-        v->leaves = (uint64_t)sqlite3_column_int64(s, 3);
-        is_ours = true;
-    }
+    int rc = read_schema(v, err);
+    if (rc == 0)
+        rc = prepare(v, "SELECT version, journal, next, leaves, chain FROM state", &s, err);
+    if (rc < 0)
+        return rc;
+    int code = sqlite3_step(s);
+    bool is_ours = code == SQLITE_ROW && state_of(v, s);
     (void)sqlite3_finalize(s);
-    if (code != SQLITE_ROW && code != SQLITE_DONE &&
-        code != SQLITE_ERROR) /* ERROR: no such table */
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
         return failed(v, code, "read", err);
-    return is_ours ? 0 : err_set(err, RF_ENOTFOUND, "\"%.200s\" is not of this journal", v->path);
+    return is_ours ? 0 : not_ours(v, err);
+}
+
+/* Go to the place in the journal up to which this is a copy. -RF_ENOTFOUND: the journal ends
+   before, or has another past. */
+static int find_place(struct vault *v, struct err *err)
+{
+    struct frame_entry entry;
+    uint64_t offset;
+    scan_close(v->scan);
+    v->scan = NULL;
+    int rc = scan_open(v->journal, v->next, &v->scan, err);
+    while (rc == 0 && scan_state(v->scan)->index < v->next) {
+        rc = scan_next(v->scan, &entry, &offset, err);
+        if (rc == 0)
+            return err_set(err, RF_ENOTFOUND, "\"%.200s\" is ahead of the journal", v->path);
+        rc = rc == 1 ? 0 : rc;
+    }
+    if (rc == 0 && memcmp(scan_state(v->scan)->chain, v->chain, sizeof(v->chain)) != 0)
+        rc = err_set(err, RF_ENOTFOUND, "\"%.200s\" is of another past of this journal", v->path);
+    return rc;
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-static int make_tables(struct vault *v, struct err *err)
+static int put_state(struct vault *v, struct err *err)
 {
     sqlite3_stmt *s = NULL;
-    int rc = execute(v,
-                     "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; BEGIN IMMEDIATE;"
-                     "CREATE TABLE state (version INTEGER, journal BLOB, next INTEGER, leaves "
-                     "INTEGER);"
-                     "CREATE TABLE part (leaf INTEGER PRIMARY KEY, entry INTEGER NOT NULL,"
-                     " minute INTEGER NOT NULL, key BLOB NOT NULL, open BLOB NOT NULL,"
-                     " sealed BLOB NOT NULL);"
-                     "CREATE INDEX part_minute ON part (minute);",
-                     err);
-    if (rc == 0)
-        rc = prepare(v, "INSERT INTO state VALUES (1, ?1, 0, 0)", &s, err);
+    int rc = prepare(v, "INSERT INTO state VALUES (?1, ?2, 0, 0, ?3)", &s, err);
+    v->next = v->leaves = 0;
+    frame_first_chain(v->journal_id, v->name, v->chain);
     if (rc == 0) {
-        (void)sqlite3_bind_blob(s, 1, v->journal_id, sizeof(v->journal_id), SQLITE_STATIC);
+        (void)sqlite3_bind_int(s, 1, VERSION);
+        (void)sqlite3_bind_blob(s, 2, v->journal_id, sizeof(v->journal_id), SQLITE_STATIC);
+        (void)sqlite3_bind_blob(s, 3, v->chain, sizeof(v->chain), SQLITE_STATIC);
         rc = run(v, s, err);
     }
     (void)sqlite3_finalize(s);
-    v->next = v->leaves = 0;
+    return rc;
+}
+
+static int make_tables(struct vault *v, struct err *err)
+{
+    int rc =
+        execute(v, "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; BEGIN IMMEDIATE", err);
+    for (size_t i = 0; rc == 0 && i < RF_COUNT(schema); i++)
+        rc = execute(v, schema[i], err);
+    if (rc == 0)
+        rc = put_state(v, err);
     return rc == 0 ? execute(v, "COMMIT", err) : rc;
 }
 
@@ -193,24 +299,35 @@ static void remove_files(const struct vault *v)
     }
 }
 
-static int open_writer(struct vault *v, struct err *err)
+static int open_as_it_is(struct vault *v, struct err *err)
 {
-    int rc = open_database(v, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+    int rc = open_database(v, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, WRITER_WAIT_MS, err);
     if (rc == 0)
         rc = read_state(v, err);
-    if (rc == 0 && v->next > v->end)
-        rc = -RF_ENOTFOUND; /* the journal was rolled back */
-    if (rc == -RF_ENOTFOUND) {
-        close_database(v);
-        remove_files(v);
-        rc = open_database(v, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
-        if (rc == 0)
-            rc = make_tables(v, err);
-    }
+    return rc == 0 ? find_place(v, err) : rc;
+}
+
+static int begin_anew(struct vault *v, struct err *err)
+{
+    close_database(v);
+    remove_files(v);
+    int rc = open_database(v, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, WRITER_WAIT_MS, err);
+    if (rc == 0)
+        rc = make_tables(v, err);
+    return rc == 0 ? find_place(v, err) : rc;
+}
+
+static int open_writer(struct vault *v, struct err *err)
+{
+    int rc = open_as_it_is(v, err);
+    if (rc == -RF_ENOTFOUND)
+        rc = begin_anew(v, err);
     if (rc == 0)
         rc =
             prepare(v, "INSERT OR REPLACE INTO part VALUES (?1, ?2, ?3, ?4, ?5, ?6)", &v->put, err);
-    return rc == 0 ? prepare(v, "UPDATE state SET next = ?1, leaves = ?2", &v->mark, err) : rc;
+    return rc == 0
+               ? prepare(v, "UPDATE state SET next = ?1, leaves = ?2, chain = ?3", &v->mark, err)
+               : rc;
 }
 
 int vault_open(const char *state_dir, struct vault **ret, struct err *err)
@@ -221,7 +338,7 @@ int vault_open(const char *state_dir, struct vault **ret, struct err *err)
     mode_t before = umask(0077); /* SQLite's own files, too */
     int rc = path_of(state_dir, v->path, err);
     if (rc == 0)
-        rc = journal_of(v, state_dir, TO_END, err);
+        rc = journal_of(v, state_dir, err);
     if (rc == 0)
         rc = daykey_open(state_dir, &v->keys, err);
     if (rc == 0)
@@ -260,8 +377,7 @@ static int take_in(struct vault *v, uint64_t committed, struct err *err)
     bool is_erased = false;
     int rc = 1;
     for (int i = 0; i < VAULT_ROUND && v->next < committed; i++) {
-        while ((rc = scan_next(v->scan, &e, &offset, err)) == 1 && e.index < v->next)
-            continue;
+        rc = scan_next(v->scan, &e, &offset, err);
         if (rc != 1)
             break;
         if (leaf_read(e.leaf, e.leaf_len, &leaf) < 0)
@@ -275,22 +391,29 @@ static int take_in(struct vault *v, uint64_t committed, struct err *err)
             return rc;
         v->leaves += leaf.type != LEAF_NONE;
         v->next++;
+        memcpy(v->chain, e.chain, sizeof(v->chain));
     }
     return rc < 0 ? rc : 0;
 }
 
 static int advance(struct vault *v, uint64_t committed, struct err *err)
 {
-    int rc = v->scan == NULL ? scan_open(v->journal, v->next, &v->scan, err) : 0;
-    if (rc < 0 || v->next >= committed)
-        return rc;
-    rc = execute(v, "BEGIN IMMEDIATE", err);
+    uint64_t before = v->next;
+    if (before >= committed)
+        return 0;
+    int rc = execute(v, "BEGIN IMMEDIATE", err);
     if (rc == 0)
         rc = take_in(v, committed, err);
+    if (rc == 0 && v->next == before) /* else whoever asks again at once would ask for ever */
+        rc =
+            err_set(err, RF_EUNAVAIL,
+                    "the journal ends at entry %" PRIu64 ", and %" PRIu64 " are said to be durable",
+                    before, committed);
     if (rc < 0)
         return rc; /* whoever closes the database undoes the transaction */
     (void)sqlite3_bind_int64(v->mark, 1, (int64_t)v->next);
     (void)sqlite3_bind_int64(v->mark, 2, (int64_t)v->leaves);
+    (void)sqlite3_bind_blob(v->mark, 3, v->chain, sizeof(v->chain), SQLITE_STATIC);
     rc = run(v, v->mark, err);
     return rc == 0 ? execute(v, "COMMIT", err) : rc;
 }
@@ -329,15 +452,18 @@ int vault_look(const char *state_dir, struct vault **ret, struct err *err)
     if (v == NULL)
         return err_set(err, RF_ENOMEM, "out of memory");
     int rc = path_of(state_dir, v->path, err);
-    if (rc == 0 && stat(v->path, &st) < 0)
-        rc = errno == ENOENT ? err_set(err, RF_ENOTFOUND, "there is no private store")
-                             : err_sys(err, "could not look at \"%.200s\"", v->path);
+    if (rc == 0 && lstat(v->path, &st) < 0)
+        rc = err_sys(err, "could not look at \"%.200s\"", v->path);
+    if (rc == -RF_ESYS && errno == ENOENT)
+        rc = err_set(err, RF_ENOTFOUND, "there is no private store");
     if (rc == 0)
-        rc = journal_of(v, state_dir, TO_HEADER, err);
+        rc = journal_of(v, state_dir, err);
     if (rc == 0)
-        rc = open_database(v, SQLITE_OPEN_READWRITE, err);
+        rc = open_database(v, SQLITE_OPEN_READWRITE, READER_WAIT_MS, err);
     if (rc == 0)
         rc = read_state(v, err);
+    if (rc == 0)
+        rc = find_place(v, err);
     if (rc == 0)
         rc = prepare(v, "SELECT entry, minute, key, open, sealed FROM part WHERE leaf = ?1",
                      &v->get, err);
@@ -349,24 +475,39 @@ int vault_look(const char *state_dir, struct vault **ret, struct err *err)
     return 0;
 }
 
+/* A value that ours may be: 1..MAX bytes. */
+static bool part_of(sqlite3_stmt *s, int column, size_t max, const uint8_t **ret, size_t *ret_len)
+{
+    if (sqlite3_column_type(s, column) != SQLITE_BLOB)
+        return false;
+    *ret = sqlite3_column_blob(s, column); /* before its length, as SQLite wants it */
+    *ret_len = (size_t)sqlite3_column_bytes(s, column);
+    return *ret != NULL && *ret_len <= max;
+}
+
 int vault_read(struct vault *v, uint64_t leaf, struct frame_entry *ret, struct err *err)
 {
-    (void)sqlite3_reset(v->get);
-    (void)sqlite3_bind_int64(v->get, 1, (int64_t)leaf);
-    int rc = sqlite3_step(v->get);
+    struct frame_entry e = { 0 };
+    sqlite3_stmt *s = v->get;
+    (void)sqlite3_reset(s);
+    if (leaf > INT64_MAX)
+        return 0;
+    (void)sqlite3_bind_int64(s, 1, (int64_t)leaf);
+    int rc = sqlite3_step(s);
     if (rc == SQLITE_DONE)
         return 0;
     if (rc != SQLITE_ROW)
         return failed(v, rc, "read", err);
-    if (sqlite3_column_bytes(v->get, 2) != FRAME_KEY_ID_LEN)
-        return err_set(err, RF_ENOTFOUND, "\"%.200s\" is damaged", v->path);
-    *ret = (struct frame_entry){ .index = (uint64_t)sqlite3_column_int64(v->get, 0),
-                                 .minute = (uint32_t)sqlite3_column_int64(v->get, 1),
-                                 .leaf = sqlite3_column_blob(v->get, 3),
-                                 .leaf_len = (size_t)sqlite3_column_bytes(v->get, 3),
-                                 .sealed = sqlite3_column_blob(v->get, 4),
-                                 .sealed_len = (size_t)sqlite3_column_bytes(v->get, 4) };
-    memcpy(ret->key_id, sqlite3_column_blob(v->get, 2), FRAME_KEY_ID_LEN);
+    int64_t entry = sqlite3_column_int64(s, 0), minute = sqlite3_column_int64(s, 1);
+    if (entry < (int64_t)leaf || minute < 0 || minute > UINT32_MAX ||
+        !blob_of(s, 2, e.key_id, sizeof(e.key_id)) ||
+        !part_of(s, 3, LEAF_MAX, &e.leaf, &e.leaf_len) ||
+        !part_of(s, 4, FRAME_LENGTH_MAX, &e.sealed, &e.sealed_len))
+        return err_set(err, RF_ENOTFOUND, "row %" PRIu64 " of \"%.200s\" is damaged", leaf,
+                       v->path);
+    e.index = (uint64_t)entry;
+    e.minute = (uint32_t)minute;
+    *ret = e;
     return 1;
 }
 
@@ -385,19 +526,23 @@ static int empty_wal(struct vault *v, struct err *err)
     int rc = prepare(v, "PRAGMA wal_checkpoint(TRUNCATE)", &s, err);
     if (rc < 0)
         return rc;
-    int step = sqlite3_step(s);
-    bool is_busy = step != SQLITE_ROW || sqlite3_column_int(s, 0) != 0;
+    int code = sqlite3_step(s);
+    bool is_busy = (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED ||
+                   (code == SQLITE_ROW && sqlite3_column_int(s, 0) != 0);
+    if (is_busy)
+        rc = err_set(err, RF_EUNAVAIL,
+                     "\"%.200s\" is being read, and what was deleted is not overwritten yet",
+                     v->path);
+    else if (code != SQLITE_ROW)
+        rc = failed(v, code, "overwrite what was deleted in", err);
     (void)sqlite3_finalize(s);
-    return !is_busy
-               ? 0
-               : err_set(err, RF_EUNAVAIL,
-                         "\"%.200s\" is being read, and what was deleted is not overwritten yet",
-                         v->path);
+    return rc;
 }
 
 int vault_erase(struct vault *v, uint32_t from, uint32_t until, uint64_t *ret_rows, struct err *err)
 {
     sqlite3_stmt *s = NULL;
+    (void)sqlite3_reset(v->get); /* what was read last is given up, or we were in our own way */
     int rc = execute(v, "PRAGMA synchronous=FULL; BEGIN IMMEDIATE", err);
     if (rc == 0)
         rc = prepare(v, "DELETE FROM part WHERE minute >= ?1 AND minute < ?2", &s, err);

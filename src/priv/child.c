@@ -268,6 +268,15 @@ static int take_first(struct child *c, struct imsg *m, struct err *err)
     return rc;
 }
 
+static int take_clock(struct child *c, const struct imsg *m, struct err *err)
+{
+    struct rd r = rd_of(m->payload, m->len);
+    if (m->len == 0)
+        return 0;
+    c->clock = (struct clockwatch){ .has_begun = true, .ahead_ms = (int64_t)rd_u64(&r) };
+    return rd_done(&r) ? 0 : err_set(err, RF_EPROTO, "malformed message about the clock");
+}
+
 static int receive_start(struct child *c, struct err *err)
 {
     for (;;) {
@@ -289,7 +298,7 @@ static int receive_start(struct child *c, struct err *err)
         if (rc < 0)
             return rc;
         if (m.type == IMSG_GO)
-            return 0;
+            return take_clock(c, &m, err);
     }
 }
 

@@ -8,6 +8,7 @@
 #ifndef RF_PRIV_CHILD_H
 #define RF_PRIV_CHILD_H
 
+#include "base/clockwatch.h"
 #include "base/err.h"
 #include "policy/config.h"
 #include "policy/policy.h"
@@ -43,7 +44,8 @@ struct child {
     int grants_fd; /* likewise: the table of grants */
     struct config *config;
     struct policy *policy;
-    char *credentials; /* NUL-terminated; of a worker; of the hub the file of auditors; else NULL */
+    char *credentials; /* NUL-terminated; of a worker; of the hub the file of auditors, of notary
+                          and courier that of witnesses; else NULL */
     size_t credentials_len;
     int *listen_fds;     /* by index of config_socket(), -1 where none (a worker has none of the
                             hub's, the hub has no others); not yet watched */
@@ -51,7 +53,9 @@ struct child {
     struct child_peer peers[CHILD_PEERS_MAX];
     size_t peer_count;
     struct child_retired retired;
-    int replaced_fd; /* by child_take(): see PEER there */
+    int replaced_fd;         /* by child_take(): see PEER there */
+    struct clockwatch clock; /* what the supervisor believes of the wall clock; of ledger and notary
+                                to go on with */
 };
 
 /* Receive everything up to IMSG_GO (blocks) and set the log level. On 0 *RET is filled and the

@@ -11,10 +11,12 @@
 
 #include "auth/auditors.h"
 #include "auth/credentials.h"
+#include "base/digest.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "priv/child.h"
 #include "priv/lease.h"
+#include "tlog/trust.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #    define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
@@ -184,13 +186,38 @@ static void load_auditors(struct bundle *b, struct mistakes *mistakes, int *wors
     mem_free_secret(t.bytes, t.len);
 }
 
+/* Notary and courier hold the same ones, and need no right to read the folder in which this file
+   lies: in many a house the keys lie there, too. */
+static void load_witnesses(struct bundle *b, struct mistakes *mistakes, int *worst)
+{
+    const char *path = b->config->ledger.witnesses_path;
+    struct trust *parsed = NULL;
+    struct text t = { 0 };
+    struct err err;
+    if (path == NULL || b->config->ledger.origin == NULL)
+        return;
+    int rc = fd_read_file(path, TRUST_FILE_MAX, &t.bytes, &t.len, &err);
+    if (rc == 0 && (parsed = mem_zalloc(1, sizeof(*parsed))) == NULL)
+        rc = err_set(&err, RF_ENOMEM, "out of memory for the witnesses");
+    if (rc == 0)
+        rc = digest_init(&err); /* keys have digests */
+    if (rc == 0)
+        rc = trust_read(t.bytes, t.len, parsed, &err);
+    if (rc == 0)
+        rc = seal("ringfence-witnesses", &t, &b->witnesses_fd, &err);
+    if (rc < 0)
+        note(mistakes, path, &err, worst);
+    mem_free(parsed);
+    mem_free(t.bytes);
+}
+
 int bundle_load(const char *config_path, struct bundle **ret, struct mistakes *mistakes)
 {
     int worst = 0;
     struct bundle *b = mem_zalloc(1, sizeof(*b));
     if (b == NULL)
         return -RF_ENOMEM;
-    b->config_fd = b->policy_fd = b->credentials_fd = b->auditors_fd = -1;
+    b->config_fd = b->policy_fd = b->credentials_fd = b->auditors_fd = b->witnesses_fd = -1;
     worst = absolute(config_path, &b->path);
     if (worst < 0 || strlen(b->path) > IMSG_PAYLOAD_MAX) {
         mistakes_add(mistakes, config_path, 0, "cannot make an absolute path of this");
@@ -203,6 +230,8 @@ int bundle_load(const char *config_path, struct bundle **ret, struct mistakes *m
         load_credentials(b, mistakes, &worst);
         load_auditors(b, mistakes, &worst);
         check_together(b, mistakes, &worst);
+        if (worst == 0) /* else it said already what it has to say of this file */
+            load_witnesses(b, mistakes, &worst);
     }
     if (worst < 0) {
         bundle_free(b);
@@ -220,6 +249,7 @@ void bundle_free(struct bundle *b)
     fd_close(&b->policy_fd);
     fd_close(&b->credentials_fd);
     fd_close(&b->auditors_fd);
+    fd_close(&b->witnesses_fd);
     config_free(b->config);
     policy_free(b->policy);
     mem_free(b->path);

@@ -1,5 +1,5 @@
-/* bundle.h - configuration, policy, credentials and auditors: read once, validated, sealed for the
- * children. */
+/* bundle.h - configuration, policy, credentials, auditors and witnesses: read once, validated,
+ * sealed for the children. */
 #ifndef RF_SUPER_BUNDLE_H
 #define RF_SUPER_BUNDLE_H
 
@@ -14,8 +14,8 @@ struct bundle {
     char *path; /* of the configuration file, absolute */
     struct config *config;
     struct policy *policy;
-    /* sealed memory files of the bytes that were parsed; no auditors: -1 */
-    int config_fd, policy_fd, credentials_fd, auditors_fd;
+    /* sealed memory files of the bytes that were parsed; no auditors, no witnesses: -1 */
+    int config_fd, policy_fd, credentials_fd, auditors_fd, witnesses_fd;
 };
 
 /* Read and validate all these files and what they name. On 0 the caller owns *RET; otherwise

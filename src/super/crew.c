@@ -104,11 +104,12 @@ static void tell(struct crew_member *m, enum imsg_type type, uint32_t arg, const
 
 static void tell_config(struct crew_member *m, const struct bundle *b)
 {
-    int secret_fd = m->role == ROLE_WORKER ? b->credentials_fd
-                    : m->role == ROLE_HUB  ? b->auditors_fd
-                                           : -1;
-    const int fds[] = { b->config_fd, b->policy_fd, secret_fd };
-    tell(m, IMSG_CONFIG, 0, b->path, strlen(b->path), fds, secret_fd >= 0 ? 3 : 2);
+    int own_fd = m->role == ROLE_WORKER                              ? b->credentials_fd
+                 : m->role == ROLE_HUB                               ? b->auditors_fd
+                 : m->role == ROLE_NOTARY || m->role == ROLE_COURIER ? b->witnesses_fd
+                                                                     : -1;
+    const int fds[] = { b->config_fd, b->policy_fd, own_fd };
+    tell(m, IMSG_CONFIG, 0, b->path, strlen(b->path), fds, own_fd >= 0 ? 3 : 2);
 }
 
 static void tell_listeners(const struct crew *c, struct crew_member *m)
@@ -181,6 +182,16 @@ static void back_off(struct crew *c, struct crew_member *m, int64_t now_ms)
                  (long long)wait_ms, m->backoff.quick_deaths);
 }
 
+/* Small steps add up while we are awake; a jump is not believed, by whoever starts after it either:
+   nobody but an operator, who starts us, can say that it is right. */
+static void tell_go(struct crew *c, struct crew_member *m)
+{
+    uint8_t ahead[8];
+    for (int i = 0; i < 8; i++)
+        ahead[i] = (uint8_t)((uint64_t)c->clock.ahead_ms >> (56 - 8 * i));
+    tell(m, IMSG_GO, 0, ahead, sizeof(ahead), NULL, 0);
+}
+
 static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
 {
     struct err err;
@@ -212,7 +223,7 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     }
     tell_listeners(c, m);
     link_member(c, m);
-    tell(m, IMSG_GO, 0, NULL, 0, NULL, 0);
+    tell_go(c, m);
     return;
 failed:
     log_err(LOG_LEVEL_ERROR, "child-start-failed", &err);
@@ -223,6 +234,10 @@ failed:
 
 void crew_tick(struct crew *c, int64_t now_ms)
 {
+    int64_t jump_ms;
+    /* Small steps add up; a jump is not believed, by whoever starts after it either: nobody but an
+       operator, who starts us, can say that it is right. */
+    (void)clockwatch_believes(&c->clock, clock_wall_ms(), clock_boot_ms(), &jump_ms);
     for (size_t i = 0; i < c->count; i++) {
         struct crew_member *m = &c->members[i];
         if (may_start(c, m) && now_ms >= m->due_ms)

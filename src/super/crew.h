@@ -56,6 +56,7 @@ struct crew {
     unsigned workers;
     struct crew_member members[CREW_MAX];
     size_t count;
+    struct clockwatch clock; /* the wall clock, as it was believed from our start on */
     bool ledger_was_ready;
     bool complete; /* everybody was serving at the same time once */
     bool hold;     /* a reload is under way: start nobody */

@@ -150,9 +150,11 @@ static int epoch_add(struct looking *l, uint64_t number, const char *name,
         return rc;
     (void)snprintf(e.name, sizeof(e.name), "%s", name);
     rc = tag_key_make(&subject, l->o.secret, e.proof, e.k);
-    if (rc < 0)
+    if (rc < 0) {
+        sodium_memzero(&e, sizeof(e));
         return err_set(err, (enum err_code) - rc, "could not compute the key of epoch \"%s\"",
                        name);
+    }
     size_t at = epoch_place(l, number);
     memmove(l->epochs + at + 1, l->epochs + at, (l->epoch_count - at) * sizeof(e));
     l->epochs[at] = e;
@@ -536,6 +538,8 @@ static void judge_holds(struct looking *l)
             continue;
         if (e->verdict == LOOKING_SHOWN)
             e->verdict = LOOKING_HELD;
+        if (e->verdict != LOOKING_HELD) /* that it is open is why, and where */
+            continue;
         for (unsigned at = 0; at < l->log_count; at++)
             if (l->roster[at] == a->log)
                 e->because = at;

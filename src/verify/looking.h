@@ -64,7 +64,9 @@ const struct key *looking_log_key(const struct looking *l, size_t i);
 /* Of the epochs that are shown, in the order of the file. */
 struct looking_access {
     const char *origin, *epoch;
-    uint64_t leaf;     /* its index */
+    uint64_t leaf;        /* its index */
+    const uint8_t *bytes; /* of the leaf */
+    size_t len;
     unsigned position; /* among the leaf's items */
     uint32_t minute;
     bool is_open;
@@ -76,8 +78,9 @@ struct looking_access looking_access(const struct looking *l, size_t i);
 RF_CHECK int looking_open(struct looking *l, size_t i, const char *classes, int64_t time_ms,
                           struct err *err);
 /* Find both by trying: the milliseconds around the leaf's minute, and the sets of its classes. 1,
-   or 0 when nothing answers. Seconds at the worst. For an access whose private part is not here, or
-   no more: with K its commitment hides nothing that the leaf does not nearly say. */
+   or 0 when nothing answers, after a minute or two when the leaf has all classes. For an access
+   whose private part is not here, or no more: with K its commitment hides nothing that the leaf
+   does not nearly say. */
 RF_CHECK int looking_search(struct looking *l, size_t i, struct err *err);
 
 /* Append the claim file. Every shown access is open. -RF_ETOOBIG: name fewer epochs. */

@@ -3,7 +3,7 @@
 Whoever reads the log sees roll-ups, disclosures and when checkpoints come; whoever is recorded chooses
 how often he logs in, what he asks, how much comes back, and what is refused. What follows counts the
 outcomes that a reader could tell apart if nobody else were at work and nothing were ever lost: the
-capacity is their binary logarithm, an upper bound for every code. `./dev attack --channel` prints it;
+capacity is their binary logarithm, an upper bound for every code. Run as a program, this file prints it;
 tests/integration/test_covert.py plays sender and receiver through a real gateway.
 
 What is in the leaves and nobody at work can choose: `id`, `d`, `chain`, `tags` are random or hashes of

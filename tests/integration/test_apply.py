@@ -56,6 +56,21 @@ def test_a_second_apply_changes_nothing(region):
     assert region.command("plan", "--check").returncode == 0
 
 
+def test_a_database_from_before_the_signatures_of_sizes_gets_their_column(region):
+    region.apply()
+    region.rows("DROP FUNCTION ringfence.log_seen(text, bigint, bytea, bytea);"
+                "ALTER TABLE ringfence.log_size DROP COLUMN signature;"
+                "CREATE FUNCTION ringfence.log_seen(log text, seen_size bigint, seen_root bytea)"
+                " RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint';"
+                "UPDATE ringfence.object SET name = 'ringfence.log_seen(text, bigint, bytea)'"
+                " WHERE name = 'ringfence.log_seen(text, bigint, bytea, bytea)'")
+    region.apply()
+    assert region.value("SELECT count(*) FROM pg_proc WHERE proname = 'log_seen'") == 1
+    assert region.value("SELECT held_size FROM ringfence.log_seen('log.test/a', 7, sha256('x'),"
+                        " sha512('y'))") == 7
+    assert "nothing to change" in region.apply()
+
+
 def test_plan_and_print_change_nothing_and_say_what_would(region):
     before = region.snapshot()
     plan = region.command("plan", "--check")

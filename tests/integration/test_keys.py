@@ -2,9 +2,11 @@
 
 import base64
 import copy
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,7 +16,7 @@ import yaml
 
 from conftest import BUILD
 from gateway import client_name
-from notes import ED25519, Key, leaf_hash
+from notes import COSIGNATURE, ED25519, Key, leaf_hash
 from test_grants import Grants, enter
 from test_witness import Witness
 from waiting import wait_until
@@ -177,6 +179,44 @@ def test_a_running_gateway_is_not_rotated(new_gateway):
     old.verify("public")
 
 
+def test_a_log_is_not_ended_while_its_notary_runs_or_its_past_does_not_hold(new_gateway):
+    """What would keep the last leaves from being signed is found before the log is ended."""
+    old = Logged(new_gateway)
+    old.wait_published("public", "start")
+    old.gateway.stop()
+    entries = old.gateway.journal()
+    with open(old.path("state/notary/lock"), "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = old.rotate()
+        assert done.returncode == 3 and "stop the gateway first" in done.stderr, done.stderr
+    assert old.gateway.journal() == entries
+    head = old.path("state/notary/head")
+    with open(head, "r+b") as memory:
+        text = memory.read()
+        memory.seek(0)
+        memory.write(text.replace(b"journal ", b"journal 9"))
+    done = old.rotate()
+    assert done.returncode == 4 and "rolled back" in done.stderr, done.stderr
+    assert old.gateway.journal() == entries
+    with open(head, "wb") as memory:
+        memory.write(text)
+    done = old.rotate()
+    assert done.returncode == 0, done.stderr
+    assert old.leaf("successor")
+
+
+def test_the_copy_of_the_journal_has_the_end_of_the_log(new_gateway):
+    old = Logged(new_gateway, start=False, ledger={"copy": "copy"})
+    os.mkdir(old.path("copy"), 0o700)
+    old.gateway.give(old.path("copy"))
+    old.gateway.start()
+    old.gateway.stop()
+    done = old.rotate()
+    assert done.returncode == 0, done.stderr
+    same = subprocess.run(["diff", "-r", old.path("state/journal"), old.path("copy")], check=False)
+    assert same.returncode == 0
+
+
 def test_without_its_predecessor_the_next_log_is_found_out(new_gateway):
     """The operator forgets the line, or leaves it out."""
     old = Logged(new_gateway)
@@ -219,6 +259,39 @@ def test_a_rotation_with_witnesses_is_cosigned_or_waits(new_gateway, scratch):
     finally:
         witness.stop()
     assert old.leaf("successor")
+
+
+def test_other_witnesses_count_after_a_reload_and_nobody_reads_their_file_but_the_supervisor(
+        new_gateway, scratch):
+    """Witness 1 does not answer any more; its place is taken by another one."""
+    log = Logged(new_gateway, start=False, ledger={"witnesses": "witnesses"})
+    witness = Witness(os.path.join(scratch, "witness-of-reload"), log_key=stolen_key(log)).start()
+    other = Key("witness.example.com/w0", COSIGNATURE, bytes(range(1, 33)))
+    g = log.gateway
+    try:
+        dead = f"witness w0 {other.vkey} http://127.0.0.1:1/"
+        g.write("witnesses", f"{dead}\nquorum w0\n", 0o644)
+        g.start()
+        wait_until(lambda: os.path.exists(log.path("state/notary/head")), "nothing is signed")
+        assert not os.path.exists(log.path("public/checkpoint"))
+        g.write("witnesses", f"{dead}\nwitness w1 {witness.key.vkey} {witness.url}\nquorum w1\n", 0o644)
+        g.reload()
+        g.wait_for_log("event=reloaded")
+        log.wait_published("public", "start")
+        with open(log.path("public/checkpoint"), encoding="utf-8") as note:
+            assert witness.key.name in note.read()
+        right = log.path("witnesses")
+        os.rename(right, f"{right}.away")  # whoever starts again was handed what counts
+        for role in ("notary", "courier"):
+            g.kill_role(role)
+            wait_until(lambda role=role: len(re.findall(f"child-ready child={role}-0", g.log())) == 2,
+                       f"no other {role}")
+        os.rename(f"{right}.away", right)
+        published = len(log.leaves())
+        g.reload()
+        wait_until(lambda: len(log.leaves()) > published, "nothing is cosigned any more")
+    finally:
+        witness.stop()
 
 
 def test_the_end_of_a_log_waits_for_the_policys_delay(new_gateway):
@@ -266,6 +339,7 @@ def test_a_member_with_a_vrf_key_of_its_own_is_found_out(new_gateway):
     """Two keys for one person: his list would be complete under each, and neither is."""
     first = Logged(new_gateway)
     second = Logged(new_gateway, origin="log.test/us-virginia/b")
+    second.wait_published("public", "start")
     second.gateway.stop()
     first.gateway.stop()
     done = ringfence("-c", first.path("ringfence.yaml"), "key", "member", "--log", second.path("log.vkey"))

@@ -238,6 +238,25 @@ def test_the_regions_database_knows_of_more_than_folders_that_were_rolled_back(n
     assert seen(pair) > kept
 
 
+def test_a_size_that_control_or_the_database_makes_up_ends_nothing(new_log, pair):
+    log = new_log().start()
+    log.grow()
+    log.gateway.stop()
+    size = log.size()
+    for claimed in (2**62, max(1, size - 1)):  # a past that there is not, and another past
+        pair.primary.rows("INSERT INTO ringfence.log_size AS l (origin, size, root, signature, at)"
+                          " VALUES (%s, %s, sha256('x'), sha512('x'), now()) ON CONFLICT (origin) DO"
+                          " UPDATE SET (size, root, signature) = (excluded.size, excluded.root,"
+                          " excluded.signature)", ORIGIN, claimed)
+        log.start()
+        log.gateway.wait_for_log(f"log-size-unproved.*size={claimed} ")
+        log.grow()
+        log.gateway.stop()
+        assert log.size() > size
+        size = log.size()
+    log.assert_whole()
+
+
 def test_without_its_database_the_log_goes_on_after_a_while(new_log):
     log = new_log(config={"databases": {"us-virginia": {"primary": ["127.0.0.1:1"]}}}).start()
     log.gateway.wait_for_log("log-size-unknown")
@@ -245,12 +264,13 @@ def test_without_its_database_the_log_goes_on_after_a_while(new_log):
 
 
 def test_the_database_keeps_the_largest_size_and_lets_control_alone_ask(pair):
-    ask = "SELECT held_size FROM ringfence.log_seen('log.test/sizes', %s, sha256(%s::text::bytea))"
+    ask = ("SELECT held_size FROM ringfence.log_seen('log.test/sizes', %s, sha256(%s::text::bytea),"
+           " sha512('s'))")
     with pair.primary.connect() as connection:
         for role in ("us_analyst.masked", "app_us", "rf_person", "rf_service"):
             assert connection.execute(
                 "SELECT coalesce(bool_or(has_function_privilege(rolname, 'ringfence.log_seen(text,"
-                "bigint,bytea)', 'EXECUTE') OR has_table_privilege(rolname, 'ringfence.log_size',"
+                "bigint,bytea,bytea)', 'EXECUTE') OR has_table_privilege(rolname, 'ringfence.log_size',"
                 " 'SELECT, INSERT, UPDATE, DELETE')), false) FROM pg_roles WHERE rolname = %s",
                 (role,)).fetchone() == (False,)
         assert connection.execute("SELECT has_table_privilege('rf_control', 'ringfence.log_size',"

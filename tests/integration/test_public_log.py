@@ -1,12 +1,15 @@
 """The public log of a real gateway: what is in it, what waits for it, and what it never holds."""
 
 import json
+import os
+import re
+import signal
 import time
 
 import psycopg
 import pytest
 
-from conftest import Gateways
+from conftest import BUILD, Gateways
 from public_log import PublicLog, tags_of
 from test_grants import Grants, enter
 from waiting import wait_until
@@ -95,6 +98,55 @@ def test_nothing_leaves_before_its_record_is_witnessed_where_the_class_demands_i
     log.assert_holds()
 
 
+def freeze(gateway):
+    """The notary hangs: what undoes that."""
+    gateway.signal(gateway.pids("notary")[0], signal.SIGSTOP)
+    return lambda: gateway.signal(gateway.pids("notary")[0], signal.SIGCONT)
+
+
+def end(gateway):
+    """The notary signs nothing more, because its past does not hold: what undoes that."""
+    head = gateway.path("state/notary/head")
+    gateway.stop()
+    with open(head, "rb") as memory:
+        right = memory.read()
+    with open(head, "wb") as memory:
+        memory.write(b"damaged")
+    gateway.start()
+    gateway.wait_for_log("event=log-stopped")
+
+    def undo():
+        gateway.stop()
+        with open(head, "wb") as memory:
+            memory.write(right)
+        gateway.start()
+    return undo
+
+
+@pytest.mark.parametrize("kill", [freeze, end])
+@pytest.mark.parametrize("release", ["checkpointed", "witnessed"])
+def test_without_a_notary_nothing_leaves_that_waits_for_its_signature(world, release, kill):
+    def demand(policy):
+        policy["release"] = {"contact": release}
+
+    gateway, log, grants = world(policy=demand)
+    log.wait_for("the start", type="start")
+    first = grants.open()
+    assert len(disclose(gateway, first)) == 1
+    undo = kill(gateway)
+    number = grants.open()  # under the other one this was said, this hour
+    with enter(gateway, number) as connection:
+        assert connection.execute("select id from users").fetchall()  # durable is enough
+        with pytest.raises(psycopg.Error) as refused:
+            connection.execute("select email from users").fetchall()
+        assert refused.value.sqlstate in ("57P03", None)
+        assert "@" not in str(refused.value)
+    undo()
+    wait_until(lambda: len(disclose_or_none(gateway, number)) == 1, "nothing leaves any more",
+               timeout=60 * gateway.slow)
+    log.assert_holds()
+
+
 def demand_witnesses(gateway, log):
     gateway.policy["release"] = {"contact": "witnessed", "identity": "witnessed"}
     gateway.write_policy()
@@ -148,10 +200,11 @@ def test_without_its_quorum_a_checkpoint_is_not_published_and_work_goes_on(world
     number = grants.open()
     assert len(disclose(gateway, number)) == 1  # durable is what the policy asks for
     size = log.checkpoint()[0]
-    time.sleep(1)
+    gateway.wait_for_log("event=witness-lacking witness=w1 last=unanswered")
     assert log.checkpoint()[0] == size
     log.witness.start()
     log.wait_for("the disclosure", timeout=60, type="disclosure", grant=number)
+    gateway.wait_for_log("event=witness-back witness=w1")
     log.assert_holds()
 
 
@@ -249,6 +302,45 @@ def test_a_log_that_is_published_late_holds_its_newest_leaves_back(slow_world):
     assert log.checkpoint()[0] == 0
     log.wait_for("the disclosure", timeout=150, type="disclosure", grant=slow_world["grant"])
     log.assert_holds()
+
+
+@pytest.mark.skipif(BUILD.endswith("release"), reason="this build has no failure points")
+@pytest.mark.parametrize("fault", ["notary.clock:3+", "notary.clock:1+"])
+def test_a_clock_that_jumps_publishes_nothing_early(new_gateway, fault):
+    """1+: the notary starts while the clock is wrong, and the supervisor knows better."""
+    def late(policy):
+        policy.setdefault("publication", {})["delay"] = "1h"
+        policy.pop("release", None)
+
+    gateway = new_gateway(start=False, policy=late, environment={"RF_FAULT": fault})
+    log = PublicLog(gateway)
+    try:
+        gateway.start()
+        gateway.reload()  # one leaf more
+        gateway.wait_for_log("event=reloaded")
+        wait_until(lambda: gateway.journal(type="policy"), "the reload is no leaf")
+        time.sleep(3)  # long enough to sign it
+        assert not os.path.exists(gateway.path("state/notary/head"))
+    finally:
+        log.witness.stop()
+
+
+@pytest.mark.skipif(BUILD.endswith("release"), reason="this build has no failure points")
+def test_a_ledger_that_starts_while_the_clock_is_wrong_does_not_believe_it(new_gateway):
+    """The supervisor began when it was right. A ledger that was killed would believe what it finds."""
+    gateway = new_gateway(start=False, environment={"RF_FAULT": "ledger.clock:1+"})
+    log = PublicLog(gateway)
+    try:
+        gateway.start()
+        for times in (1, 2):
+            wait_until(lambda times=times: gateway.log().count("event=clock-jumped") == times,
+                       "the clock is believed")
+            with pytest.raises(psycopg.OperationalError, match="clock has jumped"):
+                gateway.connect(PERSON)
+            assert not gateway.journal()
+            gateway.kill_role("ledger")
+    finally:
+        log.witness.stop()
 
 
 def test_planted_words_are_in_nothing_that_is_public_or_unsealed(slow_world, pair):

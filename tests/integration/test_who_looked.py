@@ -243,6 +243,25 @@ def test_an_epoch_that_goes_on_is_refused_by_name(world):
         assert epoch in done.stderr and any(w in done.stderr for w in word.split("|")), done.stderr
 
 
+def test_the_file_is_written_into_nobody_elses_hands(world):
+    fresh = world.first.path("claim-8") + ".new"
+    with open(fresh, "w", encoding="utf-8"):
+        pass
+    os.chmod(fresh, 0o666)
+    with open(fresh, encoding="utf-8") as watched:  # whoever was quick enough to make it
+        _, path = world.claim("8")
+        assert watched.read() == ""
+    assert os.stat(path).st_mode & 0o777 == 0o600 and not os.path.exists(fresh)
+    assert world.verify(path).returncode == 0
+
+
+def test_one_log_under_two_names_is_told(world):
+    log = world.logs[1].folder
+    done, out = world.who_looked("8", logs=[log, log + "/."])
+    assert done.returncode == 2 and "are the same log" in done.stderr, done.stderr
+    assert not os.path.exists(out)
+
+
 # --- what is hidden is found ----------------------------------------------------------------------
 
 
@@ -338,5 +357,9 @@ def test_an_epoch_with_a_held_access_is_refused_until_it_is_opened(world):
     told = json.loads(held.gateway.command("log", "verify-claim", held.gateway.path("claim"), "--key",
                                            held.log.vkey, "--json").stdout)
     assert {a["held"] for a in told["accesses"]} == {True}
+    words = held.gateway.command("log", "verify-claim", held.gateway.path("claim"), "--key",
+                                 held.log.vkey).stdout
+    # the file does not prove that it was opened: the reader is told where to look
+    assert 'was held back; if the log shows it by now, its leaf "opened" names the leaf below' in words
     assert {one for a in told["accesses"] for one in a["classes"].split(",")} == \
         {"identity", "contact"}

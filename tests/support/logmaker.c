@@ -154,15 +154,22 @@ int logmaker_publish(struct logmaker *m)
 
 /* ---- what seals sum up ---------------------------------------------------------------------- */
 
-static void epoch_of(const struct logmaker *m, char ret[EPOCH_SIZE])
+uint32_t logmaker_epoch(const struct logmaker *m, uint32_t later, char ret[24])
 {
+    uint32_t minute = m->minute + later;
     char time[25];
     unsigned n = (unsigned)strtoul(m->period, NULL, 10);
-    clock_format((int64_t)m->minute * 60000, time);
+    clock_format((int64_t)minute * 60000, time);
     if (n > 0)
-        (void)snprintf(ret, EPOCH_SIZE, "%um-%u", n, m->minute / n);
+        (void)snprintf(ret, 24, "%um-%u", n, minute / n);
     else
-        (void)snprintf(ret, EPOCH_SIZE, "%.7s", time);
+        (void)snprintf(ret, 24, "%.7s", time);
+    return minute;
+}
+
+static void epoch_of(const struct logmaker *m, char ret[EPOCH_SIZE])
+{
+    (void)logmaker_epoch(m, 0, ret);
 }
 
 static int keep_tag(struct logmaker *m, const uint8_t tag[LOGLEAF_TAG_LEN])
@@ -189,7 +196,8 @@ static int tags_root(struct logmaker *m, uint8_t ret[DIGEST_LEN])
     uint8_t(*leaves)[TLOG_HASH_LEN] = calloc(m->tag_count + 1, sizeof(*leaves));
     if (leaves == NULL)
         return -RF_ENOMEM;
-    qsort(m->tags, m->tag_count, LOGLEAF_TAG_LEN, by_bytes);
+    if (m->tag_count > 0)
+        qsort(m->tags, m->tag_count, LOGLEAF_TAG_LEN, by_bytes);
     for (size_t i = 0; i < m->tag_count; i++)
         tlog_leaf_hash(m->tags[i], LOGLEAF_TAG_LEN, leaves[i]);
     tree_root_of(leaves, m->tag_count, ret);
@@ -419,6 +427,9 @@ static void sign_succession(const struct logmaker *m, struct draft *d, const cha
                             const char *new_origin, const char *vkey, uint64_t size)
 {
     uint8_t message[1024], signature[KEY_SIGNATURE_LEN];
+    if (old_origin == NULL || new_origin == NULL || vkey == NULL || strlen(old_origin) > 250 ||
+        strlen(new_origin) + strlen(vkey) > 250)
+        return; /* nothing that could be signed */
     int n = snprintf((char *)message, sizeof(message), "ringfence-successor@1\n");
     n += snprintf((char *)message + n + 2, 256, "%s", old_origin) + 2;
     message[22] = (uint8_t)(strlen(old_origin) >> 8);
@@ -452,7 +463,9 @@ static void fill_genesis(const struct logmaker *m, struct draft *d)
         logleaf_number(&d->leaf, LEAF_KEY_SEAL, 60);
     if (!has_not(d, LEAF_KEY_PREDECESSOR) && has_not(d, LEAF_KEY_SIGNATURE)) {
         const char *before = d->leaf.value[LEAF_KEY_PREDECESSOR].text;
-        sign_succession(m, d, strchr(before, ' ') + 1, name, vkey, strtoull(before, NULL, 10));
+        const char *blank = before != NULL ? strchr(before, ' ') : NULL;
+        if (blank != NULL)
+            sign_succession(m, d, blank + 1, name, vkey, strtoull(before, NULL, 10));
     }
 }
 

@@ -53,6 +53,8 @@ RF_CHECK int logmaker_bytes(struct logmaker *m, const void *bytes, size_t n);
 /* Partial tiles of the present size, and the checkpoint with its cosignatures. */
 RF_CHECK int logmaker_publish(struct logmaker *m);
 uint64_t logmaker_size(const struct logmaker *m);
+/* The minute that is LATER minutes behind the last leaf's, and the epoch that it lies in. */
+uint32_t logmaker_epoch(const struct logmaker *m, uint32_t later, char ret[24]);
 
 /* An on_file: CONTEXT is the path of a folder, a char array. */
 int logmaker_write_file(void *context, const char *path, const void *bytes, size_t n);

@@ -40,7 +40,7 @@ static struct trust trust;
 static struct secret_key log_key;
 static struct cosign *cosign;
 static int imsg_fd, notary_fd;
-static const char *config_path, *policy_path;
+static const char *config_path, *policy_path, *witnesses_path;
 
 static void die(const char *what, const struct err *err)
 {
@@ -99,10 +99,10 @@ static void tell(enum imsg_type type, uint32_t arg, const void *payload, size_t 
 
 static void tell_config(void)
 {
-    int fds[] = { memory_of(config_path), memory_of(policy_path) };
-    tell(IMSG_CONFIG, 0, config_path, strlen(config_path), fds, 2);
-    (void)close(fds[0]);
-    (void)close(fds[1]);
+    int fds[] = { memory_of(config_path), memory_of(policy_path), memory_of(witnesses_path) };
+    tell(IMSG_CONFIG, 0, config_path, strlen(config_path), fds, 3);
+    for (size_t i = 0; i < RF_COUNT(fds); i++)
+        (void)close(fds[i]);
 }
 
 static void tell_peer(void)
@@ -319,6 +319,7 @@ int main(int argc, char **argv)
         return 2;
     config_path = argv[2];
     policy_path = argv[3];
+    witnesses_path = argv[4];
     notary_fd = -1;
     log_open("scripted", LOG_LEVEL_INFO);
     (void)setvbuf(stdin, NULL, _IONBF, 0); /* what poll() says is all there is */

@@ -84,6 +84,7 @@ struct world {
     unsigned victim; /* whose claims show it */
     uint8_t secrets[2][VRF_SECRET_LEN], publics[2][VRF_PUBLIC_LEN];
     bool rotates;                      /* whoever is continued gets the second VRF key */
+    bool heir_has_member;              /* named by the log that continues the first */
     struct world_log logs[WORLD_LOGS]; /* in the roster's order */
     unsigned log_count;
     struct world_access accesses[WORLD_ACCESSES];
@@ -377,6 +378,10 @@ static struct world *world_make(enum world_lie lie, bool rotates)
         if (heir < WORLD_LOGS) {
             world_log_begin(w, &w->logs[heir], true, e);
             world_disclose(w, w->log_count - 1, e);
+            if (heir == 0 && w->rotates && randombytes_uniform(2) == 0) {
+                world_log_begin(w, &w->logs[1], false, e); /* has the new key, as its namer */
+                w->heir_has_member = true;
+            }
             if (heir == 0 && world_lies(w, LIE_MEMBER_AFTER_SUCCESSOR))
                 world_log_begin(w, &w->logs[0], false, e);
         }

@@ -192,8 +192,17 @@ static void a_line_that_the_file_would_not_take_is_not_made(void **state)
 {
     static const struct {
         const char *name, *until;
-    } rows[] = { { "", NULL },     { "#alice", NULL },  { "a b", NULL },
-                 { "a\nb", NULL }, { "alice", "soon" }, { "alice 2027-01-01", NULL } };
+    } rows[] = { { "", NULL },
+                 { "#alice", NULL },
+                 { "a b", NULL },
+                 { "a\nb", NULL },
+                 { "alice", "soon" },
+                 { "alice 2027-01-01", NULL },
+                 /* two lines, of which one is none, are not one */
+                 { "# x\nalice", NULL },
+                 { "\nalice", NULL },
+                 { "alice", "2027-01-01\n# x" },
+                 { "alice", "2027-01-01\r" } };
     char token[AUDITORS_MADE_SIZE], line[AUDITORS_LINE_SIZE], endless[200];
     struct err err;
     (void)state;

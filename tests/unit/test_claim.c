@@ -664,7 +664,10 @@ static void what_a_region_does_wrong_in_its_leaves_is_refused(void **state)
             world_claim(w, w->victim, (1 << WORLD_EPOCHS) - 1, NULL, &b);
             told = w->told;
             int rc = claim_verify(buf_at(&b), buf_len(&b), &trust, &result, &err);
-            if (rc != (told ? -RF_ETAMPER : 0) || (told && strstr(err.line, said[lie]) == NULL))
+            /* a first log with another key, continued by one with the file's, has no place */
+            bool is_said = told && (strstr(err.line, said[lie]) != NULL ||
+                                    (lie == LIE_VRF && strstr(err.line, "no place in") != NULL));
+            if (rc != (told ? -RF_ETAMPER : 0) || is_said != told)
                 fail_msg("lie %d: %d, %s", lie, rc, err.line);
             if (told)
                 keep("bad", buf_at(&b), buf_len(&b), w);
@@ -689,9 +692,9 @@ static unsigned world_accesses(const struct world *w, unsigned subject, unsigned
  */
 static void a_change_of_the_vrf_key_makes_two_files_that_together_are_complete(void **state)
 {
-    unsigned rotated = 0;
+    unsigned rotated = 0, members = 0;
     (void)state;
-    for (int attempt = 0; rotated < 20 && attempt < 1000; attempt++) {
+    for (int attempt = 0; (rotated < 20 || members == 0) && attempt < 1000; attempt++) {
         struct world *w = world_make(LIE_NONE, true);
         bool has_two = w->logs[w->log_count - 1].vrf == 1;
         for (unsigned vrf = 0; has_two && vrf < 2; vrf++) {
@@ -712,9 +715,10 @@ static void a_change_of_the_vrf_key_makes_two_files_that_together_are_complete(v
             buf_done(&b);
         }
         rotated += has_two;
+        members += has_two && w->heir_has_member;
         world_free(w);
     }
-    assert_int_equal(rotated, 20);
+    assert_true(rotated >= 20 && members > 0);
 }
 
 /* ---- lies that need the region's secrets ---------------------------------------------------- */

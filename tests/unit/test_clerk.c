@@ -1005,6 +1005,105 @@ static void a_closed_grant_is_revoked_when_what_was_under_way_has_come(void **st
     log_house_done(&h);
 }
 
+enum { MANY = 100 * 1000 };
+
+/* A hundred thousand grants that are open, in the region's table, too; half of them under a purpose
+   that is held. */
+static void know_many(struct log_house *h)
+{
+    for (uint64_t i = 0; i < MANY; i++) {
+        struct grant_entry e = log_grant(1000 + i, NOON + 600 * MINUTE);
+        struct known_grant g = {
+            .id = 1000 + i, .leaf = 10 + i, .until = UINT32_MAX, .classes = 2
+        };
+        struct held_leaf held = { .leaf = 10 + i, .minute = (uint32_t)(NOON / MINUTE) };
+        strcpy(g.alias, "us");
+        strcpy(g.purpose, i % 2 == 0 ? "support_ticket" : "abuse_report");
+        strcpy(held.purpose, "abuse_report");
+        assert_int_equal(grant_table_put(h->control, h->grants_of, &e), 0);
+        assert_int_equal(clerk_grant_restore(h->clerk, &g), 0);
+        if (i % 2 == 1)
+            assert_int_equal(hold_restore(h->clerk, &held), 0);
+    }
+}
+
+static size_t seen_over(const struct clerk *c)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->grant_count; i++)
+        count += c->grants[i].over_ms != 0;
+    return count;
+}
+
+/* Every record waits for a tick, so that looks at some of many; and each has its turn. */
+static void of_many_open_grants_a_tick_looks_at_some_and_none_is_forgotten(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    know_many(&h);
+    int64_t begin_us = clock_mono_us(), longest_us = 0;
+    for (int i = 0; i < 20; i++) {
+        begin_us = clock_mono_us();
+        log_tick(&h);
+        longest_us =
+            clock_mono_us() - begin_us > longest_us ? clock_mono_us() - begin_us : longest_us;
+    }
+    print_message("# a tick among %d open grants: at most %" PRId64 " us\n", MANY, longest_us);
+    assert_int_equal(seen_over(h.clerk), 0);
+    grant_table_begin(h.control, h.grants_of); /* all are gone at once */
+    grant_table_end(h.control, h.grants_of);
+    grant_table_lease(h.control, h.grants_of, INT64_MAX);
+    for (size_t all = 0; all < MANY;) {
+        log_tick(&h);
+        assert_true(seen_over(h.clerk) - all <= CLERK_A_TICK);
+        assert_true(seen_over(h.clerk) > all);
+        all = seen_over(h.clerk);
+    }
+    h.now_ms += 5000;
+    uint64_t leaves = h.clerk->leaves;
+    for (int i = 0; h.clerk->grant_count > 0; i++) {
+        assert_true(i <= MANY / CLERK_A_TICK);
+        log_tick(&h);
+    }
+    assert_int_equal(h.clerk->leaves - leaves, MANY);
+    assert_int_equal(log_commit(&h), 0);
+    log_house_done(&h);
+}
+
+/* Purposes come back out of those that are held: of many grants in no more than a moment. */
+static void a_snapshot_of_many_grants_under_held_purposes_takes_a_moment(void **state)
+{
+    struct log_house h;
+    struct clerk *other;
+    struct clerk_place from;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    know_many(&h);
+    int64_t begin_ms = clock_mono_ms();
+    take_snapshot(&h);
+    int64_t taken_ms = clock_mono_ms();
+    h.config.state_dir = h.house.state;
+    assert_int_equal(clerk_new(h.house.journal, &h.config, h.grants, &other, &h.err), 0);
+    int64_t new_ms = clock_mono_ms();
+    assert_true(clerk_snapshot_load(other, &from));
+    print_message("# a snapshot of %d grants, half of them held: written in %" PRId64
+                  " ms, read in %" PRId64 " ms\n",
+                  MANY, taken_ms - begin_ms, clock_mono_ms() - new_ms);
+    assert_true(taken_ms - begin_ms + clock_mono_ms() - new_ms < 5000); /* it was a minute */
+    assert_int_equal(other->grant_count, MANY);
+    assert_int_equal(other->held_count, MANY / 2);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(other->grants[i].leaf, h.clerk->grants[i].leaf);
+        assert_string_equal(other->grants[i].purpose, h.clerk->grants[i].purpose);
+    }
+    clerk_free(other);
+    h.config.state_dir = NULL;
+    log_house_done(&h);
+}
+
 static void a_grant_that_runs_out_is_revoked_as_expired(void **state)
 {
     struct log_house h;
@@ -1355,7 +1454,8 @@ static void after_a_crash_between_two_roll_ups_small_cells_stay_small(void **sta
         int64_t n = frame_entry_read(bytes + at, len - at, &entry);
         assert_true(n > 0);
         at += (size_t)n;
-        is_cut = entry.leaf_len > 30 && memmem(entry.leaf, 30, "\"session\"", 9) != NULL &&
+        is_cut = entry.leaf != NULL && entry.leaf_len > 30 &&
+                 memmem(entry.leaf, 30, "\"session\"", 9) != NULL &&
                  memmem(entry.leaf, 30, "\"type\"", 6) != NULL;
     }
     assert_true(is_cut && at < len);
@@ -1969,6 +2069,14 @@ static void a_log_that_continues_another_says_so_in_its_genesis(void **state)
     const struct found genesis = leaf_of(&h, LEAF_GENESIS, 0);
     assert_says(genesis.text, "\"predecessor\":\"12 log.example/before\",\"signature\":\"");
     log_judge(&h, NULL); /* the signature holds */
+    struct secret_key before;
+    assert_int_equal(secret_key_make("log.example/before", KEY_ED25519, (uint8_t[32]){ 9 }, &before,
+                                     &h.err),
+                     0);
+    assert_int_equal(clerk_end_log(h.clerk, h.policy, &h.key, &before.key, h.now_ms, &h.err),
+                     -RF_EINVAL); /* in a circle no log would be the first */
+    assert_null(clerk_ended(h.clerk));
+    secret_key_wipe(&before);
     log_close(&h);
     h.config.ledger.predecessor = another;
     assert_int_equal(log_clerk_open(&h), -RF_ECONFIG);
@@ -2027,6 +2135,8 @@ int main(void)
         cmocka_unit_test(a_grant_has_its_leaf_before_its_first_session_and_once),
         cmocka_unit_test(grants_of_two_databases_with_one_number_are_two),
         cmocka_unit_test(a_closed_grant_is_revoked_when_what_was_under_way_has_come),
+        cmocka_unit_test(of_many_open_grants_a_tick_looks_at_some_and_none_is_forgotten),
+        cmocka_unit_test(a_snapshot_of_many_grants_under_held_purposes_takes_a_moment),
         cmocka_unit_test(a_grant_that_runs_out_is_revoked_as_expired),
         cmocka_unit_test(a_grant_that_ended_while_the_gateway_was_off_is_revoked),
         cmocka_unit_test(without_the_region_a_grant_ends_with_its_time),

@@ -541,6 +541,41 @@ static void a_witness_whose_history_differs_disputes(void **state)
     cosign_free(c);
 }
 
+/* And is asked to show it: our own signature under another tree, whatever its size, is the end. */
+static void a_witness_that_disputes_and_shows_our_signature_raises_the_alarm(void **state)
+{
+    const struct {
+        const struct secret_key *key;
+        uint8_t (*of)[TLOG_HASH_LEN];
+        uint64_t size;
+        enum cosign_outcome outcome;
+    } shown[] = {
+        { &log_key, forked, 7, COSIGN_ALARM },         { &log_key, forked, 290, COSIGN_ALARM },
+        { &log_key, leaves, 7, COSIGN_REFUSED },       { &log_key, leaves, 290, COSIGN_REFUSED },
+        { &other_log_key, forked, 7, COSIGN_REFUSED },
+    };
+    (void)state;
+    for (size_t i = 0; i < RF_COUNT(shown); i++) {
+        struct cosign *c = fresh(1);
+        struct scripted w = right_witness(0);
+        w.size = 7;
+        tree_root_of((const uint8_t(*)[TLOG_HASH_LEN])forked, 7, w.root);
+        assert_int_equal(offer_at(c, 290, 0), 0);
+        assert_int_equal(one_round(c, &w, 0), COSIGN_BEHIND);
+        assert_int_equal(one_round(c, &w, 0), COSIGN_DISPUTED);
+        struct errand_post fetch = next(c, COSIGN_BACKOFF_MIN_MS);
+        assert_true(fetch.is_fetch);
+        struct buf note = note_by(shown[i].key, shown[i].of, shown[i].size);
+        struct errand_answer a = plain(&fetch, 200, false, "");
+        a.body = buf_at(&note);
+        a.body_len = buf_len(&note);
+        assert_int_equal(cosign_answer(c, &a, COSIGN_BACKOFF_MIN_MS), shown[i].outcome);
+        assert_int_equal(cosign_alarm(c) != NULL, shown[i].outcome == COSIGN_ALARM);
+        buf_done(&note);
+        cosign_free(c);
+    }
+}
+
 static void failures_back_off_up_to_a_ceiling_and_forget(void **state)
 {
     struct cosign *c = fresh(1);
@@ -679,6 +714,55 @@ static void offers_that_are_none_are_refused(void **state)
         buf_done(&notes[i]);
     buf_done(&good);
     cosign_free(c);
+}
+
+/* The file of witnesses was changed: who stays keeps what he gave, whatever his place in it. */
+static void other_witnesses_count_from_now_on_and_who_stays_is_not_asked_again(void **state)
+{
+    struct cosign *c = fresh(2);
+    struct scripted w[WITNESSES] = { right_witness(0), right_witness(1), right_witness(2) };
+    struct trust *next_trust = mem_zalloc(1, sizeof(*next_trust));
+    struct cosign_view v;
+    struct buf lines;
+    struct note_signature s;
+    (void)state;
+    assert_int_equal(offer_at(c, 5, 0), 0);
+    assert_int_equal(one_round(c, &w[0], 10), COSIGN_COVERED);
+    struct errand_post lost = next(c, 10); /* to witness 1 */
+    assert_int_equal(lost.witness, 1);
+    uint64_t version = cosign_version(c);
+
+    *next_trust = trust; /* 2 and 0 are left, in that order, and both are needed */
+    next_trust->witness_count = 2;
+    next_trust->witnesses[0] = trust.witnesses[2];
+    next_trust->witnesses[1] = trust.witnesses[0];
+    (void)snprintf(next_trust->witnesses[0].url, TRUST_URL_MAX, "http://127.0.0.1:2");
+    next_trust->group_count = 1;
+    next_trust->groups[0] =
+        (struct trust_group){ .needed = 2, .member_count = 2, .members = { 0, 1 } };
+    next_trust->quorum = TRUST_MAX;
+    assert_int_equal(cosign_retrust(c, next_trust, 20, NULL), 0);
+    assert_true(cosign_version(c) != version);
+    assert_false(cosign_is_met(c, NULL));
+    struct errand_answer late = plain(&lost, 200, false, "");
+    assert_int_equal(cosign_answer(c, &late, 20), COSIGN_DROPPED);
+    cosign_look(c, 1, &v);
+    assert_true(v.covers && v.size_known && v.size == 5);
+    cosign_look(c, 0, &v);
+    assert_true(!v.covers && !v.size_known && v.is_asked);
+    assert_int_equal(one_round(c, &w[2], 30), COSIGN_COVERED);
+    assert_true(cosign_is_met(c, NULL));
+    no_next(c, 40);
+    buf_init(&lines, NOTE_MAX);
+    assert_int_equal(cosign_lines(c, &lines), 0);
+    size_t half = buf_len(&lines) / 2;
+    assert_int_equal(note_line_read((const char *)buf_at(&lines), half, &s, NULL), 0);
+    assert_int_equal(s.id, witness_keys[2].key.id);
+    assert_int_equal(note_line_read((const char *)buf_at(&lines) + half, half, &s, NULL), 0);
+    assert_int_equal(s.id, witness_keys[0].key.id);
+    buf_done(&lines);
+    cosign_free(c);
+    mem_free(next_trust);
 }
 
 /* ---- random schedules ----------------------------------------------------------------------- */
@@ -948,12 +1032,14 @@ int main(void)
         cmocka_unit_test(the_newest_good_line_among_others_counts),
         cmocka_unit_test(everything_else_is_no_cosignature_this_time),
         cmocka_unit_test(a_witness_whose_history_differs_disputes),
+        cmocka_unit_test(a_witness_that_disputes_and_shows_our_signature_raises_the_alarm),
         cmocka_unit_test(failures_back_off_up_to_a_ceiling_and_forget),
         cmocka_unit_test(an_unchanged_checkpoint_is_refreshed),
         cmocka_unit_test(an_answer_about_an_older_checkpoint_counts_for_the_size_only),
         cmocka_unit_test(what_is_never_answered_fails_after_a_while),
         cmocka_unit_test(a_tile_that_cannot_be_read_puts_one_witness_off),
         cmocka_unit_test(offers_that_are_none_are_refused),
+        cmocka_unit_test(other_witnesses_count_from_now_on_and_who_stays_is_not_asked_again),
         cmocka_unit_test(no_schedule_breaks_an_invariant),
     };
     return cmocka_run_group_tests(tests, prepare, NULL);

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/clockwatch.h"
 #include "journal_house.h"
-#include "ledger/clockwatch.h"
 #include "ledger/desk.h"
 #include "ledger/ledger.h"
 #include "ledger/meter.h"
@@ -455,6 +455,10 @@ static void a_clock_that_jumps_ahead_is_not_believed(void **state)
     assert_true(clockwatch_believes(&w, NOON + 10 * hour, 10 * hour + 5000, &jump));
     assert_true(clockwatch_believes(&w, NOON + 10 * hour + CLOCKWATCH_JUMP_MS, 10 * hour + 1000,
                                     &jump)); /* as one may set it by hand */
+    const int64_t ahead = w.ahead_ms;
+    assert_int_equal(clockwatch_time_ms(&w, ahead + 7000, 7000), ahead + 7000);
+    assert_int_equal(clockwatch_time_ms(&w, ahead + 40 * hour, 8000), ahead + 8000);
+    assert_int_equal(clockwatch_time_ms(&w, ahead - hour, 9000), ahead - hour);
 }
 
 #ifdef RF_FAULTS
@@ -488,6 +492,30 @@ static void nothing_is_written_while_the_clock_has_jumped(void **state)
     while (scan_next(scan, &entry, &offset, &p.house.err) == 1)
         assert_in_range(entry.minute, now - 2, now);
     scan_close(scan);
+    process_done(&p);
+}
+/* It crashed while the clock was wrong, and nobody is there who could say that it is right. */
+static void a_ledger_that_starts_again_does_not_believe_a_clock_that_has_jumped(void **state)
+{
+    const int64_t boot_ms = clock_boot_ms();
+    const uint64_t ahead = (uint64_t)(clock_wall_ms() - boot_ms);
+    uint8_t payload[8];
+    struct process p;
+    uint64_t seq;
+    (void)state;
+    for (int i = 0; i < 8; i++)
+        payload[i] = (uint8_t)(ahead >> (56 - 8 * i));
+    process_init(&p);
+    process_start(&p, "ledger.clock:1+");
+    assert_int_equal(imsg_send(p.imsg_fd, IMSG_GO, 0, payload, sizeof(payload), NULL, 0), 0);
+    assert_int_equal(hear(&p), IMSG_READY);
+    int fd = connect_worker(&p, 0);
+    greet(fd, 7);
+    assert_int_equal(hear_answer(fd, &seq), RECORD_ANSWER_REFUSED);
+    tell(fd, 1, 1);
+    process_stop(&p);
+    fd_close(&fd);
+    assert_int_equal(house_count(&p.house, 0, NULL), 0);
     process_done(&p);
 }
 #endif
@@ -578,6 +606,7 @@ int main(void)
         cmocka_unit_test(a_clock_that_jumps_ahead_is_not_believed),
 #ifdef RF_FAULTS
         cmocka_unit_test(nothing_is_written_while_the_clock_has_jumped),
+        cmocka_unit_test(a_ledger_that_starts_again_does_not_believe_a_clock_that_has_jumped),
 #endif
         cmocka_unit_test(a_damaged_journal_refuses_workers_and_is_left_alone),
         cmocka_unit_test(a_failed_sync_refuses_old_and_new_workers),

@@ -194,6 +194,39 @@ static void damage_in_the_middle_of_one_is_refused(void **state)
     house_done(&h.house);
 }
 
+/* One went on alone in a segment that the other has closed already: more segments are not more of
+   the same past. */
+static void a_fork_behind_the_end_of_a_segment_is_refused_and_nothing_is_changed(void **state)
+{
+    (void)state;
+    for (int which = 0; which < 2; which++) {
+        struct home h;
+        home_init(&h);
+        h.house.segment_max = 0; /* all in one */
+        fill(&h, 5);
+        assert_int_equal(run("cp -r journal five", &h), 0);
+        assert_int_equal(house_open(&h.house), 0);
+        put(&h, 6, 12);
+        house_close(&h.house);
+        assert_int_equal(run("cp -r journal twelve && rm -r journal copy && mv five journal", &h),
+                         0);
+        h.house.segment_max = 1024; /* the sixth entry begins a segment */
+        assert_int_equal(house_open(&h.house), 0);
+        put(&h, 6, 6);
+        house_close(&h.house);
+        assert_true(last_segment(&h, h.house.folder) > 0);
+        assert_int_equal(run(which == 0 ? "rm -r copy && mv twelve copy"
+                                        : "rm -r journal && mv twelve journal",
+                             &h),
+                         0);
+        assert_int_equal(run("cp -r journal journal.was && cp -r copy copy.was", &h), 0);
+        assert_int_equal(house_open(&h.house), -RF_ETAMPER);
+        assert_non_null(strstr(h.house.err.line, "differ"));
+        assert_int_equal(run("diff -r journal journal.was && diff -r copy copy.was", &h), 0);
+        house_done(&h.house);
+    }
+}
+
 static void the_copy_of_another_gateway_is_refused(void **state)
 {
     struct home h, other;
@@ -262,6 +295,7 @@ int main(void)
         cmocka_unit_test(torn_tails_of_both_are_cut),
         cmocka_unit_test(two_that_differ_are_refused_by_both_names_and_nothing_is_changed),
         cmocka_unit_test(damage_in_the_middle_of_one_is_refused),
+        cmocka_unit_test(a_fork_behind_the_end_of_a_segment_is_refused_and_nothing_is_changed),
         cmocka_unit_test(the_copy_of_another_gateway_is_refused),
         cmocka_unit_test(a_copy_has_one_writer),
 #ifdef RF_FAULTS

@@ -4,10 +4,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
+#include "ledger/newest.h"
 #include "ledger/progress.h"
 #include "ledger/sight.h"
 
@@ -130,18 +132,20 @@ static void a_sight_is_heard_as_it_was_told_and_the_newest_counts(void **state)
     assert_int_equal(sight_tell(p.ledger, &said), 0);
     said.size = UINT64_MAX;
     said.root[31] = 9;
+    said.signature[63] = 8;
     assert_int_equal(sight_tell(p.ledger, &said), 0);
     fd_close(&p.ledger);
     assert_int_equal(sight_hear(p.notary, &heard), 1);
     assert_true(heard.is_answered && heard.size == UINT64_MAX);
     assert_memory_equal(heard.root, said.root, sizeof(said.root));
+    assert_memory_equal(heard.signature, said.signature, sizeof(said.signature));
     assert_int_equal(sight_hear(p.notary, &heard), -RF_EUNAVAIL);
     pair_done(&p);
 }
 
 static void sights_of_another_form_are_refused(void **state)
 {
-    uint8_t bytes[64] = { 0 };
+    uint8_t bytes[140] = { 0 };
     struct sight heard;
     (void)state;
     for (size_t n = 1; n <= sizeof(bytes); n++)
@@ -149,9 +153,71 @@ static void sights_of_another_form_are_refused(void **state)
             struct pair p = pair_make();
             assert_int_equal(send(p.ledger, bytes, n, 0), (ssize_t)n);
             assert_int_equal(sight_hear(p.notary, &heard),
-                             n == 41 && bytes[0] < 2 ? 1 : -RF_EPROTO);
+                             n == 105 && bytes[0] < 2 ? 1 : -RF_EPROTO);
             pair_done(&p);
         }
+}
+
+/* What control claims, and cannot sign, is no checkpoint: whichever byte it changes. */
+static void a_sight_holds_only_with_the_logs_signature(void **state)
+{
+    struct checkpoint c = { .origin = "log.test/a", .size = 1000, .root = { 1, 2, 3 } }, held;
+    struct secret_key key, other;
+    struct sight s;
+    struct err err;
+    (void)state;
+    assert_int_equal(digest_init(&err), 0);
+    assert_int_equal(secret_key_make("log.test/a", KEY_ED25519, c.root, &key, &err), 0);
+    assert_int_equal(secret_key_make("log.test/a", KEY_ED25519, (uint8_t[32]){ 9 }, &other, &err),
+                     0);
+    assert_int_equal(sight_sign(&c, &key, &s), 0);
+    assert_true(sight_holds(&s, &key.key, &held));
+    assert_memory_equal(&held, &c, sizeof(c));
+    assert_false(sight_holds(&s, &other.key, &held));
+    for (size_t i = 0; i < sizeof(s.root) + sizeof(s.signature); i++) {
+        uint8_t *byte = i < sizeof(s.root) ? &s.root[i] : &s.signature[i - sizeof(s.root)];
+        *byte ^= 1;
+        assert_false(sight_holds(&s, &key.key, &held));
+        *byte ^= 1;
+    }
+    s.size = UINT64_C(1) << 62;
+    assert_false(sight_holds(&s, &key.key, &held));
+    secret_key_wipe(&key);
+    secret_key_wipe(&other);
+}
+
+/* ---- who says too much ---- */
+
+static void *flood(void *context)
+{
+    const struct pair *p = context;
+    const struct progress said = { 1, 2, 3 };
+    for (int rc = 0; rc != -RF_EUNAVAIL;)
+        rc = progress_tell(p->ledger, &said);
+    return NULL;
+}
+
+/* However fast the other side talks, a call comes to its end. */
+static void a_flood_of_news_keeps_nobody_from_his_work(void **state)
+{
+    struct pair p = pair_make();
+    const struct progress said = { 1, 2, 3 };
+    struct progress heard;
+    pthread_t thread;
+    unsigned calls = 0;
+    (void)state;
+    int most = 0;
+    while (progress_tell(p.ledger, &said) == 0)
+        most++;
+    for (int rc = 1; rc == 1; calls++)
+        rc = progress_hear(p.notary, &heard);
+    assert_int_equal(calls, (unsigned)(most + NEWEST_A_CALL - 1) / NEWEST_A_CALL + 1);
+    assert_int_equal(pthread_create(&thread, NULL, flood, &p), 0);
+    for (int i = 0; i < 1000; i++)
+        assert_true(progress_hear(p.notary, &heard) >= 0);
+    fd_close(&p.notary);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    pair_done(&p);
 }
 
 int main(void)
@@ -166,6 +232,8 @@ int main(void)
         cmocka_unit_test(telling_who_is_gone_says_so),
         cmocka_unit_test(a_sight_is_heard_as_it_was_told_and_the_newest_counts),
         cmocka_unit_test(sights_of_another_form_are_refused),
+        cmocka_unit_test(a_sight_holds_only_with_the_logs_signature),
+        cmocka_unit_test(a_flood_of_news_keeps_nobody_from_his_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -338,6 +338,32 @@ static void a_set_holds_what_was_added_and_not_removed(void **state)
     assert_false(tag_set_contains(&s, tag));
 }
 
+/* So many that they are sorted in drawers: evenly spread, and all in one. */
+static void many_tags_come_out_sorted_wherever_they_lie(void **state)
+{
+    enum { MANY = 150 * 1000 };
+    (void)state;
+    for (int one_drawer = 0; one_drawer < 2; one_drawer++) {
+        struct tag_set s;
+        uint8_t tag[TAG_LEN];
+        tag_set_init(&s);
+        while (s.count < MANY) {
+            randombytes_buf(tag, sizeof(tag));
+            if (one_drawer == 1)
+                tag[0] = tag[1] = 0xff;
+            assert_int_equal(tag_set_add(&s, tag), 1);
+        }
+        uint8_t(*sorted)[TAG_LEN] = tag_set_sorted(&s);
+        assert_non_null(sorted);
+        for (size_t i = 0; i < MANY; i++) {
+            assert_true(tag_set_contains(&s, sorted[i]));
+            assert_true(i == 0 || memcmp(sorted[i - 1], sorted[i], TAG_LEN) < 0);
+        }
+        mem_free(sorted);
+        tag_set_done(&s);
+    }
+}
+
 /* ---- the book ------------------------------------------------------------------------------ */
 
 enum { SUBJECTS = 6000 }; /* more than the book remembers */
@@ -556,6 +582,7 @@ int main(void)
         cmocka_unit_test(periods_and_epochs_have_one_spelling),
         cmocka_unit_test(an_access_is_read_only_as_it_is_written),
         cmocka_unit_test(a_set_holds_what_was_added_and_not_removed),
+        cmocka_unit_test(many_tags_come_out_sorted_wherever_they_lie),
         cmocka_unit_test(numbers_have_no_gap_whatever_fails_or_starts_again),
         cmocka_unit_test(the_next_epoch_begins_at_nothing),
         cmocka_unit_test(a_gap_in_the_noted_tags_is_seen_when_it_is_reached),

@@ -1,4 +1,4 @@
-#include "ledger/clockwatch.h"
+#include "base/clockwatch.h"
 
 bool clockwatch_believes(struct clockwatch *w, int64_t wall_ms, int64_t boot_ms,
                          int64_t *ret_jump_ms)
@@ -11,4 +11,10 @@ bool clockwatch_believes(struct clockwatch *w, int64_t wall_ms, int64_t boot_ms,
         w->ahead_ms = ahead_ms;
     w->has_begun = true;
     return true;
+}
+
+int64_t clockwatch_time_ms(struct clockwatch *w, int64_t wall_ms, int64_t boot_ms)
+{
+    int64_t jump_ms;
+    return clockwatch_believes(w, wall_ms, boot_ms, &jump_ms) ? wall_ms : boot_ms + w->ahead_ms;
 }
