@@ -177,13 +177,15 @@ def test_a_quorum_of_nobody_is_nobodys_witness(world):
     assert len(disclose(gateway, number)) == 1  # durable is what the policy asks for
     done = demand_witnesses(gateway, log)
     assert done.returncode == 2 and "quorum" in done.stdout + done.stderr
-    # The file is right now, and the notary that runs has read the old one.
+    # The file is right now, and its witness does not answer: nothing is published that he has not seen.
     log.write_witnesses("quorum w1")
     assert gateway.command("check").returncode == 0
+    size = log.checkpoint()[0]
     gateway.reload()
-    log.wait_for("the new policy", type="policy")
+    wait_until(lambda: len(gateway.journal(type="policy")) == 1, "the new policy is not in the journal")
     with pytest.raises(psycopg.Error):
         disclose(gateway, number)
+    assert log.checkpoint()[0] == size
 
 
 def disclose_or_none(gateway, number):
