@@ -47,6 +47,7 @@ static int grant(struct run *r, const char *detail)
     logleaf_number(&l, LEAF_KEY_SUBJECTS, 1);
     logleaf_number(&l, LEAF_KEY_UNTIL, (uint64_t)(r->now_ms / FRAME_MINUTE_MS + 60));
     logleaf_text(&l, LEAF_KEY_POLICY_REF, ref);
+    logleaf_text(&l, LEAF_KEY_BY, "administrator");
     int rc = journal_append_leaf(r->journal, &l, detail, strlen(detail), 0, 0, r->now_ms, &r->err);
     return rc < 0 ? rc : clerk_note(r->clerk, &l, &r->err);
 }
