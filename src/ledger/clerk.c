@@ -200,10 +200,11 @@ int clerk_seal_epoch(struct clerk *c, int64_t now_ms, struct err *err)
     uint64_t count;
     /* tags of the epoch are counted when they are durable */
     int rc = tag_book_pending(c->book) > 0 ? settle(c, err) : 0;
-    if (rc == 0 && (rc = tag_book_seal(c->book, root, &count)) < 0)
-        rc = err_set(err, (enum err_code) - rc, "could not sum up the epoch's tags");
     if (rc < 0)
         return rc;
+    rc = tag_book_seal(c->book, root, &count);
+    if (rc < 0)
+        return err_set(err, (enum err_code) - rc, "could not sum up the epoch's tags");
     (void)snprintf(epoch, sizeof(epoch), "%s", tag_book_epoch(c->book));
     logleaf_text(&l, LEAF_KEY_REGION, c->region_name);
     logleaf_text(&l, LEAF_KEY_OF, "epoch");

@@ -83,6 +83,12 @@ static void put_key(struct json_writer *w, const char *key, const char *suffix)
     w->any = true;
 }
 
+static uint8_t *laid(uint8_t *at, const char *bytes, size_t len)
+{
+    memcpy(at, bytes, len);
+    return at + len;
+}
+
 /* `"key":"text"` in one piece, for text that stands for itself: nearly all there is. */
 static void put_plain(struct json_writer *w, const char *key, const char *text, size_t len)
 {
@@ -95,10 +101,10 @@ static void put_plain(struct json_writer *w, const char *key, const char *text, 
     if (w->any)
         *at++ = ',';
     *at++ = '"';
-    memcpy(at, key, key_len);
-    memcpy(at + key_len, "\":\"", 3);
-    memcpy(at + key_len + 3, text, len);
-    at[key_len + 3 + len] = '"';
+    at = laid(at, key, key_len);
+    at = laid(at, "\":\"", 3);
+    at = laid(at, text, len);
+    *at = '"';
     buf_grew(w->to, n);
     w->any = true;
 }
