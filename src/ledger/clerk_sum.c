@@ -257,7 +257,8 @@ size_t sum_due(struct clerk *c, uint32_t minute)
 void sum_drop_first(struct clerk *c, size_t count)
 {
     c->sum_count -= count;
-    memmove(c->sums, c->sums + count, c->sum_count * sizeof(*c->sums));
+    if (c->sum_count > 0) /* before the first sum there is no list, and NULL is undefined here */
+        memmove(c->sums, c->sums + count, c->sum_count * sizeof(*c->sums));
     reindex(c);
 }
 
