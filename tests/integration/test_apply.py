@@ -661,6 +661,10 @@ def test_an_apply_that_is_interrupted_anywhere_leaves_the_old_or_the_new(region)
     def interrupted(end, moment):
         running = subprocess.Popen(region.arguments("apply"), stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # how long a program takes to start is the machine's affair
+        wait_until(lambda: running.poll() is not None or region.rows(
+            "SELECT FROM pg_stat_activity WHERE application_name = 'ringfence'"),
+            "apply does not come to the database", interval=0.005)
         time.sleep(moment)
         end(running)
         running.wait()

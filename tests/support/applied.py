@@ -8,6 +8,7 @@ import tempfile
 
 import psycopg
 import yaml
+from psycopg.pq import ExecStatus
 
 from postgres import Cluster
 
@@ -113,7 +114,8 @@ class Region:
                                                              f"user={role or 'postgres'}")
         with psycopg.connect(f"{dsn} {options}", autocommit=True) as connection:
             cursor = connection.execute(sql)
-            return cursor.fetchall() if cursor.description else []
+            # not cursor.description: a SELECT of no columns has none, and rows
+            return cursor.fetchall() if cursor.pgresult.status == ExecStatus.TUPLES_OK else []
 
     def value(self, sql, role=None):
         return self.rows(sql, role)[0][0]

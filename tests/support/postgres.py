@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import psycopg
+from psycopg.pq import ExecStatus
 
 from ports import free_port
 from waiting import wait_until
@@ -163,7 +164,8 @@ class Cluster:
     def rows(self, sql, *values, dbname="app"):
         with self.connect(dbname) as connection:
             cursor = connection.execute(sql, values or None)
-            return cursor.fetchall() if cursor.description else []
+            # not cursor.description: a SELECT of no columns has none, and rows
+            return cursor.fetchall() if cursor.pgresult.status == ExecStatus.TUPLES_OK else []
 
     def value(self, sql, *values, dbname="app"):
         return self.rows(sql, *values, dbname=dbname)[0][0]
