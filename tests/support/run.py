@@ -66,7 +66,7 @@ def run_meson(build, names, valgrind, slow, count):
         environment["RF_LEAN"] = "7"  # see tests/fault/fault_session.c
         command += ["--wrapper", "valgrind --quiet --error-exitcode=99 --leak-check=full "
                     "--errors-for-leak-kinds=definite,possible --trace-children=no",
-                    "--timeout-multiplier", "10"]
+                    "--timeout-multiplier", "40"]
     log = os.path.join(build, "meson-logs",
                        "testlog-valgrind.json" if valgrind else "testlog.json")
     if os.path.exists(log):
