@@ -668,6 +668,8 @@ def test_what_was_approved_and_not_opened_is_found_behind_a_thousand_others(regi
     for number in (waiting, left, running):
         age(server, number, "1 minute")
     found = server.rows("SELECT ringfence.requests_left('15 s')")
+    # the list that people are shown ends after a thousand
+    assert (left,) not in server.rows("SELECT request FROM ringfence.request_list('-', true, NULL)")
     assert (left,) in found and not {(waiting,), (young,), (running,)} & set(found)
     server.rows("DELETE FROM ringfence.request WHERE id >= %s", waiting + 1000)
     for number in (left, young):
