@@ -8,7 +8,7 @@ each number of open grants:
               must have replayed it, and control must have proven it)
   statements  a masked statement, and one under a grant, beside the same question of a service, which
               no grant concerns: they take turns in short blocks, ABBA, and what counts is the ratio
-              of neighbours
+              of neighbours; and the CPU of all that a person's statement keeps busy
   control     from the gateway's start until it shows all of them, which it has verified by then; its
               CPU and its database's at rest
   registrar   its CPU and its database's a command, and at rest
@@ -294,8 +294,17 @@ def block(session, text):
     return (time.monotonic() - begun) / BLOCK * 1e6
 
 
+def behind(place, room):
+    """The processes that a person's statement keeps busy: workers, parser, ledger, his backend."""
+    where = "usename = 'us_analyst.masked'" if room == "masked" else "usename LIKE 'rf\\_g\\_%'"
+    backends = place.pair.standby.rows(f"SELECT pid FROM pg_stat_activity WHERE {where}")
+    return [pid for role in ("worker", "parser", "ledger") for pid in place.gateway.pids(role)] \
+        + [pid for (pid,) in backends]
+
+
 def statements(place, repeats):
-    """{room: {service_us, person_us, ratio}}, medians."""
+    """{room: {service_us, person_us, ratio, cpu_us}}, medians. CPU is that of the person's statements:
+    a machine that others use, too, leaves it more alone than the time that they take."""
     number, found = open_one(place), {}
     gateway = place.gateway
     with gateway.connect(SERVICE) as service, gateway.connect(ANALYST) as person:
@@ -310,7 +319,13 @@ def statements(place, repeats):
                 a, b, b2, a2 = (block(service, plain), block(person, text), block(person, text),
                                 block(service, plain))
                 pairs += [(a, b), (a2, b2)]
-            found[room] = {"service_us": statistics.median(a for a, _ in pairs),
+            pids = behind(place, room)
+            used = []
+            for _ in range(repeats):
+                before = cpu_ms(pids)
+                block(person, text)
+                used.append((cpu_ms(pids) - before) / BLOCK * 1e3)
+            found[room] = {"cpu_us": statistics.median(used), "service_us": statistics.median(a for a, _ in pairs),
                            "person_us": statistics.median(b for _, b in pairs),
                            "ratio": statistics.median(b / a for a, b in pairs)}
     place.people.say(place.people.text(ANALYST, "revoke", request=number), ANALYST)
@@ -343,7 +358,7 @@ def show(count, found):
               f" {one['least']:7.1f} ms   of {one['count']}")
     for room, one in found["statements"].items():
         print(f"  statement, {room:23} {one['person_us']:7.0f} us   service {one['service_us']:6.0f} us"
-              f"   ratio {one['ratio']:.2f}")
+              f"   ratio {one['ratio']:.2f}   CPU {one['cpu_us']:5.0f} us")
     started = found["start"]
     print(f"  start until all are proven         {started['seconds']:7.2f} s    control's CPU"
           f" {started['cpu_ms']:.0f} ms")
@@ -361,10 +376,10 @@ def approvals(folder, options):
             show(count, result[str(count)])
     finally:
         place.stop()
-    first = next(iter(result.values()))
+    first = next(iter(result.values()))["statements"]
     for room in STATEMENTS:
-        grown = [f"{found['statements'][room]['ratio'] / first['statements'][room]['ratio']:.2f}"
-                 for found in result.values()]
+        grown = [f"{one['statements'][room]['ratio'] / first[room]['ratio']:.2f} (CPU"
+                 f" {one['statements'][room]['cpu_us'] / first[room]['cpu_us']:.2f})" for one in result.values()]
         print(f"\nstatement, {room}, against {next(iter(result))} open grants: {', '.join(grown)}")
     late = [count for count, found in result.items() if found["opening_ms"]["p50"] > AIM_MS]
     print(f"opening within {AIM_MS} ms (median): {'no, with ' + ', '.join(late) if late else 'yes'}")
