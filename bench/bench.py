@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Ringfence, Debian's PgBouncer and PostgreSQL itself, side by side in one run.
 
-    ./dev bench [throughput|idle|login|enforcement|granted|ingest|ledger|verify] [--seconds N] [--repeats N] [--clients 1,16,64]
+    ./dev bench [throughput|idle|login|enforcement|granted|approvals|ingest|ledger|verify] [--seconds N] [--repeats N] [--clients 1,16,64]
 
 Machines are noisy and shared: targets take turns within each repeat, the order is reversed every
 second time, and what counts is the ratio of two targets inside one repeat. CPU is the proxy's own
@@ -25,6 +25,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 
+from approvals import approvals  # noqa: E402
 from certificates import Authority  # noqa: E402
 from enforcement import enforcement  # noqa: E402
 from gateway import Gateway, credential, password_of  # noqa: E402
@@ -384,8 +385,8 @@ def verify(folder, options):
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench")
-    parser.add_argument("name", nargs="?", choices=["throughput", "idle", "login", "enforcement", "granted", "ingest",
-                                                     "ledger", "verify"])
+    parser.add_argument("name", nargs="?", choices=["throughput", "idle", "login", "enforcement", "granted",
+                                                     "approvals", "ingest", "ledger", "verify"])
     parser.add_argument("--build", default="build/release", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
@@ -396,10 +397,12 @@ def main():
                         default=[10_000, 100_000, 1_000_000], help="of the logs that are verified")
     parser.add_argument("--entries", type=lambda text: [int(n) for n in text.split(",")],
                         default=[10_000, 100_000, 1_000_000], help="of the journals that are grown")
+    parser.add_argument("--grants", type=lambda text: [int(n) for n in text.split(",")],
+                        default=[0, 1_000, 10_000], help="that are open while others are opened")
     options = parser.parse_args()
     options.build = os.path.join(ROOT, options.build)
-    alone = {"enforcement": enforcement, "granted": granted, "ingest": ingest, "ledger": ledger,
-             "verify": verify}
+    alone = {"enforcement": enforcement, "granted": granted, "approvals": approvals, "ingest": ingest,
+             "ledger": ledger, "verify": verify}
     for name, run in alone.items():
         if options.name in (None, name):
             print(f"\n== {name}", flush=True)

@@ -67,6 +67,7 @@ static int compile_tables(struct compiler *k)
           "  (state IN ('open', 'expired', 'revoked', 'used_up'))))",
           "CREATE INDEX request_live ON ringfence.request (id)"
           " WHERE state IN ('asked', 'waiting', 'approved', 'open');"
+          " CREATE INDEX request_approved ON ringfence.request (id) WHERE state = 'approved';"
           " CREATE INDEX request_of ON ringfence.request (actor, id)" },
         { "approval",
           "CREATE TABLE ringfence.approval (request bigint REFERENCES ringfence.request,"

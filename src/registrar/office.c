@@ -255,9 +255,7 @@ void office_done(struct office *o)
 /* Approved here or elsewhere and not opened by whoever took the last approval: he died. */
 static void open_left(struct office *o, const struct policy_region *region, struct line *l)
 {
-    static const char sql[] = "SELECT request FROM ringfence.request_list('-', true, NULL)"
-                              " WHERE state = 'approved' AND at < now() - interval '15 s'"
-                              " ORDER BY request LIMIT 10";
+    static const char sql[] = "SELECT ringfence.requests_left(interval '15 s')";
     struct err err = { 0 };
     PGresult *r;
     if (line_ask(l, sql, 0, NULL, &r, &err) < 0)

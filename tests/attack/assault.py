@@ -9,7 +9,7 @@ from grammar import Grammar, tables_of
 from ideas import by_hand, ideas
 from session import Answer, Lost, Script, Session, reason
 from wire import Closed, ServerError
-from world import BARE, GRANT, NAMED, OPEN, PERSON
+from world import BARE, NAMED, OPEN, PERSON
 
 BATCH = 24
 RECONNECT = 400   # scripts; a session that lives long hides what a new one would show
@@ -40,7 +40,7 @@ class Target:
         """OPTIONS: what an attacker adds at the start of a session, as for PGOPTIONS."""
         world = self.world
         if self.place == "gateway":
-            parameters = {"ringfence.grant": str(GRANT)} if self.room == "granted" else {}
+            parameters = {"ringfence.grant": str(world.grant)} if self.room == "granted" else {}
             if options:
                 parameters["options"] = options
             actor = PERSON["masked" if self.room == "granted" else self.room]

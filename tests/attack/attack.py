@@ -12,7 +12,8 @@ anything protected came out.
     assault.py   an attacker and the judge of what he gets
     shrink.py    the smallest statement that still leaks
     oracle.py    does an answer change with a hidden value? (--oracle)
-    linkage.py   who is it? (--linkage)"""
+    linkage.py   who is it? (--linkage)
+    signed.py    at the gateway, under a grant that signatures opened (--signed)"""
 
 import argparse
 import json
@@ -29,6 +30,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "support")]
 
 import linkage  # noqa: E402
 import oracle  # noqa: E402
+import signed  # noqa: E402
 from assault import Assault, Tally, Target, generated, handwritten  # noqa: E402
 from certificates import Authority  # noqa: E402
 from shrink import shrink  # noqa: E402
@@ -44,6 +46,8 @@ SHARES = {("masked", "standby"): 36, ("masked", "open"): 15, ("granted", "standb
 
 def shares(world, room=None, bite=False):
     """{(room, place): share of the statements, together 1}."""
+    if isinstance(world, signed.SignedWorld):
+        return {("granted", "gateway"): 1.0}
     if bite:
         return {("masked", "bare"): 1.0}
     chosen = {key: share for key, share in SHARES.items()
@@ -148,7 +152,7 @@ def report(tallies, options, seconds):
 def attack_statements(folder, authority, options):
     world = World(folder, authority, options.build, options.sandbox)
     try:
-        world.gateway.start()
+        world.start()
         begun = time.monotonic()
         tallies = run(world, options.statements, options.seed, options.room, options.bite,
                       options.only)
@@ -170,7 +174,7 @@ def attack_values(folder, authority, options):
     """The differential oracle, over a hundredth of the statements: it runs each many times."""
     world = World(folder, authority, options.build, options.sandbox)
     try:
-        world.gateway.start()
+        world.start()
         count = options.statements // 100
         runs = {"masked": oracle.over_masked(world, count, options.seed),
                 "granted": oracle.over_granted(world, count, options.seed),
@@ -186,6 +190,37 @@ def attack_values(folder, authority, options):
                       "findings": [finding.as_dict() for finding in one.findings]}
                for name, one in runs.items()}
     return written, any(one.findings for one in runs.values())
+
+
+def attack_signed(folder, authority, options):
+    """All of it at the gateway, under one grant of one subject that two officers signed for."""
+    world = signed.SignedWorld(folder, authority, options.build, options.sandbox)
+    try:
+        looked = signed.LookUps(world, max(50, options.statements // 100), options.seed)
+        print(f"who looked: {looked.done:,} look-ups by key, {looked.found:,} showed somebody;"
+              f" under {looked.exact} grants the list must be exactly that", flush=True)
+        differ = looked.compare()
+        print(f"who looked: {len(looked.shown)} lists, {len(differ)} differ from the truth {differ or ''}",
+              flush=True)
+        recorded = signed.over_record(world, max(24, options.statements // 200), options.seed)
+        print(f"on record: {recorded.compared:,} answers compared, {recorded.different:,} differ,"
+              f" {len(recorded.findings)} findings", flush=True)
+        for finding in recorded.findings[:10]:
+            print(f"  {finding.script.text()}\n  {finding.what}: {finding.excerpt!r}")
+        begun = time.monotonic()
+        tallies = run(world, options.statements, options.seed, only=options.only)
+        seconds = time.monotonic() - begun
+    finally:
+        world.close()
+    print_table(tallies, False)
+    print_findings(tallies)
+    written = report(tallies, options, seconds)
+    written["who_looked"] = {"look_ups": looked.done, "showed": looked.found, "exact_grants": looked.exact,
+                             "lists": len(looked.shown), "differ": {str(key): two for key, two in differ.items()}}
+    written["on_record"] = {"compared": recorded.compared, "different": recorded.different,
+                            "findings": [finding.as_dict() for finding in recorded.findings]}
+    print(f"\n{written['statements']:,} statements in {seconds:.0f} s")
+    return written, bool(written["findings"] or differ or recorded.findings)
 
 
 def attack_identities(folder, authority, options):
@@ -213,6 +248,8 @@ def main():
                         help="at the unprotected tables: it must find")
     parser.add_argument("--oracle", action="store_true",
                         help="change hidden values: answers must not, or be announced")
+    parser.add_argument("--signed", action="store_true",
+                        help="at the gateway, under a grant that signatures opened; and who looked")
     parser.add_argument("--linkage", action="store_true",
                         help="who can be found in the masked rows")
     parser.add_argument("--users", type=int, default=2000, help="people for --linkage (2,000)")
@@ -223,6 +260,8 @@ def main():
     what = attack_identities if options.linkage else attack_statements
     if options.oracle:
         what = attack_values
+    if options.signed:
+        what = attack_signed
     try:
         written, wanting = what(folder, Authority(os.path.join(folder, "ca")), options)
     finally:

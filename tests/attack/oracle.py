@@ -9,12 +9,14 @@ subject and class must have been announced, in both runs: up to the value they d
 
 import datetime
 import itertools
+import json
 import random
+import re
 import urllib.parse
 
 from assault import Finding, Target, generated, subject_of
 from gateway import client_name
-from session import Script, Session
+from session import Lost, Script, Session
 from waiting import wait_until
 from world import GRANT, NAMED, STRANGER
 
@@ -22,6 +24,7 @@ ROUND = 24
 # Statements of these ideas depend on the moment, the session or the load: they are left out.
 FICKLE = {"settings", "temporary", "shadowing", "large_objects", "channels", "code"}
 TIME_LIMIT = b"C57014\0"
+MARK = re.compile(r"SELECT 'mark (\d+)'$")
 GRANTS = itertools.count(GRANT + 1)
 CLASSES = ["identity", "contact", "location", "activity", "graph", "content", "payment"]
 
@@ -153,7 +156,7 @@ class Granted(Target):
         return Session.direct(self.world.pair.standby, self.role)
 
 
-# For the gateway, where a statement costs a login: each way in which an answer can depend on a value.
+# For the gateway: each way in which an answer can depend on a value.
 TELLING = """
 SELECT email FROM users
 SELECT count(*) FROM users WHERE email LIKE 'other%'
@@ -178,6 +181,10 @@ SELECT count(*) FROM users GROUP BY email, phone HAVING max(handle) < 'b'
 """.strip().splitlines()
 
 
+def telling():
+    return [Script("telling", line.split(" ;; ")) for line in TELLING]
+
+
 class Recorded(Oracle):
     """Through the gateway, which takes the announcements out and writes records: those count."""
 
@@ -198,6 +205,71 @@ class Recorded(Oracle):
             if record["index"] >= begun:
                 told[record["client"]] |= recorded(record["revealed"])
         return [(part, told[client]) for part, client in zip(data, clients)]
+
+
+class Marked(Recorded):
+    """Many scripts a session: between two of them a statement that is on record, too, and says where in
+    the session they are. A session that was ended goes on as another one."""
+
+    def __init__(self, world, target, scripts):
+        super().__init__(world, target, scripts)
+        self.next_index = 0
+
+    def answers(self):
+        data, clients, at = [], {}, 0
+        self.records()  # what was there before is not ours
+        while at < len(self.scripts):
+            session = self.target.session()
+            client = client_name(session.socket)
+            clients[client] = at
+            part = self.run_some(session, at)
+            data += part
+            at += len(part)
+            session.close()
+        told = [set() for _ in self.scripts]
+        for number, names in self.told(clients):
+            told[number] |= names
+        return list(zip(data, told))
+
+    def run_some(self, session, at):
+        """The answers to the next scripts, with those to their marks left out."""
+        scripts = [(Script("mark", [f"SELECT 'mark {at + i}'"]), script)
+                   for i, script in enumerate(self.scripts[at:at + ROUND])]
+        try:
+            return [answer.data for answer in session.run([one for two in scripts for one in two])[1::2]]
+        except Lost as lost:
+            return [answer.data for answer in lost.answers[1::2]] + [b"the session was ended"]
+
+    def records(self):
+        """What the journal has got since the last time."""
+        done = self.world.gateway.command("log", "show", "--json", "--from", str(self.next_index))
+        entries = [json.loads(line) for line in done.stdout.splitlines()]
+        if done.returncode != 0:
+            raise RuntimeError(f"log show: {done.stderr}")
+        self.next_index = max([self.next_index, *(entry["index"] + 1 for entry in entries)])
+        return [{**entry["public"], **(entry["private"] or {})} for entry in entries]
+
+    def told(self, clients):
+        """(script, {(class, subject)}) of every disclosure to CLIENTS."""
+        records = []
+
+        def all_closed():
+            records.extend(self.records())
+            return {r["client"] for r in records if r.get("kind") == "session_close"} >= set(clients)
+        wait_until(all_closed, "not every session has ended")
+        marks = {client: [] for client in clients}
+        for record in records:
+            mark = MARK.match(record.get("sql") or "")
+            if mark and record.get("client") in marks:
+                marks[record["client"]].append((record["statement"], int(mark.group(1))))
+        for record in records:
+            if "revealed" in record and record.get("client") in marks:
+                before = [script for statement, script in marks[record["client"]]
+                          if statement < record["statement"]]
+                yield max(before), recorded(record["revealed"])
+        marked = {script for of_client in marks.values() for _, script in of_client}
+        if len(marked) < len(self.scripts):
+            raise RuntimeError("some marks are not on record")
 
 
 def recorded(text):
@@ -236,8 +308,7 @@ def over_granted(world, count, seed, changes=None):
 
 def over_gateway(world, changes=None):
     """NAMED alone is in the grant that the gateway's sessions enter."""
-    scripts = [Script("telling", line.split(" ;; ")) for line in TELLING]
-    oracle = Recorded(world, Target(world, "granted", "gateway"), scripts)
+    oracle = Recorded(world, Target(world, "granted", "gateway"), telling())
     some = [change for change in clear_changes(world.planted.keys[NAMED])
             if change.column in ("handle", "email", "phone")]
     oracle.run(changes or some)

@@ -181,8 +181,7 @@ class World:
         self.load()
         self.make_bare()
         self.gateway = Gateway(os.path.join(folder, "gateway"), self.pair, authority, build,
-                               sandbox,
-                               slow, config={"limits": {"clients": 200}}, policy=keep_searches)
+                               sandbox, slow, config=self.settings(), policy=self.change_policy)
         apply_policy(self.gateway)
         self.add_what_would_show(CHILD,
                                  "UPDATE app.users SET birthdate = '1950-01-01' WHERE id = %s",
@@ -190,7 +189,7 @@ class World:
         self.add_what_would_show("old times", "UPDATE app.searches SET at = now() WHERE id = %s",
                                  self.planted.keys["old search"])
         self.make_open()
-        self.grant_role = self.open_grant(GRANT, [NAMED], GRANTED_CLASSES)
+        self.grant, self.grant_role = self.open_first()
         self.add_keys()
         self.pair.wait_for_standby()
         self.colleagues = [self.work_as_a_service(server)
@@ -205,7 +204,21 @@ class World:
             self.gateway.kill()
             self.pair.stop()
 
+    def start(self):
+        self.gateway.start()
+
     # --- how it is made ---
+
+    def settings(self):
+        """What the gateway's configuration has besides."""
+        return {"limits": {"clients": 200}}
+
+    def change_policy(self, policy):
+        keep_searches(policy)
+
+    def open_first(self):
+        """(number, role) of the grant of room `granted`."""
+        return GRANT, self.open_grant(GRANT, [NAMED], GRANTED_CLASSES)
 
     def load(self):
         primary = self.pair.primary

@@ -4,6 +4,7 @@ end; and everything that must not open one."""
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -13,6 +14,7 @@ import yaml
 
 from commands import People, fields_of
 from conftest import BUILD, ROOT, SANDBOX, SLOW, Gateways
+from gateway import password_of
 from ports import free_port
 from public_log import PublicLog
 from region import make_region
@@ -406,3 +408,65 @@ def test_a_registrar_that_dies_between_steps_leaves_nothing_half_open(home, peop
             assert primary.value("SELECT count(*) FROM ringfence.approval WHERE request = %s AND approves"
                                  " AND leaf IS NOT NULL", number) == 2
     home.gateway.public_log.assert_holds()
+
+
+# --- a terminal under a grant ---------------------------------------------------------------------
+
+
+def connect(home, *arguments, **environment):
+    program = home.gateway.program("ringfence")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "RF_"))}
+    return subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=60 * SLOW, check=False,
+                          env={**kept, "PGPASSWORD": password_of(ANALYST), "PGSSLCERT": "/nonexistent",
+                               "PGSSLKEY": "/nonexistent", **environment})
+
+
+SHOWS = ("--", "-XAtq", "-c", "select email from users")
+
+
+def test_connect_begins_under_the_grant(home, people):
+    number = open_request(people)
+    email = home.pair.primary.value("SELECT email FROM app.users WHERE id = %s", SUBJECT)
+    said = ("--grant", str(number), "--actor", ANALYST)
+    by_arguments = connect(home, "-c", "/nonexistent", "connect", *said, "--region", "us-virginia", "--host",
+                           "127.0.0.1", "--port", str(home.gateway.port), "--ca", home.gateway.ca, *SHOWS)
+    assert (by_arguments.returncode, by_arguments.stdout) == (0, email + "\n"), by_arguments.stderr
+    assert f"grant {number}" in by_arguments.stderr  # the gateway's notice
+    by_configuration = connect(home, "-c", home.gateway.config_path, "connect", *said, *SHOWS,
+                               RF_CA=home.gateway.ca)
+    assert (by_configuration.returncode, by_configuration.stdout) == (0, email + "\n"), by_configuration.stderr
+    by_environment = connect(home, "-c", "/nonexistent", "connect", *said, *SHOWS, RF_CA=home.gateway.ca,
+                             RF_GATEWAY_HOST="127.0.0.1", RF_GATEWAY_PORT=str(home.gateway.port),
+                             RF_REGION="us-virginia")
+    assert (by_environment.returncode, by_environment.stdout) == (0, email + "\n"), by_environment.stderr
+
+
+def test_connect_passes_on_how_psql_ended(home, people):
+    number = open_request(people)
+    to = ("--actor", ANALYST, "--region", "us-virginia", "--host", "127.0.0.1", "--port",
+          str(home.gateway.port))
+    known = ("--ca", home.gateway.ca)
+    wrong = connect(home, "connect", "--grant", str(number), *to, *known, "--", "-Xc", "select nothing")
+    assert wrong.returncode == 1, wrong.stderr
+    unknown = connect(home, "connect", "--grant", str(number + 1000), *to, *known, *SHOWS)
+    assert unknown.returncode == 2 and "no such grant" in unknown.stderr, unknown.stderr
+    # whoever cannot show a certificate of that authority gets no password
+    stranger = connect(home, "connect", "--grant", str(number), *to, "--ca", "/nonexistent", *SHOWS)
+    assert stranger.returncode == 2 and "/nonexistent" in stranger.stderr, stranger.stderr
+
+
+@pytest.mark.parametrize("words, said", [
+    ((), "usage: "), (("--grant",), "usage: "), (("--grant", "1", "select 1"), "usage: "),
+    (("--grant", "1; select"), '"1; select" is no grant'), (("--grant", "01"), '"01" is no grant'),
+    (("--grant", "1", "--region", "us-virginia"), "where is the gateway?"),
+    (("--grant", "1", "--host", "127.0.0.1"), "which region?")], ids=range(7))
+def test_connect_tells_wrong_usage(home, words, said):
+    done = connect(home, "-c", "/nonexistent", "connect", *words)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+
+
+def test_connect_says_when_there_is_no_psql(home):
+    done = connect(home, "-c", "/nonexistent", "connect", "--grant", "1", "--host", "a", "--region", "r",
+                   PATH="/nonexistent")
+    assert done.returncode == 3 and "psql" in done.stderr and "$PATH" in done.stderr, done.stderr

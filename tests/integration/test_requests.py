@@ -658,6 +658,25 @@ def test_the_sweep_takes_a_hundred_at_a_time(registrar, server):
     assert [registrar.call("request_sweep", "1 day", "10 minutes")[0] for _ in range(3)] == [100, 50, 0]
 
 
+def test_what_was_approved_and_not_opened_is_found_behind_a_thousand_others(registrar, server):
+    sweep(registrar)
+    waiting, left, young = registrar.request("waiting"), registrar.request("approved"), registrar.request("approved")
+    running = registrar.request("open")
+    server.rows("INSERT INTO ringfence.request SELECT id + i, actor, rule, purpose, classes, subjects, keys,"
+                " salts, seconds, is_break_glass, from_home, command, signature, gateway, at, state, leaf"
+                " FROM ringfence.request, generate_series(1000, 2100) i WHERE id = %s", waiting)
+    for number in (waiting, left, running):
+        age(server, number, "1 minute")
+    found = server.rows("SELECT ringfence.requests_left('15 s')")
+    # the list that people are shown ends after a thousand
+    assert (left,) not in server.rows("SELECT request FROM ringfence.request_list('-', true, NULL)")
+    assert (left,) in found and not {(waiting,), (young,), (running,)} & set(found)
+    server.rows("DELETE FROM ringfence.request WHERE id >= %s", waiting + 1000)
+    for number in (left, young):
+        registrar.move(number, "withdraw")
+    registrar.call("request_revoke", running)
+
+
 # -- two at once ----------------------------------------------------------------------------------------------
 
 class Race:
@@ -863,7 +882,7 @@ def test_a_standby_answers_questions_and_takes_no_step(registrar, region):
 
 FUNCTIONS = {"request_facts", "request_add", "request_move", "approval_add", "approval_logged",
              "request_open", "request_revoke", "request_evidence", "request_list", "command_use",
-             "find_subject", "request_sweep", "review_add", "reviews_due"}
+             "find_subject", "request_sweep", "requests_left", "review_add", "reviews_due"}
 
 
 def callable_by(server, role):

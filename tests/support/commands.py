@@ -10,6 +10,8 @@ import secrets
 import ssl
 import subprocess
 
+from sshsig import Key
+
 ORDER = ("region", "actor", "verb", "request", "requester", "by", "value", "subject", "class", "purpose",
          "reference", "authority", "seconds", "verdict", "reason", "command", "nonce", "expires")
 APPROVALS = ("approve", "deny")
@@ -125,3 +127,17 @@ class People:
     def vote(self, actor, number, verb="approve", of=None, key=None, **more):
         text = self.vote_text(actor, number, of or self.request_text(actor, number), verb, **more)
         return self.post(text, self.sign(text, key or actor))
+
+
+class Signers(People):
+    """People whose keys are made of their names and never touch a disk: signing takes no process."""
+
+    def __init__(self, names, region="us-virginia"):  # pylint: disable=super-init-not-called
+        self.region, self.port, self.ca = region, None, None
+        self.keys = {name: Key(name) for name in names}
+
+    def public(self, name):
+        return self.keys[name].public()
+
+    def sign(self, text, name, namespace=None):
+        return self.keys[name].sign(text, namespace)

@@ -85,7 +85,8 @@ def run_meson(build, names, valgrind, slow, count):
 
 # Modules that mostly wait (for the minutes of a public log, for witnesses, for builds): where all are
 # run, these run beside the others, in a region of their own.
-WAITING = ["covert", "erasure", "keys", "log_writer", "public_log", "reproducible", "who_looked"]
+WAITING = ["attack_signed", "commands_client", "covert", "erasure", "keys", "log_writer", "public_log",
+           "reproducible", "who_looked"]
 
 
 class Pytest:
