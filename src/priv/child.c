@@ -133,8 +133,8 @@ static bool same_listener(const struct config_listen *a, const struct config_lis
 static void keep_listeners(struct child *c, const struct config *now, int *to)
 {
     for (size_t i = 0; i < config_socket_count(now); i++)
-        for (size_t j = 0; j < c->listen_count; j++)
-            if (to[i] < 0 && (i < now->listen_count) == (j < c->config->listen_count) &&
+        for (size_t j = 0, was_gateways = c->config->listen_count; j < c->listen_count; j++)
+            if (to[i] < 0 && (i < now->listen_count) == (j < was_gateways) &&
                 same_listener(config_socket(now, i), config_socket(c->config, j))) {
                 to[i] = c->listen_fds[j];
                 c->listen_fds[j] = -1;
