@@ -134,7 +134,7 @@ static void keep_listeners(struct child *c, const struct config *now, int *to)
 {
     for (size_t i = 0; i < config_socket_count(now); i++)
         for (size_t j = 0, was_gateways = c->config->listen_count; j < c->listen_count; j++)
-            if (to[i] < 0 && (i < now->listen_count) == (j < was_gateways) &&
+            if ((i < now->listen_count) == (j < was_gateways) && to[i] < 0 &&
                 same_listener(config_socket(now, i), config_socket(c->config, j))) {
                 to[i] = c->listen_fds[j];
                 c->listen_fds[j] = -1;
