@@ -1,5 +1,6 @@
 """Grants by signatures under attack: each of these got something before it was mended, or is what holds."""
 
+import http.client
 import json
 import os
 import socket
@@ -11,7 +12,7 @@ import pytest
 
 from conftest import SLOW
 from test_approvals import ANALYST, MANAGER, NAMES, PRIVACY, SECURITY, SUBJECT, Home, enter, open_request
-from commands import People
+from commands import People, Reply
 from waiting import wait_until
 
 OTHER = 9
@@ -199,6 +200,27 @@ def test_an_officer_who_travels_neither_asks_nor_approves(home, people):
         assert home.state(number) == "waiting"
     finally:
         second.public_log.witness.stop()
+
+
+def post_by_socket(home, text, signature):
+    connection = http.client.HTTPConnection("hub", timeout=30)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(home.gateway.path("run/hub.sock"))
+    connection.request("POST", "/api/v1/commands", json.dumps({"command": text, "signature": signature}),
+                       {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    return Reply(answer.status, dict(answer.getheaders()), answer.read())
+
+
+def test_behind_a_proxy_nobody_is_at_home(home, people):
+    """Its unix socket says nothing of where somebody comes from."""
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    vote = people.vote_text(PRIVACY, number, people.request_text(PRIVACY, number))
+    assert post_by_socket(home, vote, people.sign(vote, PRIVACY)).rule == "approver-abroad"
+    text = people.text(ANALYST, "request", subject=["8"], class_=["contact"], purpose="support_ticket", seconds=60,
+                       reference="T-1")
+    assert post_by_socket(home, text, people.sign(text, ANALYST)).rule == "requester-abroad"
+    assert home.state(number) == "waiting"
 
 
 # --- strangers ------------------------------------------------------------------------------------
