@@ -18,9 +18,9 @@
 
 enum {
     POST_BODY_MAX = 32768,
-    POSTS_MAX = 1024,         /* coming: as many as a hub's clients are by default, so that the crowd
-                                 decides who makes room, and one address has not all places */
-    POSTS_WAITING_MAX = 64,   /* for the registrar */
+    POSTS_MAX = 1024,       /* coming: as many as a hub's clients are by default, so that the crowd
+                               decides who makes room, and one address has not all places */
+    POSTS_WAITING_MAX = 64, /* for the registrar */
     POST_WAIT_MS = 10 * 1000, /* clients wait a little longer (cmd/hubclient.c) */
     POST_LOCATION_SIZE = 300
 };
