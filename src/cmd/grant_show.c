@@ -24,18 +24,29 @@ static bool is_visible(int32_t code)
     return true;
 }
 
+/* Blanks that a terminal may break a line at, or that only look like one: several would let the end
+   of a value begin a line, as if it were another row. */
+static bool is_other_blank(int32_t code)
+{
+    return code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x202f ||
+           code == 0x205f || code == 0x2800 || code == 0x3000 || code == 0x3164 || code == 0xffa0 ||
+           code == 0x115f || code == 0x1160;
+}
+
 const char *grant_clean(const char *text, char *out, size_t size)
 {
     struct line rest = { text, strlen(text) };
     size_t at = 0;
+    int32_t code = 0;
     out[0] = '\0';
     while (rest.len > 0) {
         size_t n = 1;
-        int32_t code = line_code_point(rest, &n);
+        bool is_behind_blank = code == ' ';
+        code = line_code_point(rest, &n);
         char piece[16];
         if (code < 0)
             (void)snprintf(piece, sizeof(piece), "?");
-        else if (!is_visible(code))
+        else if (!is_visible(code) || is_other_blank(code) || (is_behind_blank && code == ' '))
             (void)snprintf(piece, sizeof(piece), "U+%04X", (unsigned)code);
         else
             (void)snprintf(piece, sizeof(piece), "%.*s", (int)n, rest.at);

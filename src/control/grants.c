@@ -393,7 +393,7 @@ static void look_through(struct grants *g, int64_t now, int64_t wall)
 static void publish(struct grants *g)
 {
     int64_t now = clock_mono_ms(), wall = clock_wall_ms(), asked = INT64_MAX;
-    size_t left_out = g->is_stale ? publish_all(g) : publish_changes(g);
+    size_t left_out = g->is_stale || g->is_lost ? publish_all(g) : publish_changes(g);
     for (size_t i = 0; i < g->line_count; i++) {
         struct grants_line *l = &g->lines[i];
         asked = l->list_ms < asked ? l->list_ms : asked;
@@ -401,8 +401,8 @@ static void publish(struct grants *g)
         PQclear(l->changes);
         l->changes = NULL;
     }
-    g->is_changed = g->is_changed || g->is_stale;
-    g->is_stale = false;
+    g->is_changed = g->is_changed || g->is_stale || g->is_lost;
+    g->is_stale = g->is_lost = false;
     if (g->is_changed || now >= g->soonest_mono_ms || wall >= g->soonest_wall_ms)
         look_through(g, now, wall);
     grant_table_set_token(g->table, g->database, g->lines[g->line_count - 1].token);
@@ -505,6 +505,23 @@ static const struct grant_entry *next_to_prove(struct grants *g)
     return NULL;
 }
 
+/* Some of those that were proven, each second: nobody tells what he changes by hand. */
+static void put_again(struct grants *g)
+{
+    const struct grant_entry *e;
+    if (clock_mono_ms() < g->again_ms)
+        return;
+    g->again_ms = clock_mono_ms() + PROOFS_AGAIN_MS;
+    for (size_t i = 0; i < PROOFS_AGAIN && proofs_room(&g->proofs); i++) {
+        e = known_next(&g->lines[LINE_PRIMARY].known, &g->again_at);
+        if (e == NULL) {
+            g->again_at = 0;
+            return;
+        }
+        proofs_put_again(&g->proofs, e);
+    }
+}
+
 /* False: there is nothing to ask. */
 static bool ask_for_proofs(struct grants *g)
 {
@@ -513,6 +530,8 @@ static bool ask_for_proofs(struct grants *g)
     proofs_begin(&g->proofs);
     while (g->proofs.is_demanded && proofs_room(&g->proofs) && (e = next_to_prove(g)) != NULL)
         proofs_put(&g->proofs, e);
+    if (g->proofs.is_demanded)
+        put_again(g);
     if (g->proofs.asked_count == 0)
         return false;
     proofs_question(&g->proofs, sql);
@@ -547,7 +566,8 @@ static void take_proofs(struct grants *g)
         begin_again(g);
         return;
     }
-    proofs_answer(&g->proofs, l->last, &l->known, g->config->alias);
+    if (proofs_answer(&g->proofs, l->last, &l->known, g->config->alias))
+        g->is_lost = true;
     clear_answers(g);
     if (!ask_for_proofs(g))
         conclude(g);

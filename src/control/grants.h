@@ -82,7 +82,10 @@ struct grants {
     size_t line_count;
     int64_t next_ms;
     struct proofs proofs;
-    size_t prove_at;               /* of the grants of this round, the next to be judged */
+    size_t prove_at; /* of the grants of this round, the next to be judged */
+    size_t again_at; /* of all that are known, the next to be judged again */
+    int64_t again_ms;
+    bool is_lost;                  /* one that was proven is so no more: publish all */
     uint64_t over[GRANTS_AT_ONCE]; /* being ended */
     size_t over_count;
     uint64_t behind[GRANTS_AT_ONCE]; /* the standby had them last time, the primary had not */

@@ -52,6 +52,12 @@ void proofs_put(struct proofs *p, const struct grant_entry *e)
         p->asked[p->asked_count++] = e->id;
 }
 
+void proofs_put_again(struct proofs *p, const struct grant_entry *e)
+{
+    if (!e->closed && proofs_room(p))
+        p->asked[p->asked_count++] = e->id;
+}
+
 void proofs_question(const struct proofs *p, char sql[PROOFS_QUESTION_SIZE])
 {
     size_t n = (size_t)snprintf(sql, PROOFS_QUESTION_SIZE, "%s'{", PROOF_SQL);
@@ -116,25 +122,35 @@ static bool take_one(struct proofs *p, const PGresult *answer, int *row, const s
     return rc == 0;
 }
 
-static bool is_good(const struct proofs *p, uint64_t id)
+static void mark(const struct proofs *p, uint64_t id, bool proven[PROOFS_AT_ONCE])
 {
-    return known_find(&p->good, id) != NULL;
+    for (size_t i = 0; i < p->asked_count; i++)
+        proven[i] = proven[i] || p->asked[i] == id;
 }
 
-void proofs_answer(struct proofs *p, const PGresult *answer, const struct known *known,
+bool proofs_answer(struct proofs *p, const PGresult *answer, const struct known *known,
                    const char *alias)
 {
+    bool proven[PROOFS_AT_ONCE] = { false }, is_lost = false;
     for (int row = 0; row < PQntuples(answer);) {
         struct err err = { 0 };
         uint64_t id;
-        if (!take_one(p, answer, &row, known, &id, &err))
+        if (take_one(p, answer, &row, known, &id, &err))
+            mark(p, id, proven);
+        else
             log_error("grant-not-proven", "database=%s grant=%" PRIu64 " reason=\"%s\"", alias, id,
                       err.line);
     }
-    for (size_t i = 0; i < p->asked_count; i++)
-        if (!is_good(p, p->asked[i]) && known_find(known, p->asked[i]) != NULL)
+    for (size_t i = 0; i < p->asked_count; i++) {
+        if (proven[i])
+            continue;
+        is_lost = is_lost || known_find(&p->good, p->asked[i]) != NULL;
+        known_drop(&p->good, p->asked[i]);
+        if (known_find(known, p->asked[i]) != NULL)
             log_error("grant-not-shown",
                       "database=%s grant=%" PRIu64
                       " hint=\"nobody's signatures open it; it is being closed\"",
                       alias, p->asked[i]);
+    }
+    return is_lost;
 }

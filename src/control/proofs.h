@@ -2,7 +2,9 @@
  * (docs/decisions/0021).
  *
  * A grant is judged when it first appears, and again when another policy rules: then all of this is
- * made anew. What was proven holds for just these words of it; an end may only come nearer. */
+ * made anew. What was proven holds for just these words of it; an end may only come nearer. Its
+ * persons are not among these words (the list of grants counts them), and whoever edits rows need
+ * not say so in a list of changes: so open grants are looked at again and again, some a second. */
 #ifndef RF_CONTROL_PROOFS_H
 #define RF_CONTROL_PROOFS_H
 
@@ -11,7 +13,12 @@
 #include "control/known.h"
 #include "policy/policy.h"
 
-enum { PROOFS_AT_ONCE = 64, PROOFS_QUESTION_SIZE = 2048 };
+enum {
+    PROOFS_AT_ONCE = 64,
+    PROOFS_AGAIN = 16, /* of those that were proven, each second */
+    PROOFS_AGAIN_MS = 1000,
+    PROOFS_QUESTION_SIZE = 2048
+};
 
 struct proofs {
     bool is_demanded; /* the policy lets nobody open grants but by signatures */
@@ -33,9 +40,11 @@ bool proofs_has(const struct proofs *p, struct grant_entry *e);
 void proofs_begin(struct proofs *p);
 bool proofs_room(const struct proofs *p);
 void proofs_put(struct proofs *p, const struct grant_entry *e);
+void proofs_put_again(struct proofs *p, const struct grant_entry *e); /* proven or not */
 void proofs_question(const struct proofs *p, char sql[PROOFS_QUESTION_SIZE]);
-/* What the answer does not prove is reported, by ALIAS of the database. */
-void proofs_answer(struct proofs *p, const PGresult *answer, const struct known *known,
+/* What the answer does not prove is reported, by ALIAS of the database, and is not true any more:
+   whether one of them was so far. */
+bool proofs_answer(struct proofs *p, const PGresult *answer, const struct known *known,
                    const char *alias);
 
 #endif

@@ -108,12 +108,22 @@ static void send_elsewhere(const struct posts *p, struct post *post, const char 
     post_refuse(post, 404, "region-unknown", "no such region here: is its name right?");
 }
 
+static bool has_room(const struct posts *p)
+{
+    size_t waiting = 0;
+    for (size_t i = 0; i < POSTS_MAX; i++)
+        waiting += p->list[i].state == POST_WAITS;
+    return waiting < POSTS_WAITING_MAX;
+}
+
 static void send_there(struct posts *p, struct post *post, const struct relay_ask *said,
                        int64_t now_ms)
 {
     struct relay_ask ask = *said;
     ask.id = ++p->last_id;
-    int rc = p->relay_fd >= 0 ? relay_ask_send(p->relay_fd, &ask) : -RF_EUNAVAIL;
+    int rc = p->relay_fd < 0 ? -RF_EUNAVAIL
+             : !has_room(p)  ? -RF_ETIMEOUT
+                             : relay_ask_send(p->relay_fd, &ask);
     if (rc == 0) {
         post->state = POST_WAITS;
         post->id = ask.id;

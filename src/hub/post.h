@@ -18,7 +18,9 @@
 
 enum {
     POST_BODY_MAX = 32768,
-    POSTS_MAX = 64,
+    POSTS_MAX = 1024,       /* coming: as many as a hub's clients are by default, so that the crowd
+                               decides who makes room, and one address has not all places */
+    POSTS_WAITING_MAX = 64, /* for the registrar */
     POST_WAIT_MS = 10 * 1000, /* clients wait a little longer (cmd/hubclient.c) */
     POST_LOCATION_SIZE = 300
 };
@@ -48,7 +50,7 @@ struct posts {
 void posts_init(struct posts *p);
 void posts_done(struct posts *p);
 
-/* NULL: too many are waiting. */
+/* NULL: too many are coming. */
 RF_CHECK struct post *post_begin(struct posts *p, void *connection);
 void post_free(struct post *post); /* NULL is welcome */
 

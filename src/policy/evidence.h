@@ -53,13 +53,16 @@ struct evidence_case {
 uint32_t evidence_classes(const struct command *c);
 
 /* The text says what ACTOR signed: it is well-formed, of REGION, by one of his keys. 0 and *RET,
-   which borrows from COPY; -RF_EPROTO; -RF_EAUTH. */
+   which borrows from COPY; -RF_EPROTO; -RF_ENOTFOUND: the policy lists no such key for him (no
+   signature is verified then); -RF_EAUTH. */
 RF_CHECK int evidence_read_text(const struct policy *p, const struct policy_region *region,
                                 const char *text, size_t n, const char *signature,
                                 size_t signature_len, char *copy, struct command *ret,
                                 struct err *err);
 
-/* Verify all texts. REFUSAL_NONE and *RET; another refusal when the rules do not allow to ask; with
+/* Verify all texts. An approval by a key that the policy lists no more, or of somebody whom it does
+   not know any more, counts nothing; a denial like that stops it all, since nobody can tell that it
+   was none. REFUSAL_NONE and *RET; another refusal when the rules do not allow to ask; with
    REFUSAL_COUNT the evidence is false, and ERR says how. */
 enum grant_refusal evidence_judge(const struct policy *p, const struct policy_region *region,
                                   const struct evidence *e, struct evidence_case *ret,

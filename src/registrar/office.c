@@ -147,7 +147,9 @@ static bool find_line(struct matter *m)
     return false;
 }
 
-/* As sessions are: the network of the client, the address it came to, the identity. */
+/* As sessions are: the network of the client, the address it came to, the identity. But through a
+   unix socket comes whoever a proxy on this host lets in, from anywhere: nobody is at home there.
+ */
 static void find_place(struct matter *m)
 {
     const struct policy *p = m->office->policy;
@@ -155,7 +157,7 @@ static void find_place(struct matter *m)
     struct decide_facts facts = { .actor = m->actor,
                                   .region = m->region,
                                   .gateway_place = m->office->config->place,
-                                  .has_client_address = ask->has_address };
+                                  .has_client_address = true };
     if (ask->has_address) {
         facts.network = policy_network_of(p->networks, p->network_count, &ask->client);
         facts.listener = policy_network_of(p->listeners, p->listener_count, &ask->listener);

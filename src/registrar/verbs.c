@@ -12,7 +12,12 @@
 #include "ledger/revealed.h"
 #include "registrar/office.h"
 
-enum { NUMBER_SIZE = 24, TIME_SIZE = 32, CLASSES_SIZE = 128, SHOWN_MAX = 200 };
+enum {
+    NUMBER_SIZE = 24,
+    TIME_SIZE = 32,
+    CLASSES_SIZE = 128,
+    LISTED_REFERENCE_MAX = 64 /* 200 requests fit one answer, whatever somebody wrote into them */
+};
 
 static void number_text(char to[NUMBER_SIZE], int64_t n)
 {
@@ -153,6 +158,29 @@ static int record_grant(struct office *o, const struct policy_region *region,
     return voice_say(o->voice, &record, OFFICE_LEDGER_MS, ref, err);
 }
 
+/* What is approved and can never open lapses now: it would be tried again every second, and each
+   time a grant would go on record that nobody gets. -RF_EDENIED. */
+static int let_lapse(struct line *line, const char *number, struct err *err)
+{
+    const char *const values[] = { number };
+    struct err why = { 0 };
+    PGresult *r;
+    if (line_ask(line, "SELECT ringfence.request_move($1::bigint, 'lapse', NULL)", 1, values, &r,
+                 &why) == 0)
+        PQclear(r);
+    else
+        log_err(LOG_LEVEL_WARN, "not-lapsed", &why);
+    return err_set(err, RF_EDENIED, "request %s can not be opened as it is: it has lapsed", number);
+}
+
+/* Did the database refuse for a reason that stays: somebody who is named is gone, or an argument is
+   not possible (compile_request.c)? */
+static bool is_final(int rc, const struct err *err)
+{
+    const char *state = err_state_of(err);
+    return rc == -RF_EDATABASE && (strcmp(state, "02000") == 0 || strcmp(state, "22023") == 0);
+}
+
 int verb_open(struct office *o, const struct policy_region *region, struct line *line,
               uint64_t request, struct err *err)
 {
@@ -164,17 +192,20 @@ int verb_open(struct office *o, const struct policy_region *region, struct line 
     number_text(number, (int64_t)request);
     int rc = file_open(&f, o->policy, region, line, request, err);
     if (rc == 0 && strcmp(f.proof.state, "approved") != 0)
-        rc = err_set(err, RF_EDENIED, "request %s is not approved", number);
+        rc = err_set(err, RF_EINVAL, "request %s is not approved any more", number);
     if (rc == 0 &&
         (f.refusal != REFUSAL_NONE ||
          evidence_is_enough(o->policy, f.judged, clock_wall_ms(), &missing) != REFUSAL_NONE))
-        rc = err_set(err, RF_EDENIED, "request %s has not what the policy asks for", number);
+        rc = let_lapse(line, number, err); /* votes are over, and approvals only grow older */
     if (rc == 0)
         rc = record_grant(o, region, line, &f, ref, err);
-    if (rc == 0)
+    if (rc == 0) {
         rc = line_ask(line, "SELECT ringfence.request_open($1::bigint, $2)", 2, values, &r, err);
-    if (rc == 0)
-        PQclear(r);
+        if (rc == 0)
+            PQclear(r);
+        else if (is_final(rc, err))
+            rc = let_lapse(line, number, err);
+    }
     file_close(&f);
     return rc;
 }
@@ -183,10 +214,11 @@ int verb_open(struct office *o, const struct policy_region *region, struct line 
 static int open_now(struct matter *m, uint64_t request)
 {
     struct err err = { 0 };
-    if (verb_open(m->office, m->region, m->line, request, &err) == 0)
+    int rc = verb_open(m->office, m->region, m->line, request, &err);
+    if (rc == 0)
         return answer_state(m, request, "open");
     log_err(LOG_LEVEL_WARN, "not-opened", &err);
-    return answer_state(m, request, "approved");
+    return answer_state(m, request, rc == -RF_EDENIED ? "lapsed" : "approved");
 }
 
 static int move(struct matter *m, uint64_t request, const char *event, const char *leaf)
@@ -381,10 +413,23 @@ static int ask_for(struct matter *m, const struct named *named)
     return ask.is_break_glass ? open_now(m, id) : answer_state(m, id, "waiting");
 }
 
+/* Whoever may not ask, whoever is named, does not learn who there is, who is a child or sensitive.
+ */
+static int check_asker(struct matter *m)
+{
+    const struct policy_grant_rule *rule = NULL;
+    const struct named nobody = { 0 };
+    const struct grant_ask ask = ask_of(m, &nobody);
+    enum grant_refusal refusal = approval_may_ask(m->office->policy, &ask, &rule);
+    return refusal != REFUSAL_NONE ? matter_deny(m, refusal) : 0;
+}
+
 static int verb_request(struct matter *m)
 {
-    struct named named;
-    int rc = find_named(m, &named);
+    struct named named = { 0 };
+    int rc = check_asker(m);
+    if (rc == 0)
+        rc = find_named(m, &named);
     if (rc == 0)
         rc = ask_for(m, &named);
     mem_free(named.subjects);
@@ -683,7 +728,8 @@ static json_t *describe(const struct matter *m, const struct file *f, const char
                   c->rule != NULL && strcmp(f->proof.state, "waiting") == 0 &&
                       approval_is_wanted(m->office->policy, &c->ask, c->rule, m->actor, c->votes,
                                          c->vote_count, clock_wall_ms()));
-    if (c->command.reference != NULL)
+    if (c->command.reference != NULL &&
+        (m->command.request != 0 || strlen(c->command.reference) <= LISTED_REFERENCE_MAX))
         (void)json_object_set_new(one, "reference", json_string(c->command.reference));
     if (f->proof.has_grant)
         (void)json_object_set_new(one, "until", json_integer(f->proof.grant.ends_ms / 1000));
@@ -717,9 +763,10 @@ static json_t *describe_all(struct matter *m, const PGresult *rows)
 static int verb_grants(struct matter *m)
 {
     static const char sql[] =
-        PROOF_SQL "(SELECT coalesce(array_agg(l.request), '{}') FROM (SELECT request"
-                  " FROM ringfence.request_list($1, true, $2::bigint) ORDER BY request DESC"
-                  " LIMIT 200) l))";
+        PROOF_SQL "(SELECT coalesce(array_agg(l.request), '{}') FROM (SELECT request FROM"
+                  " (SELECT request, row_number() OVER (PARTITION BY requester ORDER BY"
+                  " request DESC) AS n FROM ringfence.request_list($1, true, $2::bigint)) o"
+                  " ORDER BY n, request DESC LIMIT 200) l))"; /* nobody hides those of others */
     char number[NUMBER_SIZE];
     const char *const values[] = { m->command.actor, m->command.request != 0 ? number : NULL };
     PGresult *r;
@@ -745,24 +792,22 @@ static int verb_grants(struct matter *m)
 static int add_review(struct matter *m, const struct file *f)
 {
     const struct command *c = &m->command;
-    char number[NUMBER_SIZE], expires[NUMBER_SIZE], ref[RECORD_REF_SIZE];
+    char number[NUMBER_SIZE], ref[RECORD_REF_SIZE];
     PGresult *r;
     number_text(number, (int64_t)c->request);
-    number_text(expires, c->expires_s);
     struct record record = matter_record(m, RECORD_REVIEW);
     record.grant = c->request;
     record.request_ref = f->proof.evidence.asked.leaf;
     record.verdict = c->verdict;
     record.text = m->text;
     record.signature = m->signature;
-    const char *const values[] = { number,  c->actor,     truth(strcmp(c->verdict, "proper") == 0),
-                                   m->text, m->signature, c->nonce,
-                                   expires };
-    int rc = matter_say(m, &record, ref);
+    const char *const values[] = { number, c->actor, truth(strcmp(c->verdict, "proper") == 0),
+                                   m->text, m->signature };
+    int rc = use_nonce(m); /* first: what comes twice is not to be on record twice */
     if (rc == 0)
-        rc = matter_query(m,
-                          "SELECT ringfence.review_add($1::bigint, $2, $3::boolean, $4, $5, $6,"
-                          " to_timestamp($7::bigint))",
+        rc = matter_say(m, &record, ref);
+    if (rc == 0)
+        rc = matter_query(m, "SELECT ringfence.review_add($1::bigint, $2, $3::boolean, $4, $5)",
                           RF_COUNT(values), values, &r);
     if (rc < 0)
         return rc;
@@ -779,6 +824,8 @@ static int verb_review(struct matter *m)
     int rc = open_file(m, &f);
     if (rc == 0 && !f.judged->ask.is_break_glass)
         rc = matter_refuse(m, 409, "state", "only what was done by breaking the glass is reviewed");
+    if (rc == 0 && !f.proof.has_grant)
+        rc = matter_refuse(m, 409, "state", "nothing was opened that could be reviewed");
     if (rc == 0) {
         enum grant_refusal refusal = approval_may_review(m->office->policy, &f.judged->ask, &vote);
         rc = refusal != REFUSAL_NONE ? matter_deny(m, refusal) : add_review(m, &f);

@@ -345,17 +345,39 @@ static int verify_blob(const struct sshsig *s, const void *message, size_t len, 
     return rc;
 }
 
-int sshsig_verify(const char *armored, size_t len, const char *name_space, const void *message,
-                  size_t message_len, struct ssh_key *ret, struct err *err)
+static int read_armored(const char *armored, size_t len, uint8_t blob[SSHSIG_MAX],
+                        struct sshsig *ret, struct err *err)
 {
-    uint8_t blob[SSHSIG_MAX];
     size_t n;
-    struct sshsig s = { 0 };
     if (!dearmor(armored, len, blob, &n))
         return err_set(err, RF_EPROTO,
                        "this is not the block of a signature as `ssh-keygen -Y "
                        "sign` writes it");
-    int rc = read_blob(blob, n, &s, err);
+    return read_blob(blob, n, ret, err);
+}
+
+static void copy_key(const struct sshsig *s, struct ssh_key *ret)
+{
+    ret->len = s->key.len; /* read_blob() has seen that it fits */
+    memcpy(ret->blob, s->key.at, s->key.len);
+}
+
+int sshsig_signer(const char *armored, size_t len, struct ssh_key *ret, struct err *err)
+{
+    uint8_t blob[SSHSIG_MAX];
+    struct sshsig s = { 0 };
+    int rc = read_armored(armored, len, blob, &s, err);
+    if (rc == 0)
+        copy_key(&s, ret);
+    return rc;
+}
+
+int sshsig_verify(const char *armored, size_t len, const char *name_space, const void *message,
+                  size_t message_len, struct ssh_key *ret, struct err *err)
+{
+    uint8_t blob[SSHSIG_MAX];
+    struct sshsig s = { 0 };
+    int rc = read_armored(armored, len, blob, &s, err);
     if (rc < 0)
         return rc;
     if (!sshkey_piece_is(s.name_space, name_space))
@@ -364,7 +386,6 @@ int sshsig_verify(const char *armored, size_t len, const char *name_space, const
     rc = verify_blob(&s, message, message_len, err);
     if (rc < 0)
         return rc;
-    ret->len = s.key.len;
-    memcpy(ret->blob, s.key.at, s.key.len);
+    copy_key(&s, ret);
     return 0;
 }

@@ -32,6 +32,10 @@ bool ssh_key_equal(const struct ssh_key *a, const struct ssh_key *b);
 /* "SHA256:…", as ssh-keygen -l prints it. */
 void ssh_key_fingerprint(const struct ssh_key *key, char ret[SSH_KEY_FINGERPRINT_SIZE]);
 
+/* Whose key does it name? Nothing is verified: for whoever verifies by known keys alone, before he
+   works for a stranger (an RSA key may be chosen so that it takes long). -RF_EPROTO. */
+RF_CHECK int sshsig_signer(const char *armored, size_t len, struct ssh_key *ret, struct err *err);
+
 /* Who signed MESSAGE for NAMESPACE? ARMORED is the block between the BEGIN and END lines with them.
    0: *RET is the key that did, and it is for the caller to know it; -RF_EPROTO: this is no such
    signature; -RF_EAUTH: it is one of something else. */

@@ -52,7 +52,8 @@ class Home:
 
     def new_gateway(self, policy=None):
         port = free_port()
-        config = {"hub": {"listen": [{"address": "127.0.0.1", "port": port, "tls": "required"}],
+        config = {"hub": {"listen": [{"address": "127.0.0.1", "port": port, "tls": "required"},
+                                     {"unix": "run/hub.sock"}],
                           "tls": HUB_TLS}}
 
         def change(of):

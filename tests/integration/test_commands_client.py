@@ -374,6 +374,14 @@ def test_a_terminal_is_not_turned_against_its_reader(hub, analyst, officer):
     assert "refused by rule \"aU+001B[2Jb\": cU+0007U+202Ed" in done.stderr
 
 
+def test_a_value_is_not_drawn_out_to_look_like_another_row(hub, analyst, officer):
+    """A terminal breaks a long line at its edge: what stands behind many blanks would begin one."""
+    analyst.run("request", *ASK[:-3], "T-1" + 70 * " " + "of         99\u3000\u00a0x", "--for", "30m")
+    done = officer.run("approve", "31", "--yes")
+    row = next(line for line in done.stderr.splitlines() if "reference" in line)
+    assert row == "  reference  T-1 " + 69 * "U+0020" + "of " + 8 * "U+0020" + "99U+3000U+00A0x"
+
+
 def spoiled(hub, **changes):
     """The hub's request 31, with other words."""
     hub.requests[31] |= changes

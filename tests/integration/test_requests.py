@@ -75,8 +75,8 @@ class Registrar:
 
     def review(self, number, actor="us_security_officer", proper=True):
         return self.connection.execute(
-            "SELECT ringfence.review_add(%s, %s, %s, 'text', 'signature', %s, now() + '5 minutes')",
-            (number, actor, proper, nonce())).fetchone()[0]
+            "SELECT ringfence.review_add(%s, %s, %s, 'text', 'signature')",
+            (number, actor, proper)).fetchone()[0]
 
     def agreed(self, **changes):
         number = self.add(**changes)
@@ -311,14 +311,8 @@ def test_a_birthday_makes_an_adult_on_that_day(registrar, server):
 
 def test_a_command_is_used_once_whatever_it_is_for(registrar, server):
     waiting = registrar.agreed()
-    broken = registrar.add(is_break_glass=True)
-    registrar.move(broken, "break")
-    registrar.open(broken)
     uses = [lambda n: registrar.add(nonce=n), lambda n: registrar.vote(waiting, "us_security_officer", used=n),
-            lambda n: registrar.connection.execute("SELECT ringfence.command_use(%s, now() + '1 minute')", (n,)),
-            lambda n: registrar.connection.execute(
-                "SELECT ringfence.review_add(%s, 'us_security_officer', true, 't', 's', %s,"
-                " now() + '1 minute')", (broken, n))]
+            lambda n: registrar.connection.execute("SELECT ringfence.command_use(%s, now() + '1 minute')", (n,))]
     for first, then in itertools.product(uses[2:3], uses):
         used = nonce()
         first(used)

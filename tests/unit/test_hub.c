@@ -440,7 +440,7 @@ static void a_request_is_refused_for_its_form_before_its_target(void **state)
     assert_int_equal(status_of(&s, SITE_OTHERWISE, "/nothing", NULL), 405);
     assert_int_equal(status_of(&s, SITE_MALFORMED, "/", NULL), 400);
     assert_int_equal(status_of(&s, SITE_TO_READ, "/nothing", NULL), 404);
-    assert_int_equal(s.metrics.requests[ROUTE_NONE][5], 1);
+    assert_int_equal(s.metrics.requests[ROUTE_NONE][7], 1);
     site_end(&s);
 }
 
