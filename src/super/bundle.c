@@ -11,7 +11,6 @@
 
 #include "auth/auditors.h"
 #include "auth/credentials.h"
-#include "base/clock.h"
 #include "base/digest.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -145,7 +144,7 @@ static int read_ruling(const struct bundle *held, const struct config *c, struct
 }
 
 /* The file, its signatures, and its standing. */
-static int judge_file(struct bundle *b, const struct policy_bytes *ruling,
+static int judge_file(struct bundle *b, const struct policy_bytes *ruling, int64_t wall_ms,
                       struct mistakes *mistakes, int *worst)
 {
     const char *path = b->config->policy_path;
@@ -164,8 +163,8 @@ static int judge_file(struct bundle *b, const struct policy_bytes *ruling,
         return rc;
     }
     const struct policy_bytes next = { b->policy, b->policy_text, b->policy_len };
-    rc = standing_judge(ruling, &next, b->sigs, b->sigs_len, &announced, clock_wall_ms(),
-                        &b->standing, &err);
+    rc = standing_judge(ruling, &next, b->sigs, b->sigs_len, &announced, wall_ms, &b->standing,
+                        &err);
     if (rc < 0) {
         note(mistakes, path, &err, worst);
     } else if (b->standing.kind == STANDING_REFUSED) {
@@ -238,8 +237,8 @@ static int seal_news(struct bundle *b, struct err *err)
     return rc;
 }
 
-static void load_policy(struct bundle *b, const struct bundle *held, struct mistakes *mistakes,
-                        int *worst)
+static void load_policy(struct bundle *b, const struct bundle *held, int64_t wall_ms,
+                        struct mistakes *mistakes, int *worst)
 {
     const char *path = b->config->policy_path;
     struct ruling owned = { 0 };
@@ -253,7 +252,7 @@ static void load_policy(struct bundle *b, const struct bundle *held, struct mist
         note(mistakes, path, &err, worst);
         goto out;
     }
-    int rc = judge_file(b, &ruling, &own, &own_worst);
+    int rc = judge_file(b, &ruling, wall_ms, &own, &own_worst);
     bool stands_in =
         rc < 0 && held == NULL && ruling.policy != NULL && policy_names_signers(ruling.policy);
     if (stands_in)
@@ -369,8 +368,8 @@ static void load_witnesses(struct bundle *b, struct mistakes *mistakes, int *wor
     mem_free(t.bytes);
 }
 
-int bundle_load(const char *config_path, const struct bundle *held, struct bundle **ret,
-                struct mistakes *mistakes)
+int bundle_load(const char *config_path, const struct bundle *held, int64_t wall_ms,
+                struct bundle **ret, struct mistakes *mistakes)
 {
     int worst = 0;
     struct bundle *b = mem_zalloc(1, sizeof(*b));
@@ -387,7 +386,7 @@ int bundle_load(const char *config_path, const struct bundle *held, struct bundl
     if (worst == 0)
         load_config(b, mistakes, &worst);
     if (b->config != NULL) {
-        load_policy(b, held, mistakes, &worst);
+        load_policy(b, held, wall_ms, mistakes, &worst);
         load_credentials(b, mistakes, &worst);
         load_auditors(b, mistakes, &worst);
         check_together(b, mistakes, &worst);

@@ -33,9 +33,10 @@ struct bundle {
    HELD is what is in force; NULL at a start, when the state folder says which policy rules. A
    policy that may not follow that one is a mistake. At a start, where the one that rules names
    signers, it is used instead, and the standing says why: the gateway serves by the rules that were
-   signed, and a restart gives nobody what a reload refuses. */
-RF_CHECK int bundle_load(const char *config_path, const struct bundle *held, struct bundle **ret,
-                         struct mistakes *mistakes);
+   signed, and a restart gives nobody what a reload refuses. WALL_MS: the time, for a policy that
+   waits. */
+RF_CHECK int bundle_load(const char *config_path, const struct bundle *held, int64_t wall_ms,
+                         struct bundle **ret, struct mistakes *mistakes);
 
 /* In two steps another policy comes to rule, or to be known as one that waits: before anybody is
    told, and when all have taken the bundle. Nothing is done where neither is the case. */

@@ -233,6 +233,11 @@ failed:
     back_off(c, m, now_ms);
 }
 
+int64_t crew_wall_ms(struct crew *c)
+{
+    return clockwatch_time_ms(&c->clock, clock_wall_ms(), clock_boot_ms());
+}
+
 void crew_tick(struct crew *c, int64_t now_ms)
 {
     int64_t jump_ms;

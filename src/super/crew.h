@@ -67,6 +67,8 @@ struct crew {
 void crew_init(struct crew *c, unsigned workers);
 /* One more member, of a role that not every gateway has; before anybody is started. */
 void crew_add(struct crew *c, enum imsg_role role);
+/* The time, as far as the wall clock is believed: what waits comes late rather than early. */
+int64_t crew_wall_ms(struct crew *c);
 void crew_done(struct crew *c); /* kills and reaps whoever still runs */
 
 /* Start everybody who is due and may run; kill whoever let its deadline pass. */

@@ -46,13 +46,13 @@ void reload_done(struct reload *r)
     *r = (struct reload){ .wanted = r->wanted };
 }
 
-static bool load_next(struct reload *r, const struct bundle *held,
+static bool load_next(struct reload *r, const struct bundle *held, int64_t wall_ms,
                       const struct listeners *listeners)
 {
     struct mistakes mistakes;
     struct err err;
     mistakes_init(&mistakes);
-    bool ok = bundle_load(held->path, held, &r->next, &mistakes) == 0;
+    bool ok = bundle_load(held->path, held, wall_ms, &r->next, &mistakes) == 0;
     if (ok) {
         bundle_compare(held, r->next, &mistakes);
         ok = !mistakes_any(&mistakes);
@@ -82,7 +82,7 @@ static enum reload_event begin(struct reload *r, struct crew *crew, struct bundl
                                struct listeners *listeners, int64_t now_ms)
 {
     r->wanted = false;
-    if (!load_next(r, held, listeners))
+    if (!load_next(r, held, crew_wall_ms(crew), listeners))
         return refuse(r, "the files have mistakes");
     r->phase = RELOAD_ASKED;
     crew->hold = true;

@@ -87,7 +87,7 @@ static int load(const char *config_path, struct bundle **ret)
 {
     struct mistakes mistakes;
     mistakes_init(&mistakes);
-    int rc = bundle_load(config_path, NULL, ret, &mistakes);
+    int rc = bundle_load(config_path, NULL, clock_wall_ms(), ret, &mistakes);
     mistakes_print(&mistakes, stderr);
     if (rc < 0 && mistakes.count == 0)
         (void)fprintf(stderr, "%s: %s\n", config_path, err_sentence(rc));
@@ -365,7 +365,7 @@ static void tick_reload(struct super *s, int64_t now_ms)
 {
     if (s->end != END_NONE)
         return;
-    if (s->policy_due_ms > 0 && clock_wall_ms() >= s->policy_due_ms) {
+    if (s->policy_due_ms > 0 && crew_wall_ms(&s->crew) >= s->policy_due_ms) {
         s->policy_due_ms = 0; /* once: if it cannot be taken now, the next reload says why */
         s->reload.wanted = true;
     }
@@ -394,7 +394,7 @@ static int wait_ms(struct super *s, int64_t now_ms)
     if (sign >= 0 && (left < 0 || sign < left))
         left = sign;
     if (s->policy_due_ms > 0) {
-        int64_t until = s->policy_due_ms - clock_wall_ms();
+        int64_t until = s->policy_due_ms - crew_wall_ms(&s->crew);
         left = until < 0 ? 0 : left < 0 || until < left ? until : left;
     }
     return left > 60000 ? 60000 : (int)left;
