@@ -103,6 +103,8 @@ def test_the_policy_of_the_demo_names_the_key_of_each_person_and_else_is_ours(ru
                 assert keys == [f.read().strip()], name
         else:
             assert keys is None, name
+    assert made.pop("signers") == {"quorum": 2, "wait": "5s",
+                                   "actors": ["us_privacy_officer", "us_security_officer"]}
     assert made == ours
 
 
