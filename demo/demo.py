@@ -39,6 +39,7 @@ SOCKET_PATH_MAX = 107
 OWN_FILES = ["demo.py", "cluster.py", "keys.py", "processes.py", "load.py", "load.sql",
              "schema.sql", "data.sql", "index.sql", "policy.yaml"]
 PROGRAMS = ["ringfence", "ringfenced", "ringfence-witness"]
+SIGNERS = ["us_privacy_officer", "us_security_officer"]  # of the policy
 REGIONS = {
     "us-virginia": {
         "short": "us", "place": "US", "service": "app_us", "database_port": 5441,
@@ -206,6 +207,8 @@ class Demo:
         actors = keys.actors_of(self.settings["policy"])
         keys.make_ssh_keys(f"{self.base}/ssh", actors)
         keys.write_keys(self.settings["policy"], f"{self.base}/ssh")
+        keys.add_signers(self.settings["policy"], SIGNERS)
+        keys.sign_policy(self.settings["policy"], f"{self.base}/ssh", SIGNERS)
         self.settings["passwords"] = keys.make_credentials(f"{self.base}/credentials", actors)
         for region in REGIONS:
             self.write_configuration(region)
@@ -614,6 +617,18 @@ An audit manager abroad wants to know where two people are, and his chief would 
     --purpose security_incident --reference leak --for 1h
   $RF_BIN/ringfence -c $RF_CONFIG approve 1 --yes --region us-virginia --actor cn_head_of_audit \\
     --identity $RF_SSHKEY_CN_HEAD_OF_AUDIT
+
+The same man can write the policy file, makes himself one of its signers, and signs: refused, since his
+signature counts in his own policy alone. The old one stays.
+  $RF_BIN/ringfence -c $RF_CONFIG check && cp $RF_POLICY $RF_POLICY.kept
+  sed -i 's/^  actors: .us_privacy_officer/&, cn_audit_manager/' $RF_POLICY
+  echo follows: $(sha256sum < $RF_POLICY.kept | cut -c 1-64) >> $RF_POLICY
+  ssh-keygen -q -Y sign -n ringfence-policy@1 -f $RF_SSHKEY_CN_AUDIT_MANAGER \\
+    < $RF_POLICY > $RF_POLICY.sig
+  kill -HUP $(cat {self.base}/us-virginia/gateway-run/ringfenced.pid) && sleep 2
+  grep reload-refused {self.base}/log/us-virginia-gateway.log
+  $RF_BIN/ringfence -c $RF_CONFIG check
+  mv $RF_POLICY.kept $RF_POLICY
 
 What a database lacks to hold the policy (nothing):
   $RF_BIN/ringfence -c $RF_CONFIG plan --dsn $RF_US_DSN --check

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/command.h"
+#include "cmd/standing.h"
 #include "enforce/apply.h"
 #include "enforce/exposure.h"
 #include "enforce/selfcheck.h"
@@ -217,11 +218,24 @@ static int plan_one(const struct command_context *context, struct target *t,
     return rc;
 }
 
+/* A database administrator often may not read the gateway's state folder: then nothing is said. On
+   standard error with --json, whose lines are the regions'. */
+static void print_standing(const struct command_context *context)
+{
+    struct standing standing;
+    struct err ignored = { 0 };
+    if (command_standing(context->config, context->policy, &standing, &ignored) == 0)
+        command_print_standing(context->json ? stderr : stdout, context->config->policy_path,
+                               &standing);
+}
+
 static int plan(const struct command_context *context, struct apply_options *options,
                 struct err *err)
 {
     bool differs = false;
     int rc = 0;
+    if (!options->print)
+        print_standing(context);
     for (size_t i = 0; rc == 0 && i < options->count; i++) {
         if (options->count > 1 && !context->json)
             (void)printf("%s== %s\n", i > 0 ? "\n" : "", options->targets[i].region->name);

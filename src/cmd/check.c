@@ -7,6 +7,7 @@
 #include "auth/auditors.h"
 #include "auth/credentials.h"
 #include "cmd/command.h"
+#include "cmd/standing.h"
 #include "io/tls.h"
 #include "policy/mistakes.h"
 
@@ -18,6 +19,9 @@ struct check {
     struct credentials *credentials;
     struct auditors *auditors;
     struct mistakes mistakes;
+    struct standing standing;
+    bool has_standing;
+    char no_standing[200]; /* why it is not known */
     int status;
 };
 
@@ -84,6 +88,17 @@ static void check_files(struct check *c)
         check_database_files(c, &config->databases[i]);
 }
 
+/* Whoever may not read the state folder learns everything else. */
+static void check_standing(struct check *c)
+{
+    struct err err = { 0 };
+    c->has_standing = command_standing(c->config, c->policy, &c->standing, &err) == 0;
+    if (!c->has_standing)
+        (void)snprintf(c->no_standing, sizeof(c->no_standing), "%.180s", err.line);
+    else if (c->standing.kind == STANDING_REFUSED)
+        note(c, -RF_EDENIED);
+}
+
 static void check_all(struct check *c)
 {
     if (c->config_path != NULL) {
@@ -95,6 +110,8 @@ static void check_all(struct check *c)
     note(c, policy_load(c->policy_path, &c->policy, &c->mistakes));
     if (c->config == NULL)
         return;
+    if (c->policy != NULL)
+        check_standing(c);
     if (c->policy != NULL)
         note(c, config_check_policy(c->config, c->policy, &c->mistakes));
     if (c->policy != NULL)
@@ -126,6 +143,10 @@ static void print_json(const struct check *c)
         (void)printf(",\"sha256\":\"%s\",\"actors\":%zu,\"tables\":%zu,\"statistics\":%zu}", digest,
                      c->policy->actor_count, c->policy->table_count, c->policy->statistic_count);
     }
+    if (c->has_standing) {
+        (void)fputs(",\"signed\":", stdout);
+        command_print_standing_json(&c->standing);
+    }
     if (c->credentials != NULL)
         (void)printf(",\"credentials\":%zu", credentials_count(c->credentials));
     if (c->auditors != NULL)
@@ -145,6 +166,12 @@ static void print_text(const struct check *c)
 {
     char digest[65];
     mistakes_print(&c->mistakes, stderr);
+    if (c->has_standing)
+        command_print_standing(c->standing.kind == STANDING_REFUSED ? stderr : stdout,
+                               c->policy_path, &c->standing);
+    else if (c->no_standing[0] != '\0')
+        (void)fprintf(stderr, "%s: whether it may rule is not known: %s\n", c->policy_path,
+                      c->no_standing);
     if (c->status != COMMAND_DONE)
         return;
     if (c->config != NULL)

@@ -20,7 +20,8 @@ enum option_set {
     TAKES_OUT = 16,
     TAKES_CLAIMS = 32,
     TAKES_PROOF = 64,
-    TAKES_SAMPLE = 128 /* all of them: how to be let in */
+    TAKES_SAMPLE = 128,
+    TAKES_POLICIES = 256 /* all of them: how to be let in */
 };
 
 static const struct verb {
@@ -28,7 +29,7 @@ static const struct verb {
     log_verb_fn *run;
     unsigned takes, words_min, words_max;
 } verbs[] = {
-    { "verify", log_verify, TAKES_TRUST | TAKES_CLAIMS, 1, LOG_SOURCES_MAX },
+    { "verify", log_verify, TAKES_TRUST | TAKES_CLAIMS | TAKES_POLICIES, 1, LOG_SOURCES_MAX },
     { "show", log_show_public, TAKES_FROM | TAKES_TYPE, 1, 1 },
     { "tail", log_tail_public, TAKES_FOLLOW | TAKES_TYPE, 1, 1 },
     { "prove", log_prove, TAKES_TRUST | TAKES_OUT | TAKES_PROOF, 0, 2 },
@@ -86,6 +87,7 @@ static bool take_value(unsigned takes, const char *option, const char *value,
         { "--witnesses", TAKES_TRUST, &a->witnesses },
         { "--remember", TAKES_TRUST, &a->remember },
         { "--claims", TAKES_CLAIMS, &a->claims },
+        { "--policies", TAKES_POLICIES, &a->policies },
         { "--out", TAKES_OUT, &a->out },
         { "--entry", TAKES_PROOF, &a->entry },
         { "--check", TAKES_PROOF, &a->check },

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cmd/log_policies.h"
 #include "cmd/logcommand.h"
 #include "verify/claim.h"
 
@@ -27,6 +28,8 @@ struct judging {
     struct verify_options options;
     struct trust *trust;
     struct claims *claims;
+    struct policies *policies;
+    struct verify_report *at; /* of the log that is read now */
     struct judged logs[LOG_SOURCES_MAX];
     unsigned count;
     struct findings roster; /* about the logs together */
@@ -79,7 +82,10 @@ static int on_leaf(void *context, uint64_t index, const void *bytes, size_t n,
 {
     struct judging *j = context;
     (void)bytes, (void)n;
-    return claims_leaf(j->claims, index, leaf, err);
+    int rc = j->claims != NULL ? claims_leaf(j->claims, index, leaf, err) : 0;
+    return rc == 0 && j->policies != NULL
+               ? policies_leaf(j->policies, index, leaf, &j->at->findings, err)
+               : rc;
 }
 
 static int judge(struct judging *j, struct judged *l, struct err *err)
@@ -87,7 +93,10 @@ static int judge(struct judging *j, struct judged *l, struct err *err)
     j->options.key = &l->key;
     if (j->claims != NULL)
         claims_log(j->claims, l->key.name);
+    if (j->policies != NULL)
+        policies_begin(j->policies);
     int rc = verify_report_new(&l->report, err);
+    j->at = l->report;
     if (rc == 0)
         rc = log_verify_one(j->arguments, l->source, &j->options, l->report, err);
     log_progress_end();
@@ -613,7 +622,9 @@ static int begin(struct judging *j, struct err *err)
     int rc = log_witnessing(a, &j->trust, &j->options.witnessing, err);
     if (rc == 0 && a->claims != NULL)
         rc = claims_load(a->claims, &j->claims, err);
-    if (rc == 0 && j->claims != NULL) {
+    if (rc == 0 && a->policies != NULL)
+        rc = policies_open(a->policies, &j->policies, err);
+    if (rc == 0 && (j->claims != NULL || j->policies != NULL)) {
         j->options.on_leaf = on_leaf;
         j->options.context = j;
     }
@@ -652,6 +663,7 @@ int log_verify(const struct command_context *context, const struct log_arguments
     }
     if (j != NULL) {
         claims_free(j->claims);
+        policies_close(j->policies);
         mem_free(j->trust);
     }
     mem_free(j);

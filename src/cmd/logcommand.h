@@ -18,7 +18,7 @@ struct log_arguments {
     unsigned word_count;
     struct key keys[LOG_SOURCES_MAX];
     unsigned key_count;
-    const char *witnesses, *claims, *out, *entry, *check, *type, *seed, *state_dir, *vrf;
+    const char *witnesses, *claims, *policies, *out, *entry, *check, *type, *seed, *state_dir, *vrf;
     const char *token_file;
     char token[AUDITORS_TOKEN_MAX + 1]; /* its content */
     struct source_access access;

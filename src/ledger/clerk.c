@@ -14,6 +14,7 @@
 #include "ledger/succession.h"
 #include "ledger/vrfkey.h"
 #include "policy/grants.h"
+#include "policy/policy_signers.h"
 #include "priv/grant_table.h"
 
 enum { GRANT_GRACE_MS = 2000 };
@@ -167,8 +168,12 @@ static int genesis(struct clerk *c, int64_t now_ms, struct err *err)
 int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk_start *what,
                 int64_t now_ms, struct err *err)
 {
-    struct record record = { .kind = RECORD_START, .wall_ms = now_ms, .detail = what->detail };
-    struct logleaf l = { .type = what->is_reload ? LEAF_POLICY : LEAF_START };
+    struct record record = { .kind = RECORD_START,
+                             .wall_ms = now_ms,
+                             .detail = what->detail,
+                             .signature = what->signed_by };
+    bool waits = what->waits != NULL;
+    struct logleaf l = { .type = what->is_reload || waits ? LEAF_POLICY : LEAF_START };
     memcpy(record.session, what->session, sizeof(record.session));
     int rc = clerk_goes_on(c, err);
     if (rc < 0)
@@ -177,17 +182,37 @@ int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk
     if (rc < 0)
         return rc;
     logleaf_text(&l, LEAF_KEY_REGION, c->region_name);
-    if (!what->is_reload) {
+    if (l.type == LEAF_START) {
         logleaf_bytes(&l, LEAF_KEY_BINARY, what->binary, DIGEST_LEN);
         logleaf_bytes(&l, LEAF_KEY_LIBRARIES, what->libraries, DIGEST_LEN);
     }
-    logleaf_bytes(&l, LEAF_KEY_POLICY, policy->digest, DIGEST_LEN);
+    logleaf_number(&l, LEAF_KEY_FROM, waits ? what->from : 0);
+    logleaf_bytes(&l, LEAF_KEY_POLICY, waits ? what->waits : policy->digest, DIGEST_LEN);
+    logleaf_number(&l, LEAF_KEY_SIGNATURES, what->signatures);
+    if (!waits && policy_names_signers(policy))
+        logleaf_number(&l, LEAF_KEY_QUORUM, (uint64_t)policy->signers.quorum);
     buf_clear(&c->detail);
     rc = leaf_detail_write(&c->detail, &record, &record);
     if (rc < 0)
         return err_set(err, (enum err_code) - rc, "could not make a leaf");
     return leaf_append(c, &l, (const char *)buf_at(&c->detail), buf_len(&c->detail), 0, 0, now_ms,
                        err);
+}
+
+int clerk_may_rule(const struct clerk *c, const struct policy *policy, unsigned signatures,
+                   struct err *err)
+{
+    char before[2 * DIGEST_LEN + 1];
+    if (c->policy_quorum == 0 || signatures >= c->policy_quorum ||
+        memcmp(c->policy_digest, policy->digest, DIGEST_LEN) == 0)
+        return 0;
+    digest_hex(c->policy_digest, DIGEST_LEN, before);
+    (void)err_set(err, RF_ECONFIG,
+                  "the log says that policy %s rules, and this one has %u of the %" PRIu64
+                  " signatures that it demands",
+                  before, signatures, c->policy_quorum);
+    err_hint(err, "put that policy and its signatures back in their place, and start again");
+    return -RF_ECONFIG;
 }
 
 /* ---- what is due ---------------------------------------------------------------------------- */

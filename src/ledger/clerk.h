@@ -47,9 +47,19 @@ struct clerk_start {
     const uint8_t *binary, *libraries; /* SHA-256; not for a reload */
     const char *detail;
     const uint8_t *session; /* RECORD_SESSION_ID_LEN bytes */
+    unsigned signatures; /* of the policy before's signers; 0: that named none, or it is the same */
+    const char *signed_by; /* they themselves, for the private part; may be NULL */
+    const uint8_t *waits;  /* SHA-256 of another policy, which rules: */
+    uint32_t from;         /* minute; the leaf is about it alone, and its signatures */
 };
 RF_CHECK int clerk_start(struct clerk *c, const struct policy *policy,
                          const struct clerk_start *what, int64_t now_ms, struct err *err);
+
+/* May a start write that POLICY rules with so many SIGNATURES? Not if the one that its log names
+   last demands more of another one: then somebody has put the state folder back, or emptied it. 0,
+   or -RF_ECONFIG. */
+RF_CHECK int clerk_may_rule(const struct clerk *c, const struct policy *policy, unsigned signatures,
+                            struct err *err);
 
 /* What is due by the clock: roll-ups, seals, ends of grants. */
 RF_CHECK int clerk_tick(struct clerk *c, const struct policy *policy, int64_t now_ms,

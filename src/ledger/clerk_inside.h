@@ -88,6 +88,8 @@ struct clerk {
     uint32_t seal_minute;  /* the next interval seal is due then */
     struct since since_interval, since_epoch;
     uint64_t policy_leaf;
+    uint8_t policy_digest[DIGEST_LEN]; /* as that leaf says, like the next */
+    uint64_t policy_quorum;            /* 0: that policy names no signers */
     struct sum *sums;
     size_t sum_count, sum_room;
     uint32_t sum_heads[SUM_BUCKETS]; /* chains of groups */
@@ -108,7 +110,7 @@ struct clerk {
     struct buf fresh;             /* of a disclosure: what no leaf of the hour has said */
 };
 
-enum { CLERK_SIZE_OF_SNAPSHOT = 92720 }; /* of the structs that clerk_snapshot.c writes and reads */
+enum { CLERK_SIZE_OF_SNAPSHOT = 92760 }; /* of the structs that clerk_snapshot.c writes and reads */
 
 /* ---- snapshots (clerk_snapshot.c) ---- */
 

@@ -213,6 +213,21 @@ static void named_note(struct clerk *c, const struct logleaf *l)
     }
 }
 
+/* One that announces another policy changes nothing. Live, its values are bytes; read, they are
+   text. */
+static void policy_note(struct clerk *c, const struct logleaf *l)
+{
+    const struct logleaf_value *digest = &l->value[LEAF_KEY_POLICY];
+    if (logleaf_has(l, LEAF_KEY_FROM))
+        return;
+    c->policy_leaf = c->leaves;
+    c->policy_quorum = l->value[LEAF_KEY_QUORUM].number;
+    if (digest->len == DIGEST_LEN)
+        memcpy(c->policy_digest, digest->text, DIGEST_LEN);
+    else
+        logleaf_hash(l, LEAF_KEY_POLICY, c->policy_digest);
+}
+
 /* Live, tags were taken from the book already; after a start they are put there. */
 static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, struct err *err)
 {
@@ -228,7 +243,7 @@ static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, s
         return 0;
     case LEAF_START:
     case LEAF_POLICY:
-        c->policy_leaf = c->leaves;
+        policy_note(c, l);
         return 0;
     case LEAF_GRANT:
         grant_note(c, l);
@@ -343,7 +358,7 @@ static int entry_note(struct clerk *c, const struct policy_region *region, const
 
 void clerk_forget(struct clerk *c)
 {
-    c->leaves = c->policy_leaf = c->slots_start = 0;
+    c->leaves = c->policy_leaf = c->policy_quorum = c->slots_start = 0;
     c->epoch_minute = c->seal_minute = 0;
     c->since_interval = c->since_epoch = (struct since){ 0 };
     sum_drop_first(c, c->sum_count);

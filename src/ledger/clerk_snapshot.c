@@ -20,7 +20,7 @@
  * one that is missing, torn, of another version, configuration or journal is as good as none, and
  * then the whole journal is read. So nothing is synced, and nothing depends on it.
  *
- *   "RFCLRK03" || configuration || u64 index || chain || state || SHA-256 of all before
+ *   "RFCLRK04" || configuration || u64 index || chain || state || SHA-256 of all before
  *
  * Purposes that are held are sealed with the key of their leaf's day, as in the journal: whoever
  * erases the day erases them here. Repeats (repeat.h) are not in it. Of a log that has ended, or is
@@ -36,7 +36,7 @@ _Static_assert(sizeof(struct clerk) + sizeof(struct sum) + sizeof(struct totals)
                "see above: write it, read it");
 #endif
 
-static const char magic[8] = "RFCLRK03";
+static const char magic[8] = "RFCLRK04";
 static const char name_of_seal[] = "clerk-snapshot";
 
 enum { STATE_MAX = 64 * 1024 * 1024, EACH_ENTRIES = 1 << 18 };
@@ -201,6 +201,8 @@ static int put_all(struct clerk *c, struct buf *to)
     wr_u64(&w, c->since_epoch.disclosures);
     wr_u64(&w, c->since_epoch.leaves);
     wr_u64(&w, c->policy_leaf);
+    wr_bytes(&w, c->policy_digest, sizeof(c->policy_digest));
+    wr_u64(&w, c->policy_quorum);
     put_members(c, &w);
     put_sums(c, &w);
     int rc = put_grants(c, &w);
@@ -412,6 +414,11 @@ static bool get_all(struct clerk *c, struct rd *r, struct clerk_place *ret)
     c->since_epoch.disclosures = rd_u64(r);
     c->since_epoch.leaves = rd_u64(r);
     c->policy_leaf = rd_u64(r);
+    const uint8_t *policy = rd_bytes(r, sizeof(c->policy_digest));
+    c->policy_quorum = rd_u64(r);
+    if (r->bad)
+        return false;
+    memcpy(c->policy_digest, policy, sizeof(c->policy_digest));
     tag_book_enter(c->book, c->epoch_minute);
     return get_members(c, r) && get_sums(c, r) && get_grants(c, r) && get_held(c, r) &&
            get_tags(c, r);

@@ -15,6 +15,7 @@
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "ledger/clerk.h"
 #include "ledger/desk.h"
 #include "ledger/libraries.h"
@@ -22,6 +23,7 @@
 #include "ledger/rollup.h"
 #include "priv/child.h"
 #include "priv/grant_table.h"
+#include "priv/news.h"
 #include "priv/sandbox.h"
 
 /* One turn of the loop: wait; take everything that all workers have sent, until the batch is full;
@@ -128,6 +130,54 @@ static int binary_digest(struct ledger *l, struct err *err)
     return rc < 0 ? rc : libraries_digest(l->libraries_digest, err);
 }
 
+/* What the supervisor says of the policy; a journal without a log keeps it in the private part. */
+static void read_news(const struct ledger *l, struct news *ret)
+{
+    *ret = (struct news){ 0 };
+    if (l->child.credentials != NULL &&
+        news_read(l->child.credentials, l->child.credentials_len, ret) < 0)
+        log_error("news-not-understood", "action=\"restart the service\"");
+}
+
+static int write_start(struct ledger *l, const struct clerk_start *start, int64_t now_ms,
+                       struct err *err)
+{
+    if (l->clerk != NULL)
+        return clerk_start(l->clerk, l->child.policy, start, now_ms, err);
+    struct record record = { .kind = RECORD_START,
+                             .wall_ms = now_ms,
+                             .place = l->child.config->place.code,
+                             .detail = start->detail,
+                             .signature = start->signed_by };
+    memcpy(record.session, start->session, sizeof(record.session));
+    return journal_append(l->journal, l->child.policy, &record, 0, 0, now_ms, err);
+}
+
+/* Another policy waits: nothing but this is said, and it is on disk before it counts as public. */
+static int announce(struct ledger *l, const struct news *news, struct err *err)
+{
+    char policy[2 * DIGEST_LEN + 1], detail[160];
+    struct buf signed_by;
+    int64_t now_ms;
+    if (l->journal == NULL || journal_death(l->journal) != NULL || !now(l, &now_ms))
+        return err_set(err, RF_EUNAVAIL, "nothing can be put on record now");
+    digest_hex(news->digest, DIGEST_LEN, policy);
+    (void)snprintf(detail, sizeof(detail), "waits=1 policy=%s", policy);
+    buf_init(&signed_by, news->sigs_len + 1);
+    int rc = buf_append(&signed_by, news->sigs, news->sigs_len);
+    if (rc == 0)
+        rc = buf_append(&signed_by, "", 1);
+    const struct clerk_start start = { .detail = detail,
+                                       .session = meter_start_id(l->meter),
+                                       .signatures = news->announced_valid,
+                                       .signed_by = (const char *)buf_at(&signed_by),
+                                       .waits = news->digest,
+                                       .from = news->from };
+    rc = rc < 0 ? err_set(err, RF_ENOMEM, "out of memory") : write_start(l, &start, now_ms, err);
+    buf_done(&signed_by);
+    return rc < 0 ? rc : desk_commit(l->desk, err);
+}
+
 /* CUT_BYTES: of a torn tail that was removed. */
 static int start_write(struct ledger *l, bool is_reload, uint64_t cut_bytes, struct err *err)
 {
@@ -140,19 +190,24 @@ static int start_write(struct ledger *l, bool is_reload, uint64_t cut_bytes, str
     int64_t now_ms;
     if (!now(l, &now_ms))
         return err_set(err, RF_EUNAVAIL, "the clock has jumped ahead");
+    struct news news;
+    read_news(l, &news);
+    char *signed_by = mem_strndup(news.sigs, news.is_counted ? news.sigs_len : 0);
     const struct clerk_start start = { .is_reload = is_reload,
                                        .binary = l->binary_digest,
                                        .libraries = l->libraries_digest,
                                        .detail = detail,
-                                       .session = meter_start_id(l->meter) };
-    if (l->clerk != NULL)
-        return clerk_start(l->clerk, l->child.policy, &start, now_ms, err);
-    struct record record = { .kind = RECORD_START,
-                             .wall_ms = now_ms,
-                             .place = l->child.config->place.code,
-                             .detail = detail };
-    memcpy(record.session, meter_start_id(l->meter), sizeof(record.session));
-    return journal_append(l->journal, l->child.policy, &record, 0, 0, now_ms, err);
+                                       .session = meter_start_id(l->meter),
+                                       .signatures = news.is_counted ? news.valid : 0,
+                                       .signed_by = signed_by };
+    int rc = signed_by == NULL ? err_set(err, RF_ENOMEM, "out of memory")
+             : l->clerk != NULL && !is_reload
+                 ? clerk_may_rule(l->clerk, l->child.policy, start.signatures, err)
+                 : 0;
+    if (rc == 0)
+        rc = write_start(l, &start, now_ms, err);
+    mem_free(signed_by);
+    return rc == 0 && news.announces ? announce(l, &news, err) : rc;
 }
 
 static void rollup_now(struct ledger *l)
@@ -362,11 +417,19 @@ static void reloaded(struct ledger *l)
     struct err err;
     desk_set_policy(l->desk, l->child.policy);
     child_retired_done(&l->child.retired); /* nothing here borrows from the old ones */
-    if (l->journal != NULL && journal_death(l->journal) == NULL &&
-        start_write(l, true, 0, &err) < 0)
+    struct news news;
+    int rc = 0;
+    read_news(l, &news);
+    if (l->journal != NULL && journal_death(l->journal) == NULL)
+        rc = start_write(l, true, 0, &err);
+    else if (news.announces)
+        rc = err_set(&err, RF_EUNAVAIL, "nothing can be put on record now");
+    if (rc < 0)
         log_err(LOG_LEVEL_ERROR, "reload-not-recorded", &err); /* a dead journal says so itself */
     rollup_now(l);
-    if (child_ready(&l->child, "") < 0)
+    /* Which policy rules, or waits, is on record, or nobody goes by it. */
+    rc = rc < 0 ? child_failed(&l->child, &err) : child_ready(&l->child, "");
+    if (rc < 0)
         log_warn("supervisor-silent", "about=reload");
 }
 

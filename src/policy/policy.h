@@ -207,6 +207,14 @@ struct policy_hold {
     unsigned line;
 };
 
+/* Who signs the policy that comes after this one (policy_signers.h); nobody: none is asked. */
+struct policy_signers {
+    const struct policy_actor **actors;
+    size_t actor_count;
+    int64_t quorum;  /* how many of them */
+    int64_t wait_ms; /* how long what widens is public before it rules; default a day */
+};
+
 struct policy {
     char *company;
     char *file;         /* its name, for messages about its lines */
@@ -238,6 +246,9 @@ struct policy {
     size_t hold_count;
     enum release_mode release[CLASS_COUNT];
     struct policy_grants *grants; /* who may see somebody by name; never NULL */
+    struct policy_signers signers;
+    uint8_t follows[32]; /* digest of the policy that it comes after */
+    bool has_follows;
 };
 
 /* Parse LEN bytes of YAML called NAME in messages. On 0 the caller owns *RET; otherwise it is

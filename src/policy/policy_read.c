@@ -15,6 +15,7 @@
 #include "policy/policy_ingest.h"
 #include "policy/policy_keys.h"
 #include "policy/policy_publication.h"
+#include "policy/policy_signers.h"
 
 enum {
     MANY = 20000,
@@ -527,11 +528,16 @@ static const struct field policy_fields[] = {
     { "publication", FIELD_SECTION, .shape = &publication_shape },
     { "release", FIELD_SECTION, .shape = &release_shape },
     { "grants", FIELD_OTHER, .read = policy_grants_read },
+    { "signers", FIELD_SECTION, .shape = &policy_signers_shape },
+    { "follows", FIELD_OTHER, .read = policy_follows_read },
 };
 static const struct field_shape policy_shape = { .what = "a policy", FIELDS(policy_fields) };
-static const struct policy policy_initial = {
-    .adult_age = 18, .room_home = ROOM_MASKED, .room_abroad = ROOM_STATS, .profile = PROFILE_PUBLIC
-};
+static const struct policy policy_initial = { .adult_age = 18,
+                                              .room_home = ROOM_MASKED,
+                                              .room_abroad = ROOM_STATS,
+                                              .profile = PROFILE_PUBLIC,
+                                              .signers = { .wait_ms =
+                                                               INT64_C(24) * 60 * 60 * 1000 } };
 
 /* Reads, resolves, checks; what is wrong is in the mistakes. */
 static int read_policy(const char *name, const char *text, size_t len, struct policy_owned *owned,
@@ -551,6 +557,8 @@ static int read_policy(const char *name, const char *text, size_t len, struct po
         policy_publication_check(&r, &owned->policy);
     if (!r.no_memory)
         policy_keys_check(&r, &owned->policy);
+    if (!r.no_memory)
+        policy_signers_check(&r, &owned->policy);
     if (!r.no_memory)
         policy_grants_check(&r, &owned->policy);
     if (r.no_memory)

@@ -45,7 +45,7 @@ struct child {
     struct config *config;
     struct policy *policy;
     char *credentials; /* NUL-terminated; of a worker; of the hub the file of auditors, of notary
-                          and courier that of witnesses; else NULL */
+                          and courier that of witnesses, of the ledger priv/news.h; else NULL */
     size_t credentials_len;
     int *listen_fds;     /* by index of config_socket(), -1 where none (a worker has none of the
                             hub's, the hub has no others); not yet watched */

@@ -15,8 +15,8 @@ enum imsg_type {
     IMSG_NONE,
     /* supervisor to child, in this order at the start */
     IMSG_CONFIG, /* fds: memfd of configuration, policy and the role's own file (workers:
-                    credentials; hub: auditors, notary and courier: witnesses, if any); payload:
-                    path of the configuration file.
+                    credentials; hub: auditors, notary and courier: witnesses, if any; ledger:
+                    priv/news.h); payload: path of the configuration file.
                     Again on reload; a child answers READY or FAILED. */
     IMSG_METER,  /* fd: the counters' mapping; arg: number of workers */
     IMSG_LEASE,  /* fd: the lease mapping (priv/lease.h); arg: number of databases (workers and

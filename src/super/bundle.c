@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "priv/child.h"
 #include "priv/lease.h"
+#include "priv/news.h"
 #include "tlog/trust.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -127,21 +128,177 @@ static void load_config(struct bundle *b, struct mistakes *mistakes, int *worst)
     mem_free(t.bytes);
 }
 
-static void load_policy(struct bundle *b, struct mistakes *mistakes, int *worst)
+/* ---- the policy ----------------------------------------------------------------------------- */
+
+/* The policy that rules before these files do. */
+static int read_ruling(const struct bundle *held, const struct config *c, struct ruling *owned,
+                       struct policy_bytes *ret, struct err *err)
+{
+    if (held != NULL) {
+        *ret = (struct policy_bytes){ held->policy, held->policy_text, held->policy_len };
+        return 0;
+    }
+    int rc = ruling_read(c->state_dir, c->policy_path, owned, err);
+    *ret = (struct policy_bytes){ owned->policy, owned->text, owned->len };
+    return rc;
+}
+
+/* The file, its signatures, and its standing. */
+static int judge_file(struct bundle *b, const struct policy_bytes *ruling, int64_t wall_ms,
+                      struct mistakes *mistakes, int *worst)
 {
     const char *path = b->config->policy_path;
-    struct text t = { 0 };
+    struct announced announced;
     struct err err;
-    if (fd_read_file(path, FILE_BYTES_MAX, &t.bytes, &t.len, &err) < 0) {
+    err_clear(&err);
+    if (fd_read_file(path, FILE_BYTES_MAX, &b->policy_text, &b->policy_len, &err) < 0 ||
+        signatures_read(path, &b->sigs, &b->sigs_len, &err) < 0 ||
+        announced_read(b->config->state_dir, &announced, &err) < 0) {
         note(mistakes, path, &err, worst);
-        return;
+        return *worst;
     }
-    int rc = policy_parse(path, t.bytes, t.len, &b->policy, mistakes);
-    if (rc < 0 && *worst == 0)
-        *worst = rc;
-    else if (rc == 0 && seal("ringfence-policy", &t, &b->policy_fd, &err) < 0)
+    int rc = policy_parse(path, b->policy_text, b->policy_len, &b->policy, mistakes);
+    if (rc < 0) {
+        *worst = *worst == 0 ? rc : *worst;
+        return rc;
+    }
+    const struct policy_bytes next = { b->policy, b->policy_text, b->policy_len };
+    rc = standing_judge(ruling, &next, b->sigs, b->sigs_len, &announced, wall_ms, &b->standing,
+                        &err);
+    if (rc < 0) {
         note(mistakes, path, &err, worst);
-    mem_free(t.bytes);
+    } else if (b->standing.kind == STANDING_REFUSED) {
+        rc = err_set(&err, RF_ECONFIG, "%.400s", b->standing.why);
+        err_hint(&err, "%.250s", b->standing.hint);
+        note(mistakes, path, &err, worst);
+    }
+    return rc;
+}
+
+static int keep_ruling(struct bundle *b, const struct policy_bytes *ruling,
+                       struct mistakes *mistakes)
+{
+    char *text = mem_zalloc(ruling->len + 1, 1);
+    policy_free(b->policy);
+    mem_free(b->policy_text);
+    b->policy = NULL;
+    b->policy_text = text;
+    b->policy_len = ruling->len;
+    if (text == NULL)
+        return -RF_ENOMEM;
+    memcpy(text, ruling->text, ruling->len);
+    return policy_parse(b->config->policy_path, text, ruling->len, &b->policy, mistakes);
+}
+
+/* At a start a file that may not rule is told, and the policy that was signed goes on. */
+static void stand_in(struct bundle *b, const struct mistakes *of_file)
+{
+    if (b->standing.kind == STANDING_REFUSED)
+        return;
+    b->standing = (struct standing){ .kind = STANDING_REFUSED };
+    (void)snprintf(b->standing.why, sizeof(b->standing.why), "line %u: %.300s",
+                   of_file->count > 0 ? of_file->list[0].line : 0,
+                   of_file->count > 0 ? of_file->list[0].text : "it cannot be used");
+    (void)snprintf(b->standing.hint, sizeof(b->standing.hint), "ringfence check lists everything");
+}
+
+static void move_mistakes(const struct mistakes *from, struct mistakes *to)
+{
+    for (size_t i = 0; i < from->count; i++)
+        mistakes_add(to, from->list[i].file, from->list[i].line, "%s", from->list[i].text);
+}
+
+static int seal_news(struct bundle *b, struct err *err)
+{
+    const struct standing *s = &b->standing;
+    bool waits = s->kind == STANDING_WAITS, is_new = s->kind == STANDING_ACCEPTED;
+    struct news news = { .is_counted = is_new && s->is_counted,
+                         .valid = is_new ? s->valid : 0,
+                         .announces = waits && !s->is_announced && !b->is_start };
+    struct buf bytes;
+    if (news.announces) {
+        memcpy(news.digest, s->digest, sizeof(news.digest));
+        news.announced_valid = s->valid;
+        news.from = (uint32_t)(s->from_ms / 60000);
+    }
+    news.sigs = (news.announces || news.is_counted) && b->sigs != NULL ? b->sigs : "";
+    news.sigs_len = strlen(news.sigs);
+    buf_init(&bytes, SIGNATURES_BYTES_MAX + 1024);
+    int rc = news_write(&bytes, &news);
+    if (rc < 0) {
+        rc = err_set(err, (enum err_code) - rc, "could not make a memory file");
+    } else {
+        char *text = (char *)bytes.data + bytes.off;
+        const struct text t = { text, buf_len(&bytes) };
+        fd_close(&b->news_fd);
+        rc = seal("ringfence-news", &t, &b->news_fd, err);
+    }
+    buf_done(&bytes);
+    return rc;
+}
+
+static void load_policy(struct bundle *b, const struct bundle *held, int64_t wall_ms,
+                        struct mistakes *mistakes, int *worst)
+{
+    const char *path = b->config->policy_path;
+    struct ruling owned = { 0 };
+    struct policy_bytes ruling;
+    struct mistakes own;
+    struct err err;
+    int own_worst = 0;
+    mistakes_init(&own);
+    err_clear(&err);
+    if (read_ruling(held, b->config, &owned, &ruling, &err) < 0) {
+        note(mistakes, path, &err, worst);
+        goto out;
+    }
+    int rc = judge_file(b, &ruling, wall_ms, &own, &own_worst);
+    bool stands_in =
+        rc < 0 && held == NULL && ruling.policy != NULL && policy_names_signers(ruling.policy);
+    if (stands_in)
+        stand_in(b, &own);
+    else
+        move_mistakes(&own, mistakes);
+    if (rc < 0 && !stands_in) {
+        *worst = *worst == 0 || rc != -RF_ECONFIG ? rc : *worst;
+        goto out;
+    }
+    rc = stands_in || b->standing.kind == STANDING_WAITS ? keep_ruling(b, &ruling, mistakes) : 0;
+    const struct text t = { b->policy_text, b->policy_len };
+    if (rc < 0)
+        *worst = *worst == 0 ? rc : *worst;
+    else if (seal("ringfence-policy", &t, &b->policy_fd, &err) < 0 || seal_news(b, &err) < 0)
+        note(mistakes, path, &err, worst);
+out:
+    mistakes_done(&own);
+    ruling_done(&owned);
+}
+
+int bundle_prepare_ruling(const struct bundle *b, struct err *err)
+{
+    const struct policy_bytes next = { b->policy, b->policy_text, b->policy_len };
+    return b->standing.kind != STANDING_ACCEPTED
+               ? 0
+               : ruling_prepare(b->config->state_dir, &next, b->sigs, b->sigs_len, err);
+}
+
+/* Or remember what waits, for which the ledger has by now made a leaf: a ledger that starts anew
+   must not say it twice. */
+int bundle_commit_ruling(struct bundle *b, struct err *err)
+{
+    struct standing *s = &b->standing;
+    if (s->kind == STANDING_WAITS && b->is_start)
+        return 0;
+    struct announced announced = { .from_ms = s->kind == STANDING_WAITS ? s->from_ms : 0 };
+    memcpy(announced.digest, s->digest, sizeof(announced.digest));
+    int rc = s->kind == STANDING_ACCEPTED ? ruling_commit(b->config->state_dir, err) : 0;
+    if (rc == 0 && s->kind != STANDING_REFUSED)
+        rc = ruling_announce(b->config->state_dir, &announced, err);
+    if (rc == 0 && s->kind == STANDING_WAITS && !s->is_announced) {
+        s->is_announced = true;
+        rc = seal_news(b, err);
+    }
+    return rc;
 }
 
 /* The verifiers are parsed to find mistakes and forgotten: workers alone need them. */
@@ -211,13 +368,16 @@ static void load_witnesses(struct bundle *b, struct mistakes *mistakes, int *wor
     mem_free(t.bytes);
 }
 
-int bundle_load(const char *config_path, struct bundle **ret, struct mistakes *mistakes)
+int bundle_load(const char *config_path, const struct bundle *held, int64_t wall_ms,
+                struct bundle **ret, struct mistakes *mistakes)
 {
     int worst = 0;
     struct bundle *b = mem_zalloc(1, sizeof(*b));
     if (b == NULL)
         return -RF_ENOMEM;
-    b->config_fd = b->policy_fd = b->credentials_fd = b->auditors_fd = b->witnesses_fd = -1;
+    b->config_fd = b->policy_fd = b->credentials_fd = b->auditors_fd = -1;
+    b->witnesses_fd = b->news_fd = -1;
+    b->is_start = held == NULL;
     worst = absolute(config_path, &b->path);
     if (worst < 0 || strlen(b->path) > IMSG_PAYLOAD_MAX) {
         mistakes_add(mistakes, config_path, 0, "cannot make an absolute path of this");
@@ -226,7 +386,7 @@ int bundle_load(const char *config_path, struct bundle **ret, struct mistakes *m
     if (worst == 0)
         load_config(b, mistakes, &worst);
     if (b->config != NULL) {
-        load_policy(b, mistakes, &worst);
+        load_policy(b, held, wall_ms, mistakes, &worst);
         load_credentials(b, mistakes, &worst);
         load_auditors(b, mistakes, &worst);
         check_together(b, mistakes, &worst);
@@ -250,8 +410,11 @@ void bundle_free(struct bundle *b)
     fd_close(&b->credentials_fd);
     fd_close(&b->auditors_fd);
     fd_close(&b->witnesses_fd);
+    fd_close(&b->news_fd);
     config_free(b->config);
     policy_free(b->policy);
+    mem_free(b->policy_text);
+    mem_free(b->sigs);
     mem_free(b->path);
     mem_free(b);
 }

@@ -106,6 +106,7 @@ static void tell_config(struct crew_member *m, const struct bundle *b)
 {
     int own_fd = m->role == ROLE_WORKER                              ? b->credentials_fd
                  : m->role == ROLE_HUB                               ? b->auditors_fd
+                 : m->role == ROLE_LEDGER                            ? b->news_fd
                  : m->role == ROLE_NOTARY || m->role == ROLE_COURIER ? b->witnesses_fd
                                                                      : -1;
     const int fds[] = { b->config_fd, b->policy_fd, own_fd };
@@ -230,6 +231,11 @@ failed:
     fd_close(&pair[0]);
     fd_close(&pair[1]);
     back_off(c, m, now_ms);
+}
+
+int64_t crew_wall_ms(struct crew *c)
+{
+    return clockwatch_time_ms(&c->clock, clock_wall_ms(), clock_boot_ms());
 }
 
 void crew_tick(struct crew *c, int64_t now_ms)
@@ -495,11 +501,13 @@ void crew_done(struct crew *c)
 
 /* ---- reload and end ------------------------------------------------------------------------- */
 
-void crew_ask_config(struct crew *c, const struct bundle *bundle, int64_t deadline_ms)
+void crew_ask_config(struct crew *c, enum crew_some whom, const struct bundle *bundle,
+                     int64_t deadline_ms)
 {
     for (size_t i = 0; i < c->count; i++) {
         struct crew_member *m = &c->members[i];
-        if (m->state != CREW_SERVING || !is_running(m))
+        if (m->state != CREW_SERVING || !is_running(m) ||
+            (whom != CREW_ALL && (whom == CREW_LEDGER) != (m->role == ROLE_LEDGER)))
             continue;
         m->asked = true;
         m->deadline_ms = deadline_ms;

@@ -67,6 +67,8 @@ struct crew {
 void crew_init(struct crew *c, unsigned workers);
 /* One more member, of a role that not every gateway has; before anybody is started. */
 void crew_add(struct crew *c, enum imsg_role role);
+/* The time, as far as the wall clock is believed: what waits comes late rather than early. */
+int64_t crew_wall_ms(struct crew *c);
 void crew_done(struct crew *c); /* kills and reaps whoever still runs */
 
 /* Start everybody who is due and may run; kill whoever let its deadline pass. */
@@ -80,8 +82,11 @@ void crew_poll_take(struct crew *c, const struct pollfd *polls, int64_t now_ms);
 /* Collect the dead (after SIGCHLD). */
 void crew_reap(struct crew *c, int64_t now_ms);
 
-/* Tell everybody the configuration of BUNDLE (a reload). Each owes an answer by DEADLINE_MS. */
-void crew_ask_config(struct crew *c, const struct bundle *bundle, int64_t deadline_ms);
+/* Tell the configuration of BUNDLE (a reload) to everybody but the ledger, to the ledger, or to
+   all. Each owes an answer by DEADLINE_MS. */
+enum crew_some { CREW_OTHERS, CREW_LEDGER, CREW_ALL };
+void crew_ask_config(struct crew *c, enum crew_some whom, const struct bundle *bundle,
+                     int64_t deadline_ms);
 /* Give every worker, and the hub, their listening sockets; those they have already stay. */
 void crew_send_listeners(struct crew *c);
 size_t crew_answers_due(const struct crew *c);

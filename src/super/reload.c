@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 enum { ANSWER_MS = 30 * 1000 };
@@ -20,6 +21,24 @@ void reload_log_mistakes(const struct mistakes *m)
         log_error("mistake", "text=\"and more\"");
 }
 
+void reload_log_standing(const struct bundle *b)
+{
+    const struct standing *s = &b->standing;
+    char when[25], why[STANDING_TEXT_SIZE + 4], hint[STANDING_TEXT_SIZE + 4];
+    (void)log_quote(why, sizeof(why), s->why, strlen(s->why));
+    (void)log_quote(hint, sizeof(hint), s->hint, strlen(s->hint));
+    if (s->kind == STANDING_WAITS) {
+        clock_format(s->from_ms, when);
+        log_warn("policy-waits", "until=%.19sZ widens=%s in_force=\"the policy before\"", when,
+                 why);
+    } else if (s->kind == STANDING_REFUSED) {
+        log_error("policy-refused", "reason=%s hint=%s in_force=\"the policy that was signed\"",
+                  why, hint);
+    } else if (s->kind == STANDING_ACCEPTED) {
+        log_info("policy-rules", "signatures=%u of=%lld", s->valid, (long long)s->quorum);
+    }
+}
+
 void reload_done(struct reload *r)
 {
     listeners_done(&r->next_listeners);
@@ -27,13 +46,13 @@ void reload_done(struct reload *r)
     *r = (struct reload){ .wanted = r->wanted };
 }
 
-static bool load_next(struct reload *r, const struct bundle *held,
+static bool load_next(struct reload *r, const struct bundle *held, int64_t wall_ms,
                       const struct listeners *listeners)
 {
     struct mistakes mistakes;
     struct err err;
     mistakes_init(&mistakes);
-    bool ok = bundle_load(held->path, &r->next, &mistakes) == 0;
+    bool ok = bundle_load(held->path, held, wall_ms, &r->next, &mistakes) == 0;
     if (ok) {
         bundle_compare(held, r->next, &mistakes);
         ok = !mistakes_any(&mistakes);
@@ -43,6 +62,10 @@ static bool load_next(struct reload *r, const struct bundle *held,
     if (ok && listeners_open(r->next->config, NULL, listeners, held->config, &r->next_listeners,
                              &err) < 0) {
         log_err(LOG_LEVEL_ERROR, "mistake", &err);
+        ok = false;
+    }
+    if (ok && bundle_prepare_ruling(r->next, &err) < 0) {
+        log_err(LOG_LEVEL_ERROR, "policy-not-kept", &err);
         ok = false;
     }
     return ok;
@@ -59,12 +82,12 @@ static enum reload_event begin(struct reload *r, struct crew *crew, struct bundl
                                struct listeners *listeners, int64_t now_ms)
 {
     r->wanted = false;
-    if (!load_next(r, held, listeners))
+    if (!load_next(r, held, crew_wall_ms(crew), listeners))
         return refuse(r, "the files have mistakes");
     r->phase = RELOAD_ASKED;
     crew->hold = true;
     crew->refused = false;
-    crew_ask_config(crew, r->next, now_ms + ANSWER_MS);
+    crew_ask_config(crew, CREW_OTHERS, r->next, now_ms + ANSWER_MS);
     return RELOAD_GOES_ON;
 }
 
@@ -72,14 +95,17 @@ static void undo(struct reload *r, struct crew *crew, const struct bundle *held,
 {
     r->phase = RELOAD_UNDONE;
     crew->refused = false;
-    crew_ask_config(crew, held, now_ms + ANSWER_MS);
+    crew_ask_config(crew, CREW_ALL, held, now_ms + ANSWER_MS);
     crew_send_listeners(crew); /* those that the new one lacked are closed in workers by now */
 }
 
 static enum reload_event adopt(struct reload *r, struct crew *crew, struct bundle **held,
                                struct listeners *listeners)
 {
+    struct err err;
     listeners_adopt(listeners, &r->next_listeners);
+    if (bundle_commit_ruling(r->next, &err) < 0) /* it was prepared: hardly ever */
+        log_err(LOG_LEVEL_ERROR, "policy-not-kept", &err);
     bundle_free(*held);
     *held = r->next;
     r->next = NULL;
@@ -88,6 +114,7 @@ static enum reload_event adopt(struct reload *r, struct crew *crew, struct bundl
     crew_send_listeners(crew);
     log_set_level((enum log_level)(*held)->config->log_level);
     log_info("reloaded", "configuration=%s listeners=%zu", (*held)->path, listeners->count);
+    reload_log_standing(*held);
     reload_done(r);
     return RELOAD_DONE;
 }
@@ -101,11 +128,16 @@ enum reload_event reload_tick(struct reload *r, struct crew *crew, struct bundle
                    : RELOAD_WAITS;
     if (crew_answers_due(crew) > 0)
         return RELOAD_WAITS;
-    if (r->phase == RELOAD_ASKED && crew->refused) {
+    if (r->phase != RELOAD_UNDONE && crew->refused) {
         undo(r, crew, *held, now_ms);
         return RELOAD_GOES_ON;
     }
-    if (r->phase == RELOAD_ASKED)
+    if (r->phase == RELOAD_ASKED) {
+        r->phase = RELOAD_RECORDED;
+        crew_ask_config(crew, CREW_LEDGER, r->next, now_ms + ANSWER_MS);
+        return RELOAD_GOES_ON;
+    }
+    if (r->phase == RELOAD_RECORDED)
         return adopt(r, crew, held, listeners);
     crew->hold = false;
     if (crew->refused) /* it can serve by neither: its restart is the cure, and it said why */

@@ -1,10 +1,14 @@
 /* reload.h - a new configuration for everybody or for nobody.
  *
- *   IDLE   --wanted, nobody is starting; the files are good--> ASKED   all children are told
- *   IDLE   --the files have mistakes---------------------------> IDLE   every mistake is logged
- *   ASKED  --all answered READY--------------------------------> IDLE   the new one holds
- *   ASKED  --somebody answered FAILED--------------------------> UNDONE all are told the old one
- * again UNDONE --all answered--------------------------------------> IDLE   the old one holds
+ *   IDLE     --wanted, nobody is starting; the files are good--> ASKED     all but the ledger are
+ * told IDLE     --the files have mistakes------------------------->  IDLE      every mistake is
+ * logged ASKED    --all answered READY------------------------------>  RECORDED  the ledger is told
+ *   RECORDED --it answered READY------------------------------->  IDLE      the new one holds
+ *   ASKED, RECORDED --somebody answered FAILED----------------->  UNDONE    all are told the old
+ * one UNDONE   --all answered------------------------------------>  IDLE      the old one holds
+ *
+ * The ledger comes last, because it writes down which policy rules: nothing that is undone for want
+ * of another child stands in the public log.
  *
  * A child that dies meanwhile, or is killed for its silence, starts afterwards with what holds
  * then. New listening sockets are opened before anybody is told, so that a bad address is a mistake
@@ -14,7 +18,7 @@
 
 #include "super/crew.h"
 
-enum reload_phase { RELOAD_IDLE, RELOAD_ASKED, RELOAD_UNDONE, RELOAD_PHASE_COUNT };
+enum reload_phase { RELOAD_IDLE, RELOAD_ASKED, RELOAD_RECORDED, RELOAD_UNDONE, RELOAD_PHASE_COUNT };
 enum reload_event { RELOAD_WAITS, RELOAD_GOES_ON, RELOAD_DONE, RELOAD_REFUSED };
 
 struct reload {
@@ -29,6 +33,9 @@ struct reload {
 enum reload_event reload_tick(struct reload *r, struct crew *crew, struct bundle **held,
                               struct listeners *listeners, int64_t now_ms);
 void reload_done(struct reload *r);
+
+/* What became of the policy file of B, where that is not what rules. */
+void reload_log_standing(const struct bundle *b);
 
 /* Each mistake as one line of the log. */
 void reload_log_mistakes(const struct mistakes *m);

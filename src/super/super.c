@@ -77,6 +77,7 @@ struct super {
     enum end_stage end;
     bool at_once; /* a second signal came */
     bool was_ready;
+    int64_t policy_due_ms; /* wall clock: a policy that waits is taken then; 0: none waits */
     int exit_status;
 };
 
@@ -86,7 +87,7 @@ static int load(const char *config_path, struct bundle **ret)
 {
     struct mistakes mistakes;
     mistakes_init(&mistakes);
-    int rc = bundle_load(config_path, ret, &mistakes);
+    int rc = bundle_load(config_path, NULL, clock_wall_ms(), ret, &mistakes);
     mistakes_print(&mistakes, stderr);
     if (rc < 0 && mistakes.count == 0)
         (void)fprintf(stderr, "%s: %s\n", config_path, err_sentence(rc));
@@ -215,6 +216,8 @@ static int open_everything(struct super *s, struct err *err)
         (rc = listeners_open(c, &s->activation, NULL, NULL, &s->listeners, err)) < 0)
         return rc;
     activation_done(&s->activation);
+    if ((rc = bundle_prepare_ruling(s->bundle, err)) < 0)
+        return rc;
     crew_init(&s->crew, workers);
     if (c->ledger.origin != NULL)
         crew_add(&s->crew, ROLE_NOTARY);
@@ -326,6 +329,21 @@ static void take_signals(struct super *s, int64_t now_ms)
         on_signal(s, (int)info.ssi_signo, now_ms);
 }
 
+/* Everybody has taken the first bundle: its policy rules. */
+static void keep_first_ruling(struct super *s)
+{
+    struct err err;
+    if (bundle_commit_ruling(s->bundle, &err) < 0)
+        log_err(LOG_LEVEL_ERROR, "policy-not-kept", &err);
+    reload_log_standing(s->bundle);
+}
+
+static void await_policy(struct super *s)
+{
+    const struct standing *standing = &s->bundle->standing;
+    s->policy_due_ms = standing->kind == STANDING_WAITS ? standing->from_ms : 0;
+}
+
 static void report_progress(struct super *s, int64_t now_ms)
 {
     if (s->crew.failed && s->end == END_NONE) {
@@ -335,6 +353,9 @@ static void report_progress(struct super *s, int64_t now_ms)
     }
     if (s->crew.complete && !s->was_ready) {
         s->was_ready = true;
+        keep_first_ruling(s);
+        await_policy(s);
+        s->reload.wanted = s->bundle->standing.kind == STANDING_WAITS;
         log_info("serving", "workers=%u listeners=%zu", s->crew.workers, s->listeners.count);
         notify_send(&s->notify, "READY=1\nSTATUS=serving with %u workers", s->crew.workers);
     }
@@ -344,9 +365,14 @@ static void tick_reload(struct super *s, int64_t now_ms)
 {
     if (s->end != END_NONE)
         return;
+    if (s->policy_due_ms > 0 && crew_wall_ms(&s->crew) >= s->policy_due_ms) {
+        s->policy_due_ms = 0; /* once: if it cannot be taken now, the next reload says why */
+        s->reload.wanted = true;
+    }
     for (;;) /* on after an end, too: a SIGHUP that came meanwhile wants the next one now */
         switch (reload_tick(&s->reload, &s->crew, &s->bundle, &s->listeners, now_ms)) {
         case RELOAD_DONE:
+            await_policy(s);
             notify_send(&s->notify, "READY=1\nSTATUS=serving by the new configuration");
             break;
         case RELOAD_REFUSED:
@@ -367,6 +393,10 @@ static int wait_ms(struct super *s, int64_t now_ms)
     int64_t left = next < 0 ? -1 : next <= now_ms ? 0 : next - now_ms;
     if (sign >= 0 && (left < 0 || sign < left))
         left = sign;
+    if (s->policy_due_ms > 0) {
+        int64_t until = s->policy_due_ms - crew_wall_ms(&s->crew);
+        left = until < 0 ? 0 : left < 0 || until < left ? until : left;
+    }
     return left > 60000 ? 60000 : (int)left;
 }
 
@@ -448,6 +478,9 @@ int super_test(const char *config_path)
 {
     struct bundle *bundle = NULL;
     int rc = load(config_path, &bundle);
+    if (rc == 0 && bundle->standing.kind == STANDING_REFUSED)
+        (void)fprintf(stderr, "%s: the policy that was signed rules: %s; %s\n",
+                      bundle->config->policy_path, bundle->standing.why, bundle->standing.hint);
     if (rc == 0)
         (void)fprintf(stderr, "%s: no mistakes\n", bundle->path);
     bundle_free(bundle);

@@ -89,8 +89,11 @@ struct rules {
     struct indexmap grants, holds, requests, approvals;
     uint64_t *policies; /* indexes of `start` and `policy` leaves, ascending */
     size_t policy_count, policy_room;
-    bool is_ended; /* a `successor` was seen */
-    bool is_early; /* a roll-up was seen whose interval had not ended, at: */
+    uint8_t policy[DIGEST_LEN], waiting[DIGEST_LEN]; /* that rules; that was announced last */
+    uint64_t quorum;       /* signatures that the one that rules demands of the next; 0: none */
+    uint64_t waiting_from; /* minute; 0: none was announced */
+    bool is_ended;         /* a `successor` was seen */
+    bool is_early;         /* a roll-up was seen whose interval had not ended, at: */
     uint64_t early_at;
     /* of the leaf at hand */
     uint64_t index;
@@ -377,9 +380,56 @@ static int on_successor(struct rules *r, const struct logleaf *l)
     return 0;
 }
 
+/* A policy rules, or is announced, with fewer signatures than the one that rules demands. */
+static void judge_signatures(struct rules *r, const struct logleaf *l, const char *what)
+{
+    uint64_t has = number_of(l, LEAF_KEY_SIGNATURES);
+    if (has < r->quorum)
+        findings_add_leaf(r->to, FINDING_WANTING, r->index,
+                          "a policy %s with %llu signatures, and the one before demands %llu", what,
+                          (unsigned long long)has, (unsigned long long)r->quorum);
+    if (has > 0 && r->quorum == 0)
+        wrong(r, "a policy with signatures of those whom the one before does not name");
+}
+
+static void judge_rule(struct rules *r, const struct logleaf *l)
+{
+    uint8_t digest[DIGEST_LEN];
+    uint64_t quorum = number_of(l, LEAF_KEY_QUORUM);
+    logleaf_hash(l, LEAF_KEY_POLICY, digest);
+    bool is_first = r->policy_count == 0;
+    bool is_same = !is_first && memcmp(digest, r->policy, sizeof(digest)) == 0;
+    if (is_same && quorum != r->quorum)
+        wrong(r, "the same policy as before, with another quorum");
+    if (!is_first && !is_same)
+        judge_signatures(r, l, "rules");
+    if (!is_same && r->waiting_from > l->minute && memcmp(digest, r->waiting, sizeof(digest)) == 0)
+        findings_add_leaf(r->to, FINDING_WANTING, r->index,
+                          "a policy rules before the minute from which it was announced");
+    if (!is_same)
+        r->waiting_from = 0;
+    memcpy(r->policy, digest, sizeof(digest));
+    r->quorum = quorum;
+}
+
+static void on_announced(struct rules *r, const struct logleaf *l)
+{
+    if (logleaf_has(l, LEAF_KEY_QUORUM) || r->policy_count == 0)
+        wrong(r, "a policy that waits, before one rules, or with what one that rules has");
+    if (number_of(l, LEAF_KEY_FROM) < l->minute)
+        wrong(r, "a policy is announced from a minute on that is over");
+    judge_signatures(r, l, "is announced");
+    logleaf_hash(l, LEAF_KEY_POLICY, r->waiting);
+    r->waiting_from = number_of(l, LEAF_KEY_FROM);
+}
+
 static int on_policy(struct rules *r, const struct logleaf *l)
 {
-    (void)l;
+    if (logleaf_has(l, LEAF_KEY_FROM)) {
+        on_announced(r, l);
+        return 0;
+    }
+    judge_rule(r, l);
     if (r->policy_count == r->policy_room) {
         size_t room = r->policy_room > 0 ? 2 * r->policy_room : POLICIES_FIRST;
         uint64_t *wider = mem_realloc(r->policies, room * sizeof(*wider));

@@ -78,6 +78,7 @@ def test_every_command_of_the_tour_does_what_is_said(running):
     assert re.search(r"38\.9 +\| -77 +\| 203\.0\.113\.0/24", shown) and "38.897663" not in shown
     assert "grant 1 of us_analyst: support_ticket" in shown and "@example.com" in shown
     assert "request 1 is open" in shown and shown.count("refused by rule") == 2
+    assert "event=reload-refused" in shown and "would be refused: 0 of 2 signatures are valid" in shown
 
 
 def test_a_command_for_the_other_region_finds_its_way(running):
@@ -102,6 +103,8 @@ def test_the_policy_of_the_demo_names_the_key_of_each_person_and_else_is_ours(ru
                 assert keys == [f.read().strip()], name
         else:
             assert keys is None, name
+    assert made.pop("signers") == {"quorum": 2, "wait": "5s",
+                                   "actors": ["us_privacy_officer", "us_security_officer"]}
     assert made == ours
 
 

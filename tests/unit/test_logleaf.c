@@ -19,8 +19,8 @@ static const struct {
     { LEAF_GENESIS, "genesis", "region origin key vrf epoch rollup seal", "predecessor signature" },
     { LEAF_MEMBER, "member", "region origin key", "" },
     { LEAF_SUCCESSOR, "successor", "region origin key signature", "" },
-    { LEAF_START, "start", "region binary libraries policy", "" },
-    { LEAF_POLICY, "policy", "region policy", "" },
+    { LEAF_START, "start", "region binary libraries policy", "signatures quorum" },
+    { LEAF_POLICY, "policy", "region policy", "from signatures quorum" },
     { LEAF_FIND, "find", "region purpose|held epoch tags", "entity place" },
     { LEAF_REQUEST, "request", "region purpose|held grant classes subjects policy_ref",
       "entity place rule" },
@@ -85,6 +85,8 @@ static void set(struct logleaf *l, enum logleaf_key key)
     case LEAF_KEY_LEAVES:
     case LEAF_KEY_FROM:
     case LEAF_KEY_UNTIL:
+    case LEAF_KEY_SIGNATURES:
+    case LEAF_KEY_QUORUM:
         logleaf_number(l, key, 29930000 + (unsigned)key);
         return;
     case LEAF_KEY_SESSIONS:

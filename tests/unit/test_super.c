@@ -562,7 +562,7 @@ static void good_files_are_sealed_for_the_children(void **state)
     (void)state;
     write_good_files();
     mistakes_init(&m);
-    int rc = bundle_load(path_of("ringfence.yaml"), &b, &m);
+    int rc = bundle_load(path_of("ringfence.yaml"), NULL, 0, &b, &m);
     mistakes_print(&m, stderr);
     assert_int_equal(rc, 0);
     assert_false(mistakes_any(&m));
@@ -587,7 +587,7 @@ static void mistakes_of_all_files_come_at_once(void **state)
     write_config("US", "eu-dublin", "");
     write_file("credentials", 0644, "us_analyst:secret\n");
     mistakes_init(&m);
-    assert_int_equal(bundle_load(path_of("ringfence.yaml"), &b, &m), -RF_ECONFIG);
+    assert_int_equal(bundle_load(path_of("ringfence.yaml"), NULL, 0, &b, &m), -RF_ECONFIG);
     assert_true(says(&m, "credentials"));
     assert_true(m.count >= 2);
     mistakes_done(&m);
@@ -595,7 +595,7 @@ static void mistakes_of_all_files_come_at_once(void **state)
     write_config("US", "eu-dublin", "");
     write_file("credentials", 0600, "us_analyst:secret\nnobody\n");
     mistakes_init(&m);
-    assert_int_equal(bundle_load(path_of("ringfence.yaml"), &b, &m), -RF_ECONFIG);
+    assert_int_equal(bundle_load(path_of("ringfence.yaml"), NULL, 0, &b, &m), -RF_ECONFIG);
     assert_true(says(&m, "eu-dublin"));
     assert_true(says(&m, "credentials"));
     assert_false(says(&m, "secret"));
@@ -612,11 +612,11 @@ static void what_cannot_be_read_weighs_more_than_what_is_wrong(void **state)
     write_file("credentials", 0600, "nonsense\n");
     assert_int_equal(unlink(path_of("policy.yaml")), 0);
     mistakes_init(&m);
-    assert_int_equal(bundle_load(path_of("ringfence.yaml"), &b, &m), -RF_ESYS);
+    assert_int_equal(bundle_load(path_of("ringfence.yaml"), NULL, 0, &b, &m), -RF_ESYS);
     assert_true(says(&m, "policy.yaml") && says(&m, "credentials"));
     mistakes_done(&m);
     mistakes_init(&m);
-    assert_int_equal(bundle_load(path_of("no-such-file"), &b, &m), -RF_ESYS);
+    assert_int_equal(bundle_load(path_of("no-such-file"), NULL, 0, &b, &m), -RF_ESYS);
     assert_true(mistakes_any(&m));
     mistakes_done(&m);
 }
@@ -629,7 +629,7 @@ static void files_that_are_named_must_be_readable(void **state)
     write_good_files();
     write_config("US", "us-virginia", "tls: {certificate: no.crt, key: no.key}\n");
     mistakes_init(&m);
-    assert_int_equal(bundle_load(path_of("ringfence.yaml"), &b, &m), -RF_ESYS);
+    assert_int_equal(bundle_load(path_of("ringfence.yaml"), NULL, 0, &b, &m), -RF_ESYS);
     assert_true(says(&m, "no.crt") && says(&m, "no.key"));
     mistakes_done(&m);
 }
@@ -663,7 +663,7 @@ static void what_waits_for_witnesses_needs_a_quorum(void **state)
             write_file("policy.yaml", 0644, text);
             (void)snprintf(trust, sizeof(trust), "witness w1 %s\nquorum %s\n", vkey, quorums[i]);
             write_file("witnesses", 0644, trust);
-            int rc = bundle_load(path_of("ringfence.yaml"), &b, &m);
+            int rc = bundle_load(path_of("ringfence.yaml"), NULL, 0, &b, &m);
             bool is_refused = is_demanded && i == 0;
             if (rc != (is_refused ? -RF_ECONFIG : 0))
                 mistakes_print(&m, stderr);
@@ -681,14 +681,14 @@ static void what_needs_a_restart_is_a_mistake_in_a_reload(void **state)
     (void)state;
     mistakes_init(&m);
     write_good_files();
-    assert_int_equal(bundle_load(path_of("ringfence.yaml"), &old, &m), 0);
+    assert_int_equal(bundle_load(path_of("ringfence.yaml"), NULL, 0, &old, &m), 0);
     write_config("US", "us-virginia", "log: debug\n");
-    assert_int_equal(bundle_load(path_of("ringfence.yaml"), &next, &m), 0);
+    assert_int_equal(bundle_load(path_of("ringfence.yaml"), NULL, 0, &next, &m), 0);
     bundle_compare(old, next, &m);
     assert_false(mistakes_any(&m));
     bundle_free(next);
     write_config("US", "us-virginia", "workers: 7\nsandbox: none\n");
-    assert_int_equal(bundle_load(path_of("ringfence.yaml"), &next, &m), 0);
+    assert_int_equal(bundle_load(path_of("ringfence.yaml"), NULL, 0, &next, &m), 0);
     bundle_compare(old, next, &m);
     assert_true(says(&m, "workers:") && says(&m, "sandbox:") && m.count == 2);
     bundle_free(next);
