@@ -863,7 +863,8 @@ def test_a_standby_answers_questions_and_takes_no_step(registrar, region):
 
 FUNCTIONS = {"request_facts", "request_add", "request_move", "approval_add", "approval_logged",
              "request_open", "request_revoke", "request_evidence", "request_list", "command_use",
-             "find_subject", "request_sweep", "review_add", "reviews_due"}
+             "find_subject", "request_sweep", "review_add", "reviews_due", "suspend",
+             "suspensions", "lift_add", "refusal_add"}
 
 
 def callable_by(server, role):
@@ -875,14 +876,14 @@ def callable_by(server, role):
 def test_the_registrar_may_call_its_functions_and_nothing_else(server):
     assert callable_by(server, "rf_registrar") == FUNCTIONS
     assert callable_by(server, "rf_control") & (FUNCTIONS | {"grant_open", "request_next"}) \
-        == {"request_evidence"}
+        == {"request_evidence", "suspensions"}
     for role in ("us_analyst.masked", "app_us", "rf_everybody", "rf_view"):
         assert not callable_by(server, role) & (FUNCTIONS | {"grant_open"}), role
 
 
 @pytest.mark.parametrize("statement", [
     *(f"SELECT * FROM ringfence.{t}" for t in ("request", "approval", "request_step", "command_nonce", "found",
-                                               "review", '"grant"', "grant_subject", "reveal_token", "object",
+                                               "review", "suspension", "suspension_vote", "refusal_day", '"grant"', "grant_subject", "reveal_token", "object",
                                                "applied", "pseudonym_key")),
     "UPDATE ringfence.request SET state = 'approved'", "DELETE FROM ringfence.approval",
     "INSERT INTO ringfence.command_nonce VALUES ('x', now())", "SELECT ringfence.request_next(1, 'open')",

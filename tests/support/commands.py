@@ -10,7 +10,7 @@ import secrets
 import ssl
 import subprocess
 
-ORDER = ("region", "actor", "verb", "request", "requester", "by", "value", "subject", "class", "purpose",
+ORDER = ("region", "actor", "verb", "request", "requester", "person", "by", "value", "subject", "class", "purpose",
          "reference", "authority", "seconds", "verdict", "reason", "command", "nonce", "expires")
 APPROVALS = ("approve", "deny")
 
