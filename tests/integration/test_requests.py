@@ -502,6 +502,32 @@ def test_a_subject_that_is_gone_opens_nothing(registrar, server):
     assert state_of(server, number) == "approved" and not is_open(server, number)
 
 
+def lift(registrar, voter, used=None, actor="us_analyst"):
+    return registrar.connection.execute(
+        "SELECT ringfence.lift_add(%s, %s, 'text', 'signature', %s, now() + interval '5 minutes', 'leaf')",
+        (actor, voter, used or nonce())).fetchone()[0]
+
+
+def test_whoever_is_suspended_opens_nothing_until_two_others_lift_it(registrar, server):
+    number = registrar.request("approved")
+    refused("02000", lift, registrar, "us_privacy_officer")
+    refused("22023", registrar.call, "suspend", "us_analyst", "spite", "leaf")
+    refused("22023", registrar.call, "suspend", "us_analyst", "honey", None)
+    assert registrar.call("suspend", "us_analyst", "honey", "leaf") == (True,)
+    assert registrar.call("suspend", "us_analyst", "denials", "leaf") == (False,)
+    refused("55000", registrar.open, number)
+    refused("22023", lift, registrar, "us_analyst")
+    used = nonce()
+    assert lift(registrar, "us_privacy_officer", used) == 1
+    refused("23505", lift, registrar, "us_security_officer", used)
+    assert refused("23505", lift, registrar, "us_privacy_officer").diag.constraint_name \
+        == "suspension_vote_pkey"
+    refused("55000", registrar.open, number)
+    assert lift(registrar, "us_security_officer") == 2
+    assert registrar.connection.execute("SELECT * FROM ringfence.suspensions()").fetchall() == []
+    registrar.open(number)
+
+
 def test_a_broken_glass_opens_without_approval_and_is_reviewed_by_somebody_else(registrar, server):
     due = lambda actor, age: registrar.call("reviews_due", actor, age)[0]  # noqa: E731
     number = registrar.add(is_break_glass=True, rule="break-glass", actor="us_security_officer")
