@@ -74,6 +74,18 @@ static void print_text(const json_t *one)
         grant_describe(stdout, &c);
 }
 
+static void print_suspended(const json_t *suspended)
+{
+    for (size_t i = 0; i < json_array_size(suspended); i++) {
+        const json_t *one = json_array_get(suspended, i);
+        grant_show(stdout, text_of(one, "person"));
+        (void)fputs(" is suspended (", stdout);
+        grant_show(stdout, text_of(one, "reason"));
+        (void)printf("); %" JSON_INTEGER_FORMAT " of two have said that it may end\n",
+                     number_of(one, "votes"));
+    }
+}
+
 static int list(struct grant_session *s, struct err *err)
 {
     struct command c = grant_command(s, COMMAND_GRANTS);
@@ -96,6 +108,7 @@ static int list(struct grant_session *s, struct err *err)
         }
         if (json_array_size(requests) == 0)
             (void)puts("no requests");
+        print_suspended(json_object_get(answer, "suspended"));
     }
     json_decref(answer);
     return rc;

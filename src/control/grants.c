@@ -16,6 +16,8 @@ enum { LINE_SIZE = 300, LIST_SIZE = GRANTS_AT_ONCE * 21 + 100, ROLE_DIGITS = 16 
 
 enum { LINE_PRIMARY, LINE_STANDBY };
 
+enum { FACTS = 3 }; /* columns before a list: token, counter, who is suspended */
+
 /* The columns of a list. */
 enum {
     AT_ID,
@@ -33,7 +35,9 @@ enum {
 /* Two statements, two results, of which the first is the older. A grant for longer than this is
    none; the bound keeps an infinite end a number. */
 #define ASK_HEAD                                                                    \
-    "SELECT ringfence.reveal_token_read(), ringfence.grant_counter_read();"         \
+    "SELECT ringfence.reveal_token_read(), ringfence.grant_counter_read(),"         \
+    " (SELECT coalesce(json_agg(s.actor ORDER BY s.actor), '[]')"                   \
+    " FROM ringfence.suspensions() s);"                                             \
     "SELECT id, actor, role, purpose, floor(extract(epoch FROM e) * 1000)::bigint," \
     " floor(extract(epoch FROM e - clock_timestamp()) * 1000)::bigint, closed, subjects, classes,"
 #define ASK_TAIL                                                                         \
@@ -52,6 +56,8 @@ static void line_drop(struct grants_line *l, int64_t after_ms)
     PQclear(l->last);
     PQclear(l->changes);
     known_clear(&l->known);
+    json_decref(l->suspended);
+    l->suspended = NULL;
     l->conn = NULL;
     l->last = l->changes = NULL;
     l->list_ms = l->counter = 0;
@@ -137,10 +143,12 @@ static void line_refused(const struct grants *g, struct grants_line *l, const PG
 }
 
 /* The first result of ask_sql. */
-static void line_take_token(struct grants_line *l, const PGresult *r)
+static void line_take_facts(struct grants_line *l, const PGresult *r)
 {
     const char *token = PQntuples(r) == 1 ? PQgetvalue(r, 0, 0) : "";
     l->next_counter = strtoll(database_value(r, 0, 1), NULL, 10);
+    json_decref(l->suspended);
+    l->suspended = json_loads(database_value(r, 0, 2), 0, NULL);
     explicit_bzero(l->token, sizeof(l->token));
     if (strlen(token) == GRANT_TOKEN_LEN)
         memcpy(l->token, token, GRANT_TOKEN_LEN);
@@ -242,8 +250,8 @@ static void line_answer(const struct grants *g, struct grants_line *l)
             line_refused(g, l, r);
             PQclear(r);
         } else {
-            if (g->phase == GRANTS_ASK && PQnfields(r) == 2)
-                line_take_token(l, r);
+            if (g->phase == GRANTS_ASK && PQnfields(r) == FACTS)
+                line_take_facts(l, r);
             PQclear(l->last);
             l->last = r;
         }
@@ -322,10 +330,62 @@ static void note_left_behind(struct grants *g)
     g->behind_count = count;
 }
 
+/* ---- who is suspended ---- */
+
+static bool is_suspended(const struct grants *g, const char *actor)
+{
+    for (size_t i = 0; i < g->suspended_count; i++)
+        if (strcmp(g->suspended_names[i], actor) == 0)
+            return true;
+    return g->suspended_count == GRANTS_SUSPENDED_MAX;
+}
+
+/* Those whom either server names: the standby may not have heard of it yet, nor that it has ended.
+   NULL: a server does not say, or out of memory. */
+static json_t *suspended_of_all(const struct grants *g)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < g->line_count; i++) {
+        if (!json_is_array(g->lines[i].suspended) ||
+            json_array_extend(all, g->lines[i].suspended) < 0) {
+            json_decref(all);
+            return NULL;
+        }
+    }
+    return all;
+}
+
+/* False: it is not known who is suspended. */
+static bool take_suspended(struct grants *g)
+{
+    json_t *now = suspended_of_all(g);
+    if (now == NULL)
+        return false;
+    if (g->suspended != NULL && json_equal(g->suspended, now)) {
+        json_decref(now);
+        return true;
+    }
+    json_decref(g->suspended);
+    g->suspended = now;
+    g->suspended_count = 0;
+    for (size_t i = 0; i < json_array_size(now) && g->suspended_count < GRANTS_SUSPENDED_MAX; i++) {
+        const char *name = json_string_value(json_array_get(now, i));
+        if (name != NULL && !is_suspended(g, name))
+            g->suspended_names[g->suspended_count++] = name;
+    }
+    proofs_suspend(&g->proofs, g->suspended_names, g->suspended_count);
+    grant_table_suspend(g->table, g->database, g->suspended_names, g->suspended_count);
+    log_info("suspended", "database=%s count=%zu", g->config->alias, g->suspended_count);
+    g->is_stale = true;
+    return true;
+}
+
 /* What has ended may be told; what is open, when it is proven. */
 static bool may_show(const struct grants *g, struct grant_entry *e)
 {
-    return e->closed || !g->proofs.is_demanded || proofs_has(&g->proofs, e);
+    if (e->closed)
+        return true;
+    return !is_suspended(g, e->actor) && (!g->proofs.is_demanded || proofs_has(&g->proofs, e));
 }
 
 /* What both servers say about grant ID goes to the workers. False: the table has no room. */
@@ -582,7 +642,7 @@ static void advance(struct grants *g)
             begin_round(g);
         return;
     case GRANTS_ASK:
-        if (!both_answered(g))
+        if (!both_answered(g) || !take_suspended(g))
             begin_again(g);
         else if (!ask_for_proofs(g))
             conclude(g);
@@ -642,6 +702,9 @@ void grants_done(struct grants *g)
     for (size_t i = 0; i < GRANTS_LINES; i++)
         line_drop(&g->lines[i], 0);
     proofs_done(&g->proofs);
+    json_decref(g->suspended);
+    g->suspended = NULL;
+    g->suspended_count = 0;
     g->is_disabled = true;
 }
 

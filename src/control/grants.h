@@ -16,12 +16,17 @@
  * visible). The number is read before the changes are, so one that comes between is told twice.
  * When a grant's time runs out is known here.
  *
+ * Each answer says who is suspended, too. Workers hear it before anything else that came with it;
+ * when it is others than before, every grant is judged anew, as that of a suspended person and what
+ * he has approved is none.
+ *
  * The end: close on the primary what has run out (rows deleted, no login), then signal its sessions
  * on both servers until neither has one, then let the primary drop its role. Workers do not wait
  * for any of it. */
 #ifndef RF_CONTROL_GRANTS_H
 #define RF_CONTROL_GRANTS_H
 
+#include <jansson.h>
 #include <libpq-fe.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -39,6 +44,7 @@ enum {
     GRANTS_LIMIT_MS = 3000,   /* for a connection, and for an answer */
     GRANTS_REFUSED_MS = 2000, /* after an answer that is an error: apply has not been here yet */
     GRANTS_AT_ONCE = 100,     /* ended in one round; the rest in the next ones */
+    GRANTS_SUSPENDED_MAX = GRANT_SUSPENDED_MAX + 1, /* of more it is enough to know that */
     GRANTS_LINES = 2
 };
 
@@ -70,6 +76,7 @@ struct grants_line {
     int64_t counter;      /* of the changes that it has told */
     int64_t next_counter; /* when the answer under way has been taken */
     char token[GRANT_TOKEN_LEN + 1];
+    json_t *suspended; /* array of names; NULL: not told */
     bool has_complained;
 };
 
@@ -85,7 +92,10 @@ struct grants {
     size_t prove_at; /* of the grants of this round, the next to be judged */
     size_t again_at; /* of all that are known, the next to be judged again */
     int64_t again_ms;
-    bool is_lost;                  /* one that was proven is so no more: publish all */
+    bool is_lost;      /* one that was proven is so no more: publish all */
+    json_t *suspended; /* names that either server says; NULL: not known yet */
+    const char *suspended_names[GRANTS_SUSPENDED_MAX]; /* of those */
+    size_t suspended_count;
     uint64_t over[GRANTS_AT_ONCE]; /* being ended */
     size_t over_count;
     uint64_t behind[GRANTS_AT_ONCE]; /* the standby had them last time, the primary had not */

@@ -22,6 +22,13 @@ void proofs_done(struct proofs *p)
     known_clear(&p->good);
 }
 
+void proofs_suspend(struct proofs *p, const char *const *suspended, size_t count)
+{
+    known_clear(&p->good);
+    p->suspended = suspended;
+    p->suspended_count = count;
+}
+
 bool proofs_has(const struct proofs *p, struct grant_entry *e)
 {
     const struct grant_entry *good = known_find(&p->good, e->id);
@@ -79,11 +86,13 @@ static bool copy_ref(const char *ref, char to[GRANT_REF_SIZE])
 }
 
 /* Is this grant what people signed, under the rules of now? 0 and the entry's ref. */
-static int judge(const struct proofs *p, const struct proof *proof, struct grant_entry *e,
+static int judge(const struct proofs *p, struct proof *proof, struct grant_entry *e,
                  struct err *err)
 {
     static struct evidence_case judged; /* large */
     size_t missing;
+    proof->evidence.suspended = p->suspended;
+    proof->evidence.suspended_count = p->suspended_count;
     enum grant_refusal refusal =
         evidence_judge(p->policy, p->region, &proof->evidence, &judged, err);
     if (refusal == REFUSAL_COUNT)

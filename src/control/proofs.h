@@ -27,10 +27,15 @@ struct proofs {
     struct known good;
     uint64_t asked[PROOFS_AT_ONCE];
     size_t asked_count;
+    const char *const *suspended; /* of the region, borrowed: their grants and votes are none */
+    size_t suspended_count;
 };
 
 void proofs_init(struct proofs *p, const struct policy *policy, const struct policy_region *region);
 void proofs_done(struct proofs *p);
+
+/* Others are suspended than before: everything is to be judged anew. */
+void proofs_suspend(struct proofs *p, const char *const *suspended, size_t count);
 
 /* Is E true? Then its ref becomes that of its leaf. */
 bool proofs_has(const struct proofs *p, struct grant_entry *e);

@@ -5,6 +5,9 @@
  *   ringfence.request_step(state, event, next)  a view: what is not in it cannot happen
  *   ringfence.review(request, actor, proper, …)  of what was done by breaking the glass
  *   ringfence.command_nonce(nonce, expires)  commands that were used
+ *   ringfence.suspension(actor, since, reason, leaf, lifted_at)  lifted_at NULL: he may do nothing
+ *   ringfence.suspension_vote(actor, since, voter, …)  who says that he may again; two are needed
+ *   ringfence.refusal_day(actor, day, count)  commands that were refused to somebody
  *
  *     asked ──logged──▶ waiting ──complete──▶ approved ──open──▶ open ──expire──▶ expired
  *       │                 │  │                   │               ├────revoke──▶ revoked
@@ -17,6 +20,7 @@
  *   state open or behind it ⇔ the grant's leaf is known: a CHECK
  *   complete, open ⇒ an approval is on record, and nobody has denied. A denial counts at once
  *   state leaves open ⇒ the grant is closed in the same transaction
+ *   whoever is suspended opens nothing: request_open()
  *   a number is one request's or one administrator's grant, never both
  *
  * Whether approvals are enough is for registrar and control, who read the signed texts
@@ -85,6 +89,23 @@ static int compile_tables(struct compiler *k)
           "CREATE TABLE ringfence.command_nonce (nonce text PRIMARY KEY,"
           " expires timestamptz NOT NULL)",
           "CREATE INDEX command_nonce_expires ON ringfence.command_nonce (expires)" },
+        { "suspension",
+          "CREATE TABLE ringfence.suspension (actor text CHECK (octet_length(actor) BETWEEN 1 AND "
+          "56),"
+          " since timestamptz, reason text NOT NULL CHECK (reason IN ('honey', 'denials')),"
+          " leaf text NOT NULL, lifted_at timestamptz, PRIMARY KEY (actor, since))",
+          "CREATE UNIQUE INDEX suspension_live ON ringfence.suspension (actor)"
+          " WHERE lifted_at IS NULL" },
+        { "suspension_vote",
+          "CREATE TABLE ringfence.suspension_vote (actor text, since timestamptz, voter text,"
+          " command text NOT NULL, signature text NOT NULL, at timestamptz NOT NULL,"
+          " leaf text NOT NULL, PRIMARY KEY (actor, since, voter), CHECK (voter <> actor),"
+          " FOREIGN KEY (actor, since) REFERENCES ringfence.suspension)",
+          NULL },
+        { "refusal_day",
+          "CREATE TABLE ringfence.refusal_day (actor text, day date, count integer NOT NULL,"
+          " PRIMARY KEY (actor, day))",
+          NULL },
     };
     int rc = 0;
     for (size_t i = 0; i < RF_COUNT(tables) && rc == 0; i++) {
@@ -150,6 +171,8 @@ static int compile_functions(struct compiler *k)
                               functions[i].who, functions[i].source);
     right_set_add_quoted(&k->rights, ROLE_NAME_CONTROL, "EXECUTE",
                          "FUNCTION ringfence.request_evidence(bigint[])");
+    right_set_add_quoted(&k->rights, ROLE_NAME_CONTROL, "EXECUTE",
+                         "FUNCTION ringfence.suspensions()");
     return rc;
 }
 
@@ -158,10 +181,16 @@ int compile_requests(struct compiler *k)
     static const struct {
         const char *privilege, *table;
     } rights[] = {
-        { "SELECT", "request" },       { "INSERT", "request" },       { "UPDATE", "request" },
-        { "SELECT", "approval" },      { "INSERT", "approval" },      { "UPDATE", "approval" },
-        { "SELECT", "review" },        { "INSERT", "review" },        { "SELECT", "command_nonce" },
-        { "INSERT", "command_nonce" }, { "DELETE", "command_nonce" },
+        { "SELECT", "request" },         { "INSERT", "request" },
+        { "UPDATE", "request" },         { "SELECT", "approval" },
+        { "INSERT", "approval" },        { "UPDATE", "approval" },
+        { "SELECT", "review" },          { "INSERT", "review" },
+        { "SELECT", "command_nonce" },   { "INSERT", "command_nonce" },
+        { "DELETE", "command_nonce" },   { "SELECT", "suspension" },
+        { "INSERT", "suspension" },      { "UPDATE", "suspension" },
+        { "SELECT", "suspension_vote" }, { "INSERT", "suspension_vote" },
+        { "SELECT", "refusal_day" },     { "INSERT", "refusal_day" },
+        { "UPDATE", "refusal_day" },     { "DELETE", "refusal_day" },
     };
     int rc = compile_tables(k);
     if (rc == 0)

@@ -199,17 +199,17 @@ static void tell_finders(struct teller *t, const struct policy_grants *g)
 }
 
 /* The hashes stay in the policy: keys of persons are few enough to be guessed from them. */
-static const char *register_in_words(struct teller *t, const struct policy_grants *g)
+static const char *register_in_words(struct teller *t, char *const *hashes, size_t count)
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     const char *text = NULL;
     bool good = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
-    for (size_t i = 0; good && i < g->sensitive_count; i++)
-        good = EVP_DigestUpdate(md, g->sensitive[i], strlen(g->sensitive[i])) == 1;
+    for (size_t i = 0; good && i < count; i++)
+        good = EVP_DigestUpdate(md, hashes[i], strlen(hashes[i])) == 1;
     good = good && EVP_DigestFinal_ex(md, digest, NULL) == 1;
     if (good)
-        text = arena_printf(t->arena, "%zu in list", g->sensitive_count);
+        text = arena_printf(t->arena, "%zu in list", count);
     for (size_t i = 0; i < DIGEST_SHOWN && text != NULL; i++)
         text = arena_printf(t->arena, "%s%s%02x", text, i == 0 ? " " : "", digest[i]);
     EVP_MD_CTX_free(md);
@@ -220,9 +220,16 @@ static void tell_registers(struct teller *t, const struct policy_grants *g)
 {
     for (size_t i = 0; i < g->refused_authority_count; i++)
         tell(t, "grant_refused", "", g->refused_authorities[i], "", 0);
+    if (g->honey_count > 0)
+        tell(t, "grant_suspends", "", "a touch of a honey subject",
+             register_in_words(t, g->honey, g->honey_count), 0);
+    if (g->denials_per_day > 0)
+        tell(t, "grant_suspends", "", "too many refusals in a day",
+             arena_printf(t->arena, "%" PRId64, g->denials_per_day), 0);
     if (g->sensitive_count == 0)
         return;
-    tell(t, "grant_sensitive", "", "sensitive persons", register_in_words(t, g), 0);
+    tell(t, "grant_sensitive", "", "sensitive persons",
+         register_in_words(t, g->sensitive, g->sensitive_count), 0);
     tell_groups(t, "grant_outsiders", "whatever shows sensitive persons", g->sensitive_approvers,
                 g->sensitive_approver_count);
 }

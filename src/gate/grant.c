@@ -49,6 +49,17 @@ enum decide_grant grant_fact(const struct session *s, uint64_t id, struct grant_
     return DECIDE_GRANT_OPEN;
 }
 
+enum grant_suspended grant_suspended(const struct session *s)
+{
+    const struct grant_table *t = s->worker->grants;
+    int database = t != NULL && s->database != NULL
+                       ? grant_table_database(t, s->database->config->alias)
+                       : -RF_ENOTFOUND;
+    if (database < 0 || s->actor == NULL)
+        return GRANT_SUSPENDED_NO;
+    return grant_table_suspended(t, (unsigned)database, s->actor->name);
+}
+
 /* ---- sessions under a grant ---- */
 
 static void start_ticking(struct worker *w)

@@ -48,6 +48,9 @@ bool grant_number_read(const char *text, uint64_t *ret);
    OPEN, *RET (may be NULL) is what is known. */
 enum decide_grant grant_fact(const struct session *s, uint64_t id, struct grant_entry *ret);
 
+/* Is the actor of S suspended in its region? NO where control looks after no grants. */
+enum grant_suspended grant_suspended(const struct session *s);
+
 /* S runs under that grant from now on. -RF_ENOMEM. */
 RF_CHECK int grant_enter(struct session *s, const struct grant_entry *e);
 void grant_leave(struct session *s); /* harmless without one */

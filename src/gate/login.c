@@ -57,6 +57,7 @@ static struct decide_facts facts_of(const struct session *s, const struct policy
         .gateway_place = s->snapshot->config->place,
         .has_client_address = !s->is_unix,
         .grant = grant_fact(s, s->grant_id, NULL),
+        .is_suspended = grant_suspended(s) == GRANT_SUSPENDED_YES,
     };
     if (!s->is_unix) {
         f.network = policy_network_of(p->networks, p->network_count, &s->address);
@@ -140,7 +141,13 @@ static void begin_person(struct session *s)
     int64_t now = loop_now_ms(s->worker->loop);
     bool ledger = recorder_available(s->worker->recorder, &why);
     bool leased = lease_valid(s->worker->lease, s->database->index, now);
-    if (ledger && leased) {
+    enum grant_suspended suspended = grant_suspended(s);
+    if (suspended == GRANT_SUSPENDED_YES) { /* while it waited */
+        s->decision = login_decide(s);
+        deny_decision(s);
+        return;
+    }
+    if (ledger && leased && suspended == GRANT_SUSPENDED_NO) {
         if (s->grant_id != 0 && !enter_grant(s, now))
             return;
         int rc = parameters_allowed(s) ? person_begin(s, &e) : 0;
@@ -154,7 +161,9 @@ static void begin_person(struct session *s)
     }
     (void)err_set(&e, RF_EUNAVAIL, "persons cannot be served now: %s",
                   !ledger ? why
-                          : lease_state_text(lease_state_of(s->worker->lease, s->database->index)));
+                  : leased
+                      ? "who is suspended in the region is not known yet"
+                      : lease_state_text(lease_state_of(s->worker->lease, s->database->index)));
     bool has_faults =
         ledger && lease_state_of(s->worker->lease, s->database->index) == LEASE_FAULTS;
     err_hint(&e, "%s",

@@ -304,6 +304,15 @@ static void write_parameters(struct wr *w, const struct settings *parameters,
     }
 }
 
+static bool is_suspended(const struct session *s, struct err *err)
+{
+    if (grant_suspended(s) != GRANT_SUSPENDED_YES)
+        return false;
+    (void)err_set(err, RF_EDENIED, "%s", decide_rule_sentence(RULE_ACTOR_SUSPENDED));
+    err_sqlstate(err, decide_rule_sqlstate(RULE_ACTOR_SUSPENDED));
+    return true;
+}
+
 /* Would the newest policy decide the same? */
 static bool is_still_allowed(const struct session *s, struct err *err)
 {
@@ -337,7 +346,7 @@ void session_greet(struct session *s, const struct settings *parameters,
     struct err e;
     if (s->state != SESSION_ADMISSION)
         return;
-    if (s->snapshot != s->worker->current && !is_still_allowed(s, &e)) {
+    if (is_suspended(s, &e) || (s->snapshot != s->worker->current && !is_still_allowed(s, &e))) {
         session_fatal(s, &e);
         return;
     }
@@ -444,6 +453,21 @@ void session_reconsider(struct session *s)
     struct err e;
     if ((s->state == SESSION_SERVICE || s->state == SESSION_PERSON) && !is_still_allowed(s, &e))
         session_fatal(s, &e);
+}
+
+void session_heed_suspension(struct session *s)
+{
+    struct err e;
+    if ((s->state != SESSION_SERVICE && s->state != SESSION_PERSON) || !is_suspended(s, &e))
+        return;
+    if (s->state == SESSION_PERSON)
+        person_cancel(s);
+    if (stream_queued(&s->stream) == 0) {
+        session_fatal(s, &e);
+        return;
+    }
+    stream_abort(&s->stream);
+    session_close(s, "its actor is suspended");
 }
 
 void session_stop(struct session *s, bool now)

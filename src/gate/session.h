@@ -91,6 +91,10 @@ void session_cancel(struct worker *w, uint32_t pid, const uint8_t *key, size_t k
 /* After a reload: still allowed, in the same room? Otherwise it ends. */
 void session_reconsider(struct session *s);
 
+/* If its actor is suspended now: the session ends, and what its client has not taken it does not
+ * get. */
+void session_heed_suspension(struct session *s);
+
 /* The daemon stops: idle sessions end now, busy ones when they are idle. */
 void session_stop(struct session *s, bool now);
 

@@ -388,6 +388,7 @@ static int serve(struct worker *w, struct err *err)
     io_open(&w->imsg, w->child.imsg_fd);
     if (io_watch(&w->imsg) < 0)
         return err_set(err, RF_ESYS, "could not watch the supervisor");
+    loop_timer(w->loop, &w->suspended_timer, GRANT_TICK_MS);
     rc = child_ready(&w->child, report);
     return rc < 0 ? err_set(err, RF_ESYS, "could not tell the supervisor") : loop_run(w->loop, err);
 }
@@ -397,12 +398,24 @@ static void on_grant_timer(struct timer *t)
     grant_on_tick(RF_OWNER(t, struct worker, grant_timer));
 }
 
+/* Somebody was suspended: his sessions end. */
+static void on_suspended_timer(struct timer *t)
+{
+    struct worker *w = RF_OWNER(t, struct worker, suspended_timer);
+    uint64_t now = grant_table_suspensions(w->grants);
+    if (now != w->suspensions)
+        each_session(w, session_heed_suspension);
+    w->suspensions = now;
+    loop_timer(w->loop, t, GRANT_TICK_MS);
+}
+
 int worker_main(int imsg_fd, unsigned index)
 {
     static struct worker worker; /* 128 peers: too large for the stack */
     struct err e;
     worker.stop_timer.fn = on_stop_timer;
     worker.grant_timer.fn = on_grant_timer;
+    worker.suspended_timer.fn = on_suspended_timer;
     if (sodium_init() < 0) {
         log_error("worker_failed", "reason=\"no source of random numbers\"");
         return 1;

@@ -26,6 +26,8 @@ struct worker {
     struct grant_table *grants;    /* NULL: no session runs under one */
     struct session *first_granted; /* those that do (grant.h) */
     struct timer grant_timer;
+    struct timer suspended_timer;
+    uint64_t suspensions; /* grant_table_suspensions() when the sessions were looked at */
     struct throttle *throttle;
     struct prepared_table prepared;
     struct buf staged, front; /* scratch of service.c: one session's bytes on their way out */

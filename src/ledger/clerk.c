@@ -765,7 +765,7 @@ int clerk_append(struct clerk *c, struct journal *journal, const struct policy *
         rc = meet_grant(c, policy, said, now_ms, err);
     if (rc < 0)
         return rc;
-    if (record_is_of_registrar(said->kind))
+    if (record_is_leaf(said->kind))
         return clerk_asked(c, policy, said, instance, seq, now_ms, err);
     if (said->kind == RECORD_DISCLOSURE)
         return disclosure(c, policy, said, instance, seq, now_ms, err);

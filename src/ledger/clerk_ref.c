@@ -14,7 +14,7 @@ static void ref_write(uint64_t index, const char *origin, char ret[RECORD_REF_SI
 void clerk_ref_last(const struct clerk *c, const struct journal *journal, enum record_kind kind,
                     char ret[RECORD_REF_SIZE])
 {
-    if (c != NULL && record_is_of_registrar(kind))
+    if (c != NULL && record_is_leaf(kind))
         ref_write(c->leaves - 1, c->origin, ret);
     else
         ref_write(journal_next_index(journal) - 1, "journal", ret);

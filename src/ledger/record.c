@@ -25,6 +25,8 @@ static const char *const kind_names[RECORD_KIND_COUNT] = {
     [RECORD_GRANT] = "grant",
     [RECORD_BREAKGLASS] = "breakglass",
     [RECORD_REVIEW] = "review",
+    [RECORD_SUSPENSION] = "suspension",
+    [RECORD_LIFTING] = "lifting",
 };
 
 /* The public words in the order of the message. */
@@ -88,6 +90,11 @@ static const struct {
                          offsetof(struct record, request_ref), offsetof(struct record, database) },
                        { offsetof(struct record, grant), offsetof(struct record, subjects),
                          offsetof(struct record, until) } },
+    [RECORD_SUSPENSION] = { { offsetof(struct record, actor), offsetof(struct record, rule) },
+                            { 0 } },
+    [RECORD_LIFTING] = { { offsetof(struct record, actor), offsetof(struct record, detail),
+                           offsetof(struct record, text), offsetof(struct record, signature) },
+                         { 0 } },
 };
 #undef NEEDS_REQUEST
 
@@ -329,4 +336,9 @@ const char *record_kind_name(enum record_kind kind)
 bool record_is_of_registrar(enum record_kind kind)
 {
     return kind >= RECORD_FIND && kind < RECORD_KIND_COUNT;
+}
+
+bool record_is_leaf(enum record_kind kind)
+{
+    return kind >= RECORD_FIND && kind <= RECORD_REVIEW;
 }

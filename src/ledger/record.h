@@ -29,6 +29,8 @@ enum record_kind {
     RECORD_GRANT,      /* it is granted: before there is such a grant anywhere */
     RECORD_BREAKGLASS, /* a request that opens at once */
     RECORD_REVIEW,     /* what was thought of that afterwards */
+    RECORD_SUSPENSION, /* somebody may do nothing more; in the journal alone, as the next */
+    RECORD_LIFTING,    /* one of two says that he may again */
     RECORD_KIND_COUNT
 };
 
@@ -141,5 +143,8 @@ bool record_is_patient(enum record_kind kind);
 const char *record_kind_name(enum record_kind kind);
 /* Is it one of those that a registrar says, and nobody else? */
 bool record_is_of_registrar(enum record_kind kind);
+
+/* Of those: is it a leaf of the public log, too? */
+bool record_is_leaf(enum record_kind kind);
 
 #endif

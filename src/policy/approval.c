@@ -69,7 +69,7 @@ static enum grant_refusal refusal_of_ask(const struct policy *p, const struct gr
 {
     if (ask->actor == NULL)
         return REFUSAL_REQUESTER_UNKNOWN;
-    if (ask->actor->suspended)
+    if (ask->actor->suspended || ask->is_suspended)
         return REFUSAL_REQUESTER_SUSPENDED;
     if (ask->actor->kind != ACTOR_PERSON)
         return REFUSAL_REQUESTER_NO_PERSON;
@@ -87,8 +87,9 @@ static bool is_asked_from_home(const struct grant_ask *ask)
     return ask->is_from_home && policy_is_home(ask->region, ask->actor->place);
 }
 
-/* Sensitive persons: never by breaking the glass, and only where the policy names who must approve,
-   too. A request for nobody is none. */
+/* Those whom nobody has a reason to look at are shown to nobody. Sensitive persons: never by
+   breaking the glass, and only where the policy names who must approve, too. A request for nobody
+   is none. */
 static enum grant_refusal refusal_of_rule(const struct policy *p, const struct grant_ask *ask,
                                           const struct policy_grant_rule *rule)
 {
@@ -102,6 +103,8 @@ static enum grant_refusal refusal_of_rule(const struct policy *p, const struct g
         return REFUSAL_TOO_LONG;
     if (ask->minor_count > 0 && !rule->minors_allowed)
         return REFUSAL_MINOR;
+    if (ask->honey_count > 0)
+        return REFUSAL_SENSITIVE;
     if (ask->sensitive_count > 0 &&
         (ask->is_break_glass || p->grants->sensitive_approver_count == 0))
         return REFUSAL_SENSITIVE;
@@ -160,7 +163,7 @@ static enum grant_refusal refusal_of_voter(const struct policy *p, const struct 
         return REFUSAL_REQUESTER_UNKNOWN;
     if (voter == NULL)
         return REFUSAL_APPROVER_UNKNOWN;
-    if (voter->suspended)
+    if (voter->suspended || vote->is_suspended)
         return REFUSAL_APPROVER_SUSPENDED;
     if (voter->kind != ACTOR_PERSON)
         return REFUSAL_APPROVER_NO_PERSON;
@@ -331,7 +334,31 @@ enum grant_refusal approval_may_review(const struct policy *p, const struct gran
                : REFUSAL_APPROVER_NOT_LISTED;
 }
 
-/* -- the register of sensitive persons -- */
+/* -- lifting a suspension -- */
+
+enum grant_refusal approval_may_lift(const struct policy_region *region,
+                                     const struct policy_actor *actor,
+                                     const struct grant_vote *vote)
+{
+    const struct policy_actor *voter = vote->actor;
+    if (actor == NULL) /* nobody can tell who is in his chain */
+        return REFUSAL_REQUESTER_UNKNOWN;
+    if (voter == NULL)
+        return REFUSAL_APPROVER_UNKNOWN;
+    if (voter->suspended || vote->is_suspended)
+        return REFUSAL_APPROVER_SUSPENDED;
+    if (voter->kind != ACTOR_PERSON)
+        return REFUSAL_APPROVER_NO_PERSON;
+    if (voter == actor)
+        return REFUSAL_APPROVER_REQUESTER;
+    if (!vote->is_from_home || !policy_is_home(region, voter->place))
+        return REFUSAL_APPROVER_ABROAD;
+    if (is_above(voter, actor) || is_above(actor, voter))
+        return REFUSAL_APPROVER_CHAIN;
+    return REFUSAL_NONE;
+}
+
+/* -- the registers of sensitive persons and of honey -- */
 
 /* False: out of memory. */
 static bool sensitive_hash(const char *region, const char *key, char ret[2 * 32 + 1])
@@ -350,18 +377,29 @@ static bool sensitive_hash(const char *region, const char *key, char ret[2 * 32 
     return good;
 }
 
-bool approval_is_sensitive(const struct policy *p, const struct policy_region *region,
-                           const char *key)
+static bool is_listed_by_hash(char *const *hashes, size_t count, const struct policy_region *region,
+                              const char *key)
 {
     char hash[2 * 32 + 1];
-    if (p->grants->sensitive_count == 0)
+    if (count == 0)
         return false;
     if (!sensitive_hash(region->name, key, hash))
         return true;
-    for (size_t i = 0; i < p->grants->sensitive_count; i++)
-        if (strcmp(p->grants->sensitive[i], hash) == 0)
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(hashes[i], hash) == 0)
             return true;
     return false;
+}
+
+bool approval_is_sensitive(const struct policy *p, const struct policy_region *region,
+                           const char *key)
+{
+    return is_listed_by_hash(p->grants->sensitive, p->grants->sensitive_count, region, key);
+}
+
+bool approval_is_honey(const struct policy *p, const struct policy_region *region, const char *key)
+{
+    return is_listed_by_hash(p->grants->honey, p->grants->honey_count, region, key);
 }
 
 /* -- names -- */

@@ -26,14 +26,17 @@ struct grant_ask {
     uint32_t classes;                            /* bits; 0: one of them is unknown */
     const char *purpose, *reference, *authority; /* NULL: not said */
     size_t subject_count, minor_count, sensitive_count;
+    size_t honey_count; /* of the persons, those whom nobody has a reason to look at */
+    bool is_suspended;  /* the actor, in this region; the policy's word is looked at here */
     int64_t seconds;
 };
 
 struct grant_vote {
     const struct policy_actor *actor; /* NULL: unknown */
     bool is_from_home;
-    bool is_approval; /* else a denial: whoever may approve may deny, too, as often as he likes */
-    int64_t at_ms;    /* wall clock */
+    bool is_suspended; /* in this region, now: what he said before counts nothing either */
+    bool is_approval;  /* else a denial: whoever may approve may deny, too, as often as he likes */
+    int64_t at_ms;     /* wall clock */
 };
 
 /* The rule under which ASK may be asked: *RET, or why not. Of several rules the first one that has
@@ -75,8 +78,17 @@ bool approval_is_wanted(const struct policy *p, const struct grant_ask *ask,
 enum grant_refusal approval_may_review(const struct policy *p, const struct grant_ask *ask,
                                        const struct grant_vote *vote);
 
+/* May VOTE help to lift the suspension of ACTOR in REGION? He must be a person, not suspended
+   himself, not ACTOR, at home by identity and network, and not above or below ACTOR in the chain of
+   command, whatever the policy says about approvers. That two of them are needed is elsewhere. */
+enum { APPROVAL_LIFT_VOTES = 2 };
+enum grant_refusal approval_may_lift(const struct policy_region *region,
+                                     const struct policy_actor *actor,
+                                     const struct grant_vote *vote);
+
 bool approval_is_sensitive(const struct policy *p, const struct policy_region *region,
                            const char *key);
+bool approval_is_honey(const struct policy *p, const struct policy_region *region, const char *key);
 
 /* By name, or of break_glass for "break-glass"; NULL. */
 const struct policy_grant_rule *approval_rule_find(const struct policy *p, const char *name);

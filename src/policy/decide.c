@@ -104,7 +104,7 @@ static enum rule denial(const struct decide_facts *f, const struct decision *d,
 {
     if (f->actor == NULL)
         return RULE_ACTOR_UNKNOWN;
-    if (f->actor->suspended)
+    if (f->actor->suspended || f->is_suspended)
         return RULE_ACTOR_SUSPENDED;
     if (f->region == NULL)
         return RULE_REGION_UNKNOWN;

@@ -39,6 +39,7 @@ struct decide_facts {
     const struct policy_network *network;  /* NULL: address is in no listed network */
     const struct policy_network *listener; /* NULL: listener is not in the policy */
     enum decide_grant grant;
+    bool is_suspended;       /* in this region, beside what the policy says */
     bool has_client_address; /* false: unix socket; network and listener may be NULL */
 };
 

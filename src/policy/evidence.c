@@ -104,12 +104,21 @@ uint32_t evidence_classes(const struct command *c)
     return bits;
 }
 
+static bool is_suspended(const struct evidence *e, const char *actor)
+{
+    for (size_t i = 0; i < e->suspended_count; i++)
+        if (strcmp(e->suspended[i], actor) == 0)
+            return true;
+    return false;
+}
+
 static void fill_ask(const struct policy *p, const struct policy_region *region,
                      const struct evidence *e, struct evidence_case *c)
 {
     c->ask = (struct grant_ask){ .region = region,
                                  .actor = policy_actor_find(p, c->command.actor),
                                  .is_from_home = e->asked.is_from_home,
+                                 .is_suspended = is_suspended(e, c->command.actor),
                                  .is_break_glass = c->command.verb == COMMAND_BREAK_GLASS,
                                  .classes = evidence_classes(&c->command),
                                  .purpose = c->command.purpose,
@@ -118,8 +127,10 @@ static void fill_ask(const struct policy *p, const struct policy_region *region,
                                  .subject_count = c->command.subject_count,
                                  .minor_count = e->minor_count,
                                  .seconds = c->command.seconds };
-    for (size_t i = 0; i < e->key_count; i++)
+    for (size_t i = 0; i < e->key_count; i++) {
         c->ask.sensitive_count += approval_is_sensitive(p, region, e->keys[i]);
+        c->ask.honey_count += approval_is_honey(p, region, e->keys[i]);
+    }
 }
 
 /* ---- the case ------------------------------------------------------------------------------- */
@@ -141,6 +152,7 @@ static int read_vote(const struct policy *p, const struct policy_region *region,
         return err_set(err, RF_EAUTH, "an approval is about another request");
     c->votes[c->vote_count++] = (struct grant_vote){ .actor = policy_actor_find(p, vote.actor),
                                                      .is_from_home = t->is_from_home,
+                                                     .is_suspended = is_suspended(e, vote.actor),
                                                      .is_approval = vote.verb == COMMAND_APPROVE,
                                                      .at_ms = t->at_ms };
     return 0;

@@ -26,6 +26,8 @@ struct evidence {
     size_t minor_count;
     struct evidence_text votes[APPROVAL_VOTES_MAX];
     size_t vote_count;
+    const char *const *suspended; /* actors of the region, at the moment */
+    size_t suspended_count;
 };
 
 /* What the grant in the database says of itself. */

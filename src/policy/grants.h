@@ -26,6 +26,8 @@
  *     refused_authorities: [NAME, ...]      # compared without case (of A to Z) and outer blanks
  *     sensitive: {subjects: [SHA-256 hex of "ringfence-sensitive@1\nREGION\nKEY\n", ...],
  *                 approvers: [{...}]}       # these, too
+ *     honey: [SHA-256 hex, ...]             # as `sensitive`: whoever touches one is suspended
+ *     denials: {per_day: 20}                # so many refused commands suspend; without it: none do
  *
  * An empty list of entities, departments or actors says nothing; several of them must all be met.
  */
@@ -90,6 +92,9 @@ struct policy_grants {
     size_t sensitive_count;
     struct policy_approvers *sensitive_approvers;
     size_t sensitive_approver_count;
+    char **honey; /* 64 hex digits each */
+    size_t honey_count;
+    int64_t denials_per_day; /* 0: nobody is suspended for what he was refused */
 };
 
 #endif

@@ -14,6 +14,7 @@ enum {
     AUTHORITIES_MAX = 300,
     AUTHORITY_MAX = 512, /* as long as a signed command can say it */
     SENSITIVE_MAX = 20000,
+    HONEY_MAX = 1000,
     HASH_LEN = 64,
     GLASS_SUBJECTS = 5,
     REQUEST_SUBJECTS = 100 /* as many as one request can name */
@@ -319,6 +320,13 @@ static const struct field sensitive_fields[] = {
 static const struct field_shape sensitive_shape = { .what = "the register of sensitive persons",
                                                     FIELDS(sensitive_fields) };
 
+static const struct field denials_fields[] = {
+    { "per_day", FIELD_INTEGER, .required = true, FIELD_AT(struct policy_grants, denials_per_day),
+      .min = 1, .max = 10000 },
+};
+static const struct field_shape denials_shape = { .what = "how many refusals suspend",
+                                                  FIELDS(denials_fields) };
+
 static const struct field authority_fields[] = {
     { "authority", FIELD_TEXT, .required = true, .width = sizeof(char *), .max = AUTHORITY_MAX },
 };
@@ -361,6 +369,9 @@ static const struct field grants_fields[] = {
       ARRAY_AT(struct policy_grants, refused_authorities, refused_authority_count),
       .may_be_empty = true, .max = AUTHORITIES_MAX, .shape = &authority_shape },
     { "sensitive", FIELD_SECTION, .shape = &sensitive_shape },
+    { "honey", FIELD_LIST, ARRAY_AT(struct policy_grants, honey, honey_count), .may_be_empty = true,
+      .max = HONEY_MAX, .shape = &hash_shape },
+    { "denials", FIELD_SECTION, .shape = &denials_shape },
 };
 static const struct field_shape grants_shape = { .what = "who may see somebody by name",
                                                  FIELDS(grants_fields) };

@@ -28,6 +28,8 @@ static void check_opened_by(struct field_reader *r, const struct policy_grants *
         { "rules", g->rule_count > 0, &g->rules },
         { "break_glass", g->has_break_glass, &g->break_glass.purposes },
         { "sensitive", g->sensitive_count > 0, &g->sensitive },
+        { "honey", g->honey_count > 0, &g->honey },
+        { "denials", g->denials_per_day > 0, &g->denials_per_day },
         { "refused_authorities", g->refused_authority_count > 0, &g->refused_authorities },
     };
     for (size_t i = 0; g->opened_by == GRANTS_BY_ADMINISTRATOR && i < RF_COUNT(keys); i++)

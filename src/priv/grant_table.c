@@ -50,7 +50,15 @@ struct identity { /* of a database */
     char token[GRANT_TOKEN_LEN];
 };
 
+/* Who is suspended in a region; COUNT beyond the names: everybody. */
+struct suspended {
+    uint64_t is_known, count;
+    char names[GRANT_SUSPENDED_MAX][GRANT_NAME_SIZE];
+};
+
 struct database {
+    _Atomic uint64_t suspended_seq;
+    _Atomic uint64_t suspended[sizeof(struct suspended) / 8];
     _Atomic uint64_t seq;
     _Atomic uint64_t words[ALIAS_WORDS + TOKEN_WORDS];
     _Atomic uint64_t epoch, round;
@@ -130,6 +138,20 @@ static bool identity_read(const struct database *d, struct identity *ret)
         return false;
     ret->alias[GRANT_ALIAS_SIZE - 1] = '\0';
     return true;
+}
+
+static bool suspended_read(const struct database *d, struct suspended *ret)
+{
+    if (!words_read(&d->suspended_seq, d->suspended, ret, sizeof(*ret)))
+        return false;
+    for (size_t i = 0; i < GRANT_SUSPENDED_MAX; i++)
+        ret->names[i][GRANT_NAME_SIZE - 1] = '\0';
+    return true;
+}
+
+static void suspended_write(struct database *d, const struct suspended *s)
+{
+    words_write(&d->suspended_seq, d->suspended, s, sizeof(*s));
 }
 
 /* ---- slots ---- */
@@ -249,6 +271,8 @@ void grant_table_adopt(struct grant_table *t)
 {
     static const struct packed gone = { .place = SLOT_GONE };
     static const struct identity nobody;
+    static const struct suspended unknown;
+    struct suspended suspended;
     struct identity id;
     struct packed p;
     uint64_t count = 0;
@@ -263,6 +287,8 @@ void grant_table_adopt(struct grant_table *t)
         atomic_store_explicit(&t->databases[d].until_mono_ms, 0, memory_order_release);
         if (!identity_read(&t->databases[d], &id))
             words_write(&t->databases[d].seq, t->databases[d].words, &nobody, sizeof(nobody));
+        if (!suspended_read(&t->databases[d], &suspended))
+            suspended_write(&t->databases[d], &unknown);
     }
 }
 
@@ -288,6 +314,7 @@ int grant_table_claim(struct grant_table *t, const char *alias, unsigned *ret_da
 void grant_table_retain(struct grant_table *t, const char *const *aliases, size_t count)
 {
     static const struct identity nobody;
+    static const struct suspended unknown;
     for (unsigned d = 0; d < GRANT_TABLE_DATABASES; d++) {
         struct identity id;
         bool stays = false;
@@ -300,6 +327,7 @@ void grant_table_retain(struct grant_table *t, const char *const *aliases, size_
         grant_table_lease(t, d, 0);
         grant_table_begin(t, d);
         grant_table_end(t, d);
+        suspended_write(&t->databases[d], &unknown);
         words_write(&t->databases[d].seq, t->databases[d].words, &nobody, sizeof(nobody));
     }
 }
@@ -396,7 +424,47 @@ void grant_table_lease(struct grant_table *t, unsigned database, int64_t until_m
                           memory_order_release);
 }
 
+void grant_table_suspend(struct grant_table *t, unsigned database, const char *const *actors,
+                         size_t count)
+{
+    struct database *d = &t->databases[database];
+    struct suspended old, fresh = { .is_known = 1, .count = count };
+    for (size_t i = 0; i < count && i < GRANT_SUSPENDED_MAX; i++) {
+        size_t len = strlen(actors[i]);
+        if (len < GRANT_NAME_SIZE)
+            memcpy(fresh.names[i], actors[i], len + 1);
+        else
+            fresh.count = GRANT_SUSPENDED_MAX + 1; /* no name of ours is that long */
+    }
+    if (!suspended_read(d, &old) || memcmp(&old, &fresh, sizeof(old)) != 0)
+        suspended_write(d, &fresh);
+}
+
 /* ---- everybody ---- */
+
+enum grant_suspended grant_table_suspended(const struct grant_table *t, unsigned database,
+                                           const char *actor)
+{
+    struct suspended s;
+    if (database >= GRANT_TABLE_DATABASES || !suspended_read(&t->databases[database], &s) ||
+        s.is_known == 0)
+        return GRANT_SUSPENDED_UNKNOWN;
+    if (s.count > GRANT_SUSPENDED_MAX)
+        return GRANT_SUSPENDED_YES;
+    for (size_t i = 0; i < s.count; i++)
+        if (strcmp(s.names[i], actor) == 0)
+            return GRANT_SUSPENDED_YES;
+    return GRANT_SUSPENDED_NO;
+}
+
+/* Sequence numbers only grow: so does their sum. */
+uint64_t grant_table_suspensions(const struct grant_table *t)
+{
+    uint64_t sum = 0;
+    for (unsigned d = 0; d < GRANT_TABLE_DATABASES; d++)
+        sum += atomic_load_explicit(&t->databases[d].suspended_seq, memory_order_acquire);
+    return sum;
+}
 
 int grant_table_database(const struct grant_table *t, const char *alias)
 {

@@ -8,6 +8,9 @@
  * it); or it has passed by the wall clock. A region's lease says how old the answer may be: without
  * one, workers release nothing more under a grant.
  *
+ * Beside the grants stands who is suspended in each region. A region of which control has not said
+ * so yet lets no person in.
+ *
  * The mapping is a memfd of the supervisor's, sparse: entries of following ids lie side by side, so
  * memory is used by the grants there are. Each entry has a sequence number that is odd while it is
  * being written. Entries outlive control: a new one takes over what the old one left, so that
@@ -28,7 +31,8 @@ enum {
     GRANT_NAME_SIZE = 64,
     GRANT_ALIAS_SIZE = 128,
     GRANT_REF_SIZE = 280, /* `INDEX ORIGIN`: a number, a blank, 255 characters */
-    GRANT_TOKEN_LEN = 32
+    GRANT_TOKEN_LEN = 32,
+    GRANT_SUSPENDED_MAX = 256 /* in a region; of more, everybody is */
 };
 
 struct grant_entry {
@@ -76,7 +80,19 @@ void grant_table_set_token(struct grant_table *t, unsigned database, const char 
 
 void grant_table_lease(struct grant_table *t, unsigned database, int64_t until_mono_ms);
 
+/* Who is suspended there, all of them. */
+void grant_table_suspend(struct grant_table *t, unsigned database, const char *const *actors,
+                         size_t count);
+
 /* ---- everybody ---- */
+
+/* UNKNOWN: control has not said it yet, or is about to. */
+enum grant_suspended { GRANT_SUSPENDED_UNKNOWN, GRANT_SUSPENDED_NO, GRANT_SUSPENDED_YES };
+enum grant_suspended grant_table_suspended(const struct grant_table *t, unsigned database,
+                                           const char *actor);
+
+/* Changes whenever somebody is suspended in any region, or may act again. */
+uint64_t grant_table_suspensions(const struct grant_table *t);
 
 /* The place of a database; negative when control has not claimed one. */
 RF_CHECK int grant_table_database(const struct grant_table *t, const char *alias);

@@ -66,6 +66,9 @@ static void record_refusal(struct matter *m, const char *rule)
 int matter_refuse(struct matter *m, unsigned status, const char *rule, const char *message)
 {
     record_refusal(m, rule);
+    if (m->actor != NULL &&
+        (status == 403 || status == 404)) /* else it may come of a clock or a race */
+        suspension_count(m);
     answer_error(m, status, rule, message);
     return -RF_EDENIED;
 }
@@ -236,6 +239,7 @@ void office_answer(struct office *o, const struct relay_ask *ask, struct matter 
     m->ask = ask;
     if (take_text(m) == 0 && find_region(m) == 0 && find_signer(m) == 0 && find_database(m) == 0)
         verb_answer(m);
+    suspensions_done(&m->suspensions);
     log_info("command", "verb=%s status=%u", command_verb_name(m->command.verb), m->status);
 }
 

@@ -14,6 +14,7 @@
 #include "policy/decide.h"
 #include "priv/relay.h"
 #include "registrar/line.h"
+#include "registrar/suspension.h"
 
 enum { OFFICE_LEDGER_MS = 5000, OFFICE_REGIONS_MAX = 64 };
 
@@ -37,6 +38,8 @@ struct matter {
     char signature[RELAY_SIGNATURE_MAX + 1];
     char client[64]; /* address, for the private part of records */
     struct decision where;
+    struct suspensions suspensions; /* of the region, when the command came */
+    bool is_suspended;              /* the actor: then, or by this command */
     unsigned status;
     json_t *answer; /* the caller's to release; NULL: out of memory */
 };

@@ -72,7 +72,8 @@ static void file_close(struct file *f)
 
 /* -RF_ENOTFOUND; other codes as line_ask(). The caller closes it in any case. */
 static int file_open(struct file *f, const struct policy *p, const struct policy_region *region,
-                     struct line *line, uint64_t request, struct err *err)
+                     struct line *line, const struct suspensions *suspended, uint64_t request,
+                     struct err *err)
 {
     char list[NUMBER_SIZE + 2], number[NUMBER_SIZE];
     const char *const values[] = { list };
@@ -88,6 +89,8 @@ static int file_open(struct file *f, const struct policy *p, const struct policy
     if ((f->judged = mem_zalloc(1, sizeof(*f->judged))) == NULL)
         return err_set(err, RF_ENOMEM, "out of memory for a request");
     rc = proof_read(f->rows, &row, &f->proof, err);
+    f->proof.evidence.suspended = suspended->names;
+    f->proof.evidence.suspended_count = suspended->count;
     if (rc == 0)
         f->refusal = evidence_judge(p, region, &f->proof.evidence, f->judged, err);
     if (rc == 0 && f->refusal == REFUSAL_COUNT) /* somebody changed what was signed */
@@ -99,7 +102,8 @@ static int file_open(struct file *f, const struct policy *p, const struct policy
 static int open_file(struct matter *m, struct file *f)
 {
     struct err err = { 0 };
-    int rc = file_open(f, m->office->policy, m->region, m->line, m->command.request, &err);
+    int rc = file_open(f, m->office->policy, m->region, m->line, &m->suspensions,
+                       m->command.request, &err);
     if (rc == -RF_ENOTFOUND)
         return matter_refuse(m, 404, "not-found", "there is no such request in this region");
     if (rc < 0)
@@ -186,11 +190,14 @@ int verb_open(struct office *o, const struct policy_region *region, struct line 
 {
     char ref[RECORD_REF_SIZE], number[NUMBER_SIZE];
     const char *const values[] = { number, ref };
-    struct file f;
+    struct suspensions suspended;
+    struct file f = { .rows = NULL };
     PGresult *r;
     size_t missing;
     number_text(number, (int64_t)request);
-    int rc = file_open(&f, o->policy, region, line, request, err);
+    int rc = suspensions_read(&suspended, line, err);
+    if (rc == 0)
+        rc = file_open(&f, o->policy, region, line, &suspended, request, err);
     if (rc == 0 && strcmp(f.proof.state, "approved") != 0)
         rc = err_set(err, RF_EINVAL, "request %s is not approved any more", number);
     if (rc == 0 &&
@@ -207,6 +214,7 @@ int verb_open(struct office *o, const struct policy_region *region, struct line 
             rc = let_lapse(line, number, err);
     }
     file_close(&f);
+    suspensions_done(&suspended);
     return rc;
 }
 
@@ -242,6 +250,21 @@ struct named {
     size_t minors, sensitive;
 };
 
+static bool touches_honey(const struct matter *m, const struct named *named)
+{
+    bool touches = false;
+    for (size_t i = 0; i < json_array_size(named->keys); i++) {
+        const char *key = json_string_value(json_array_get(named->keys, i));
+        touches = touches || (key != NULL && approval_is_honey(m->office->policy, m->region, key));
+    }
+    return touches;
+}
+
+static int refuse_nobody(struct matter *m)
+{
+    return matter_refuse(m, 404, "subject-unknown", "a person who is named does not exist");
+}
+
 /* A person is named by his key just as the database writes it, or by a handle. */
 static int check_names(struct matter *m, struct named *named)
 {
@@ -249,7 +272,7 @@ static int check_names(struct matter *m, struct named *named)
     for (size_t i = 0; i < c->subject_count; i++) {
         const char *key = json_string_value(json_array_get(named->keys, i));
         if (key == NULL)
-            return matter_refuse(m, 404, "subject-unknown", "a person who is named does not exist");
+            return refuse_nobody(m);
         if (strncmp(c->subjects[i], "h-", 2) != 0 && strcmp(c->subjects[i], key) != 0)
             return matter_refuse(m, 400, "subject-form",
                                  "a key is not written as the database has it");
@@ -274,8 +297,11 @@ static int find_named(struct matter *m, struct named *named)
         return rc;
     named->minors = (size_t)strtoull(database_value(r, 0, 2), NULL, 10);
     named->keys = json_loads(database_value(r, 0, 0), JSON_DECODE_ANY, NULL);
-    if (strcmp(database_value(r, 0, 1), "0") != 0)
-        rc = matter_refuse(m, 404, "subject-unknown", "a person who is named does not exist");
+    bool is_honey = touches_honey(m, named);
+    if (is_honey)
+        suspend_actor(m, "honey");
+    if (is_honey || strcmp(database_value(r, 0, 1), "0") != 0)
+        rc = refuse_nobody(m);
     else
         rc = check_names(m, named);
     PQclear(r);
@@ -664,6 +690,12 @@ static int record_find(struct matter *m, const PGresult *r)
     return rc;
 }
 
+static bool found_honey(const struct matter *m, const PGresult *r)
+{
+    const char *key = database_value(r, 0, 1);
+    return key[0] != '\0' && approval_is_honey(m->office->policy, m->region, key);
+}
+
 static int verb_find(struct matter *m)
 {
     const struct policy_grants *g = m->office->policy->grants;
@@ -688,6 +720,8 @@ static int verb_find(struct matter *m)
     if (rc == 0) {
         m->status = 200;
         m->answer = json_pack("{s:s}", "handle", database_value(r, 0, 0));
+        if (found_honey(m, r))
+            suspend_actor(m, "honey");
     }
     PQclear(r);
     return rc;
@@ -747,9 +781,11 @@ static json_t *describe_all(struct matter *m, const PGresult *rows)
     struct err err = { 0 };
     struct file f = { .judged = mem_zalloc(1, sizeof(*f.judged)) };
     for (int row = 0; f.judged != NULL && row < PQntuples(rows);) {
-        if (proof_read(rows, &row, &f.proof, &err) == 0 &&
-            evidence_judge(m->office->policy, m->region, &f.proof.evidence, f.judged, &err) !=
-                REFUSAL_COUNT) {
+        bool is_read = proof_read(rows, &row, &f.proof, &err) == 0;
+        f.proof.evidence.suspended = m->suspensions.names;
+        f.proof.evidence.suspended_count = m->suspensions.count;
+        if (is_read && evidence_judge(m->office->policy, m->region, &f.proof.evidence, f.judged,
+                                      &err) != REFUSAL_COUNT) {
             const char *as = shown_as(m, &f);
             if (as != NULL)
                 (void)json_array_append_new(list, describe(m, &f, as));
@@ -784,6 +820,10 @@ static int verb_grants(struct matter *m)
     }
     m->status = 200;
     m->answer = json_pack("{s:o}", "requests", list);
+    json_t *suspended = suspensions_describe(m);
+    if (json_array_size(suspended) > 0)
+        (void)json_object_set(m->answer, "suspended", suspended);
+    json_decref(suspended);
     return 0;
 }
 
@@ -836,6 +876,22 @@ static int verb_review(struct matter *m)
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
+/* Whoever is suspended gives no command at all, not even one that would take something from him. */
+static int check_suspended(struct matter *m)
+{
+    struct err err = { 0 };
+    enum command_verb verb = m->command.verb;
+    if (suspensions_read(&m->suspensions, m->line, &err) < 0)
+        return matter_fail(m, &err);
+    m->is_suspended = suspensions_has(&m->suspensions, m->command.actor);
+    if (!m->is_suspended)
+        return 0;
+    return matter_deny(m, verb == COMMAND_APPROVE || verb == COMMAND_DENY ||
+                                  verb == COMMAND_REVIEW || verb == COMMAND_LIFT
+                              ? REFUSAL_APPROVER_SUSPENDED
+                              : REFUSAL_REQUESTER_SUSPENDED);
+}
+
 void verb_answer(struct matter *m)
 {
     static int (*const verbs[COMMAND_VERB_COUNT])(struct matter * m) = {
@@ -843,12 +899,15 @@ void verb_answer(struct matter *m)
         [COMMAND_BREAK_GLASS] = verb_request, [COMMAND_APPROVE] = verb_vote,
         [COMMAND_DENY] = verb_vote,           [COMMAND_REVOKE] = verb_revoke,
         [COMMAND_REVIEW] = verb_review,       [COMMAND_GRANTS] = verb_grants,
+        [COMMAND_LIFT] = verb_lift,
     };
     if (m->office->policy->grants->opened_by != GRANTS_BY_SIGNATURES) {
         (void)matter_refuse(m, 403, "opened-by-administrator",
                             "the policy lets an administrator open grants, not signatures");
         return;
     }
+    if (check_suspended(m) < 0)
+        return;
     if (verbs[m->command.verb] == NULL || verbs[m->command.verb](m) < 0)
         RF_ASSERT(m->status >= 400 || m->answer == NULL);
 }

@@ -27,6 +27,7 @@ enum command_verb {
     COMMAND_REVOKE,
     COMMAND_REVIEW,
     COMMAND_GRANTS,
+    COMMAND_LIFT,
     COMMAND_VERB_COUNT
 };
 
@@ -36,6 +37,7 @@ struct command {
     const char *region, *actor;
     uint64_t request;
     const char *requester;
+    const char *person;
     const char *by, *value;
     const char *subjects[COMMAND_LIST_MAX];
     size_t subject_count;

@@ -496,6 +496,32 @@ def test_a_subject_that_is_gone_opens_nothing(registrar, server):
     assert state_of(server, number) == "approved" and not is_open(server, number)
 
 
+def lift(registrar, voter, used=None, actor="us_analyst"):
+    return registrar.connection.execute(
+        "SELECT ringfence.lift_add(%s, %s, 'text', 'signature', %s, now() + interval '5 minutes', 'leaf')",
+        (actor, voter, used or nonce())).fetchone()[0]
+
+
+def test_whoever_is_suspended_opens_nothing_until_two_others_lift_it(registrar, server):
+    number = registrar.request("approved")
+    refused("02000", lift, registrar, "us_privacy_officer")
+    refused("22023", registrar.call, "suspend", "us_analyst", "spite", "leaf")
+    refused("22023", registrar.call, "suspend", "us_analyst", "honey", None)
+    assert registrar.call("suspend", "us_analyst", "honey", "leaf") == (True,)
+    assert registrar.call("suspend", "us_analyst", "denials", "leaf") == (False,)
+    refused("55000", registrar.open, number)
+    refused("22023", lift, registrar, "us_analyst")
+    used = nonce()
+    assert lift(registrar, "us_privacy_officer", used) == 1
+    refused("23505", lift, registrar, "us_security_officer", used)
+    assert refused("23505", lift, registrar, "us_privacy_officer").diag.constraint_name \
+        == "suspension_vote_pkey"
+    refused("55000", registrar.open, number)
+    assert lift(registrar, "us_security_officer") == 2
+    assert registrar.connection.execute("SELECT * FROM ringfence.suspensions()").fetchall() == []
+    registrar.open(number)
+
+
 def test_a_broken_glass_opens_without_approval_and_is_reviewed_by_somebody_else(registrar, server):
     due = lambda actor, age: registrar.call("reviews_due", actor, age)[0]  # noqa: E731
     number = registrar.add(is_break_glass=True, rule="break-glass", actor="us_security_officer")
@@ -876,7 +902,8 @@ def test_a_standby_answers_questions_and_takes_no_step(registrar, region):
 
 FUNCTIONS = {"request_facts", "request_add", "request_move", "approval_add", "approval_logged",
              "request_open", "request_revoke", "request_evidence", "request_list", "command_use",
-             "find_subject", "request_sweep", "requests_left", "review_add", "reviews_due"}
+             "find_subject", "request_sweep", "requests_left", "review_add", "reviews_due", "suspend",
+             "suspensions", "lift_add", "refusal_add"}
 
 
 def callable_by(server, role):
@@ -888,14 +915,14 @@ def callable_by(server, role):
 def test_the_registrar_may_call_its_functions_and_nothing_else(server):
     assert callable_by(server, "rf_registrar") == FUNCTIONS
     assert callable_by(server, "rf_control") & (FUNCTIONS | {"grant_open", "request_next"}) \
-        == {"request_evidence"}
+        == {"request_evidence", "suspensions"}
     for role in ("us_analyst.masked", "app_us", "rf_everybody", "rf_view"):
         assert not callable_by(server, role) & (FUNCTIONS | {"grant_open"}), role
 
 
 @pytest.mark.parametrize("statement", [
     *(f"SELECT * FROM ringfence.{t}" for t in ("request", "approval", "request_step", "command_nonce", "found",
-                                               "review", '"grant"', "grant_subject", "reveal_token", "object",
+                                               "review", "suspension", "suspension_vote", "refusal_day", '"grant"', "grant_subject", "reveal_token", "object",
                                                "applied", "pseudonym_key")),
     "UPDATE ringfence.request SET state = 'approved'", "DELETE FROM ringfence.approval",
     "INSERT INTO ringfence.command_nonce VALUES ('x', now())", "SELECT ringfence.request_next(1, 'open')",

@@ -306,11 +306,65 @@ static void what_is_asked_is_refused_for_its_reason(void **state)
     SAID(ask.seconds = 0, TOO_LONG);
     SAID(ask.seconds = INT64_MAX, TOO_LONG);
     SAID(ask.minor_count = 1, MINOR);
+    SAID(ask.honey_count = 1, SENSITIVE);
+    SAID(ask.is_suspended = true, REQUESTER_SUSPENDED);
     SAID(ask.reference = NULL, REFERENCE_MISSING);
     SAID(ask.reference = "", REFERENCE_MISSING);
     SAID(ask.authority = "\tMINISTRY of State Security", AUTHORITY_REFUSED);
     assert_null(rule); /* it is not touched by a refusal */
     SAID(ask.authority = "Ministry of State Security 2", NONE);
+    policy_free(p);
+}
+
+static void what_a_suspended_person_approved_counts_nothing(void **state)
+{
+    struct policy *p = case_policy(PART_COUNT);
+    const struct policy_grant_rule *rule = NULL;
+    struct grant_ask ask = case_ask(p);
+    struct grant_vote votes[] = { vote_of(p, "cn_top"), vote_of(p, "cn_head") };
+    (void)state;
+    assert_int_equal(approval_may_ask(p, &ask, &rule), REFUSAL_NONE);
+    assert_int_equal(approval_is_enough(p, &ask, rule, votes, 2, NOW, NULL), REFUSAL_NONE);
+    votes[1].is_suspended = true;
+    assert_int_equal(approval_may_vote(p, &ask, rule, &votes[1], NULL, 0),
+                     REFUSAL_APPROVER_SUSPENDED);
+    assert_int_equal(approval_is_enough(p, &ask, rule, votes, 2, NOW, NULL), REFUSAL_NOT_ENOUGH);
+    policy_free(p);
+}
+
+static void a_suspension_is_lifted_by_others_at_home_outside_the_chain(void **state)
+{
+    struct policy *p = parse(office);
+    const struct policy_region *us = policy_region_find(p, "us");
+    const struct policy_actor *analyst = policy_actor_find(p, "analyst");
+    static const struct {
+        const char *voter;
+        enum grant_refusal said;
+    } rows[] = {
+        { "privacy", REFUSAL_NONE },
+        { "counsel", REFUSAL_NONE }, /* of another entity, and here */
+        { "analyst", REFUSAL_APPROVER_REQUESTER },
+        { "head", REFUSAL_APPROVER_CHAIN },
+        { "away", REFUSAL_APPROVER_ABROAD },
+        { "gone", REFUSAL_APPROVER_SUSPENDED },
+        { "app", REFUSAL_APPROVER_NO_PERSON },
+        { "nobody", REFUSAL_APPROVER_UNKNOWN },
+    };
+    (void)state;
+    for (size_t i = 0; i < RF_COUNT(rows); i++) {
+        struct grant_vote vote = vote_of(p, rows[i].voter);
+        vote.is_from_home = true;
+        assert_int_equal(approval_may_lift(us, analyst, &vote), rows[i].said);
+    }
+    struct grant_vote vote = vote_of(p, "privacy");
+    assert_int_equal(approval_may_lift(us, analyst, &vote), REFUSAL_APPROVER_ABROAD);
+    vote.is_from_home = vote.is_suspended = true;
+    assert_int_equal(approval_may_lift(us, analyst, &vote), REFUSAL_APPROVER_SUSPENDED);
+    vote = vote_of(p, "analyst");
+    vote.is_from_home = true;
+    assert_int_equal(approval_may_lift(us, policy_actor_find(p, "head"), &vote),
+                     REFUSAL_APPROVER_CHAIN);
+    assert_int_equal(approval_may_lift(us, NULL, &vote), REFUSAL_REQUESTER_UNKNOWN);
     policy_free(p);
 }
 
@@ -411,6 +465,11 @@ static void the_register_knows_a_person_by_region_and_key(void **state)
     assert_false(approval_is_sensitive(p, policy_region_find(p, "eu"), "42"));
     p->grants->sensitive_count = 0;
     assert_false(approval_is_sensitive(p, us, "42"));
+    assert_false(approval_is_honey(p, us, "42"));
+    p->grants->honey = list; /* by the same hash */
+    p->grants->honey_count = 1;
+    assert_true(approval_is_honey(p, us, "42"));
+    assert_false(approval_is_honey(p, us, "43"));
     policy_free(p);
 }
 
@@ -859,6 +918,8 @@ int main(void)
         cmocka_unit_test(names_of_rules_and_classes_are_whole),
         cmocka_unit_test(groups_are_filled_as_well_as_they_can_be),
         cmocka_unit_test(one_denial_is_enough_and_old_approvals_are_not),
+        cmocka_unit_test(what_a_suspended_person_approved_counts_nothing),
+        cmocka_unit_test(a_suspension_is_lifted_by_others_at_home_outside_the_chain),
         cmocka_unit_test(nobody_counts_twice_however_often_he_votes),
         cmocka_unit_test(no_approval_that_is_taken_away_opens),
         cmocka_unit_test(every_voter_is_judged_for_what_he_is),

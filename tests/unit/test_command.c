@@ -166,6 +166,15 @@ static void each_verb_has_its_text(void **state)
     c.verb = COMMAND_REVOKE;
     c.request = 7;
     assert_written(&c, "ringfence-command@1\nregion r\nactor a\nverb revoke\nrequest 7\n" TAIL);
+    c = (struct command){ .verb = COMMAND_LIFT,
+                          .region = "r",
+                          .actor = "a",
+                          .person = "b",
+                          .reason = "no",
+                          .nonce = NONCE,
+                          .expires_s = 1796058300 };
+    assert_written(&c,
+                   "ringfence-command@1\nregion r\nactor a\nverb lift\nperson b\nreason no\n" TAIL);
     assert_string_equal(command_namespace(COMMAND_DENY), "ringfence-approval@1");
     assert_string_equal(command_namespace(COMMAND_BREAK_GLASS), "ringfence-command@1");
     assert_string_equal(command_verb_name(COMMAND_BREAK_GLASS), "break-glass");

@@ -323,6 +323,10 @@ static void a_suspended_actor_is_refused_everywhere(void **state)
     assert_int_equal(decide_session(policy, &facts).rule, RULE_ACTOR_SUSPENDED);
     facts.region = NULL;
     assert_int_equal(decide_session(policy, &facts).rule, RULE_ACTOR_SUSPENDED);
+    facts = good_facts();
+    assert_int_equal(decide_session(policy, &facts).verdict, VERDICT_ALLOW);
+    facts.is_suspended = true; /* not by the policy, but in the region */
+    assert_int_equal(decide_session(policy, &facts).rule, RULE_ACTOR_SUSPENDED);
 }
 
 static void a_region_that_is_not_served_has_its_own_state(void **state)

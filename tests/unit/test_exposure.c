@@ -59,7 +59,9 @@ static const char sample[] =
     "  refused_authorities: [A, B]\n"
     "  sensitive:\n"
     "    subjects: [0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
-    "    approvers: [{count: 1, actors: [security, privacy]}]\n";
+    "    approvers: [{count: 1, actors: [security, privacy]}]\n"
+    "  honey: [1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
+    "  denials: {per_day: 9}\n";
 
 #define W EXPOSURE_WIDENS
 #define C EXPOSURE_CHANGES
@@ -105,6 +107,11 @@ static const struct {
     { "per_day: 20", "per_day: 30", W, "searches of a person and day (20 before, now 30)", N },
     { "[A, B]", "[A]", W, "grants may open on demand of B", N },
     { "[0123456789", "[0000000000", C, "the register changed: sensitive persons (1 in list ", C },
+    { "[1123456789", "[1000000000", C,
+      "what suspends has changed: a touch of a honey subject (1 in list ", C },
+    { "  denials: {per_day: 9}\n", "", W,
+      "nobody is suspended any more for too many refusals in a day (9)", N },
+    { "per_day: 9", "per_day: 90", C, "too many refusals in a day (9 before, now 90)", C },
     { "actors: [security, privacy]", "actors: [security]", W,
       "whatever shows sensitive persons takes no more approval by security or privacy (1)", W },
     { "{count: 1, actors", "{count: 2, actors", N,

@@ -310,6 +310,48 @@ static void a_reader_never_sees_half_of_a_change(void **state)
     assert_true(seen > 0);
 }
 
+static void who_is_suspended_is_unknown_until_it_is_said(void **state)
+{
+    static const char *const names[] = { "zoe", "ann" };
+    (void)state;
+    unsigned us = claimed("us"), eu = claimed("eu");
+    assert_int_equal(grant_table_suspended(worker, us, "zoe"), GRANT_SUSPENDED_UNKNOWN);
+    grant_table_suspend(control, us, names, 2);
+    uint64_t then = grant_table_suspensions(worker);
+    assert_int_equal(grant_table_suspended(worker, us, "zoe"), GRANT_SUSPENDED_YES);
+    assert_int_equal(grant_table_suspended(worker, us, "ann"), GRANT_SUSPENDED_YES);
+    assert_int_equal(grant_table_suspended(worker, us, "an"), GRANT_SUSPENDED_NO);
+    assert_int_equal(grant_table_suspended(worker, us, ""), GRANT_SUSPENDED_NO);
+    assert_int_equal(grant_table_suspended(worker, eu, "zoe"), GRANT_SUSPENDED_UNKNOWN);
+    grant_table_suspend(control, us, names, 2);
+    assert_int_equal(grant_table_suspensions(worker), then); /* no news */
+    grant_table_suspend(control, us, names, 1);
+    assert_int_not_equal(grant_table_suspensions(worker), then);
+    assert_int_equal(grant_table_suspended(worker, us, "ann"), GRANT_SUSPENDED_NO);
+    grant_table_adopt(control); /* a new control takes it over */
+    assert_int_equal(grant_table_suspended(worker, us, "zoe"), GRANT_SUSPENDED_YES);
+    grant_table_retain(control, NULL, 0);
+    assert_int_equal(grant_table_suspended(worker, us, "zoe"), GRANT_SUSPENDED_UNKNOWN);
+}
+
+static void of_more_than_there_is_room_for_everybody_is_suspended(void **state)
+{
+    static char names[GRANT_SUSPENDED_MAX + 1][GRANT_NAME_SIZE];
+    const char *list[GRANT_SUSPENDED_MAX + 1];
+    (void)state;
+    unsigned us = claimed("us");
+    for (size_t i = 0; i < RF_COUNT(list); i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "actor%zu", i);
+        list[i] = names[i];
+    }
+    grant_table_suspend(control, us, list, GRANT_SUSPENDED_MAX);
+    assert_int_equal(grant_table_suspended(worker, us, "actor255"), GRANT_SUSPENDED_YES);
+    assert_int_equal(grant_table_suspended(worker, us, "actor256"), GRANT_SUSPENDED_NO);
+    grant_table_suspend(control, us, list, RF_COUNT(list));
+    assert_int_equal(grant_table_suspended(worker, us, "actor256"), GRANT_SUSPENDED_YES);
+    assert_int_equal(grant_table_suspended(worker, us, "somebody"), GRANT_SUSPENDED_YES);
+}
+
 int main(void)
 {
 #define ONE(test) cmocka_unit_test_setup_teardown(test, map_both, unmap_both)
@@ -322,6 +364,8 @@ int main(void)
         ONE(a_database_that_is_no_longer_configured_is_forgotten),
         ONE(the_token_is_compared_and_never_empty),
         ONE(a_lease_is_seen_until_its_time),
+        ONE(who_is_suspended_is_unknown_until_it_is_said),
+        ONE(of_more_than_there_is_room_for_everybody_is_suspended),
         ONE(a_hundred_thousand_grants_come_and_go),
         ONE(a_full_table_says_so_and_takes_no_more),
         ONE(what_is_left_of_a_killed_control_is_taken_over),

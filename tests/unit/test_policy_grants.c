@@ -66,7 +66,9 @@ static const char sample[] =
     "  refused_authorities: [Ministry of State Security]\n"
     "  sensitive:\n"
     "    subjects: [0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
-    "    approvers: [{actors: [security]}]\n";
+    "    approvers: [{actors: [security]}]\n"
+    "  honey: [1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
+    "  denials: {per_day: 9}\n";
 
 static struct policy *parse(const char *text, struct mistakes *m)
 {
@@ -139,6 +141,9 @@ static void the_rest_of_grants_is_read_too(void **state)
     assert_string_equal(g->refused_authorities[0], "Ministry of State Security");
     assert_int_equal(g->sensitive_count, 1);
     assert_int_equal(g->sensitive_approver_count, 1);
+    assert_int_equal(g->honey_count, 1);
+    assert_int_equal(g->honey[0][0], '1');
+    assert_int_equal(g->denials_per_day, 9);
     policy_free(p);
 }
 
@@ -154,6 +159,7 @@ static void a_policy_that_says_nothing_of_grants_gives_none(void **state)
     assert_int_equal(p->grants->opened_by, GRANTS_BY_SIGNATURES);
     assert_int_equal(p->grants->rule_count, 0);
     assert_false(p->grants->has_break_glass);
+    assert_int_equal(p->grants->denials_per_day, 0); /* nobody is suspended for refusals */
     policy_free(p);
     mistakes_done(&m);
     free(text);
@@ -215,6 +221,9 @@ static const struct {
     { "subjects: 5", "subjects: 101", "subjects: expected a whole number from 1 to 100" },
     { "duration: 8h", "duration: 32d", "duration: expected a time" },
     { "count: 1", "count: 9", "count: expected a whole number from 1 to 8" },
+    { "honey: [1123", "honey: [42, 1123", "grants.honey[0]: expected a SHA-256" },
+    { "{per_day: 9}", "{per_day: 0}", "per_day: expected a whole number from 1 to 10000" },
+    { "{per_day: 9}", "{}", "\"per_day\" is missing" },
     { "minors: allowed", "minors: allowed\n    duration: 2h", "from 1min to 1h" },
     { "minors: allowed", "minors: allowed\n    subjects: 6", "from 1 to 5" },
     { "minors: allowed", "minors: allowed\n    review: 25h", "from 1min to 1d" },
@@ -228,6 +237,8 @@ static const struct {
       "grants.rules: nobody looks at it where grants are opened by an administrator" },
     { "opened_by: signatures", "opened_by: administrator", "grants.break_glass: nobody looks" },
     { "opened_by: signatures", "opened_by: administrator", "grants.sensitive: nobody looks" },
+    { "opened_by: signatures", "opened_by: administrator", "grants.honey: nobody looks" },
+    { "opened_by: signatures", "opened_by: administrator", "grants.denials: nobody looks" },
     { "opened_by: signatures", "opened_by: anybody", "expected one of signatures, administrator" },
     /* find */
     { "{email: app", "{mail: app", "grants.find.by: expected email, phone or handle" },
