@@ -132,8 +132,9 @@ static bool same_listener(const struct config_listen *a, const struct config_lis
    the hub, or back, does not stay: another process is to have it. */
 static void keep_listeners(struct child *c, const struct config *now, int *to)
 {
+    size_t was_gateways = c->config != NULL ? c->config->listen_count : 0; /* the first: none */
     for (size_t i = 0; i < config_socket_count(now); i++)
-        for (size_t j = 0, was_gateways = c->config->listen_count; j < c->listen_count; j++)
+        for (size_t j = 0; j < c->listen_count; j++)
             if ((i < now->listen_count) == (j < was_gateways) && to[i] < 0 &&
                 same_listener(config_socket(now, i), config_socket(c->config, j))) {
                 to[i] = c->listen_fds[j];
