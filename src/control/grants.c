@@ -246,6 +246,8 @@ static void line_answer(const struct grants *g, struct grants_line *l)
         PGresult *r = PQgetResult(l->conn);
         if (r == NULL) {
             l->state = GRANTS_READY;
+        } else if (PQresultStatus(r) == PGRES_COMMAND_OK) { /* a setting before the question */
+            PQclear(r);
         } else if (PQresultStatus(r) != PGRES_TUPLES_OK) {
             line_refused(g, l, r);
             PQclear(r);
@@ -340,18 +342,31 @@ static bool is_suspended(const struct grants *g, const char *actor)
     return g->suspended_count == GRANTS_SUSPENDED_MAX;
 }
 
+/* Those of FROM that ALL has not; false: out of memory. */
+static bool add_new(json_t *all, json_t *from)
+{
+    size_t i, j;
+    json_t *name, *there;
+    json_array_foreach(from, i, name)
+    {
+        bool is_there = false;
+        json_array_foreach(all, j, there) is_there = is_there || json_equal(name, there);
+        if (!is_there && json_array_append(all, name) < 0)
+            return false;
+    }
+    return all != NULL;
+}
+
 /* Those whom either server names: the standby may not have heard of it yet, nor that it has ended.
    NULL: a server does not say, or out of memory. */
 static json_t *suspended_of_all(const struct grants *g)
 {
     json_t *all = json_array();
-    for (size_t i = 0; i < g->line_count; i++) {
-        if (!json_is_array(g->lines[i].suspended) ||
-            json_array_extend(all, g->lines[i].suspended) < 0) {
+    for (size_t i = 0; i < g->line_count; i++)
+        if (!json_is_array(g->lines[i].suspended) || !add_new(all, g->lines[i].suspended)) {
             json_decref(all);
             return NULL;
         }
-    }
     return all;
 }
 
@@ -590,12 +605,26 @@ static bool ask_for_proofs(struct grants *g)
     proofs_begin(&g->proofs);
     while (g->proofs.is_demanded && proofs_room(&g->proofs) && (e = next_to_prove(g)) != NULL)
         proofs_put(&g->proofs, e);
+    if (g->proofs.asked_count == 0)
+        return false;
+    proofs_question(&g->proofs, sql);
+    g->phase = GRANTS_PROVE;
+    line_ask(g, &g->lines[LINE_PRIMARY], sql);
+    return true;
+}
+
+/* The same of some that were proven, behind what is published: should it fail, what is published
+   stays so until the next round. False: it is not due. */
+static bool ask_for_proofs_again(struct grants *g)
+{
+    char sql[PROOFS_QUESTION_SIZE];
+    proofs_begin(&g->proofs);
     if (g->proofs.is_demanded)
         put_again(g);
     if (g->proofs.asked_count == 0)
         return false;
     proofs_question(&g->proofs, sql);
-    g->phase = GRANTS_PROVE;
+    g->phase = GRANTS_PROVE_AGAIN;
     line_ask(g, &g->lines[LINE_PRIMARY], sql);
     return true;
 }
@@ -611,11 +640,15 @@ static void begin_again(struct grants *g)
 /* All that this round brought is proven or not. */
 static void conclude(struct grants *g)
 {
+    if (!both_answered(g)) { /* one of them went away meanwhile, and knows of no grant any more */
+        begin_again(g);
+        return;
+    }
     publish(g);
     report(g);
-    if (g->over_count == 0)
+    if (g->over_count == 0 && !ask_for_proofs_again(g))
         rest(g);
-    else
+    else if (g->over_count > 0)
         ask_about_over(g, GRANTS_CLOSE, "SELECT count(ringfence.grant_close(id)) FROM unnest(", 1);
 }
 
@@ -629,7 +662,9 @@ static void take_proofs(struct grants *g)
     if (proofs_answer(&g->proofs, l->last, &l->known, g->config->alias))
         g->is_lost = true;
     clear_answers(g);
-    if (!ask_for_proofs(g))
+    if (g->phase == GRANTS_PROVE_AGAIN)
+        rest(g);
+    else if (!ask_for_proofs(g))
         conclude(g);
 }
 
@@ -648,6 +683,7 @@ static void advance(struct grants *g)
             conclude(g);
         return;
     case GRANTS_PROVE:
+    case GRANTS_PROVE_AGAIN:
         take_proofs(g);
         return;
     case GRANTS_CLOSE:

@@ -52,6 +52,7 @@ enum grants_phase {
     GRANTS_REST,
     GRANTS_ASK,
     GRANTS_PROVE,
+    GRANTS_PROVE_AGAIN,
     GRANTS_CLOSE,
     GRANTS_SIGNAL,
     GRANTS_REAP

@@ -67,7 +67,8 @@ void proofs_put_again(struct proofs *p, const struct grant_entry *e)
 
 void proofs_question(const struct proofs *p, char sql[PROOFS_QUESTION_SIZE])
 {
-    size_t n = (size_t)snprintf(sql, PROOFS_QUESTION_SIZE, "%s'{", PROOF_SQL);
+    size_t n = (size_t)snprintf(sql, PROOFS_QUESTION_SIZE, "SET LOCAL lock_timeout = '500ms';%s'{",
+                                PROOF_SQL);
     for (size_t i = 0; i < p->asked_count; i++)
         n += (size_t)snprintf(sql + n, PROOFS_QUESTION_SIZE - n, "%s%" PRIu64, i > 0 ? "," : "",
                               p->asked[i]);

@@ -17,7 +17,7 @@ enum {
     PROOFS_AT_ONCE = 64,
     PROOFS_AGAIN = 16, /* of those that were proven, each second */
     PROOFS_AGAIN_MS = 1000,
-    PROOFS_QUESTION_SIZE = 2048
+    PROOFS_QUESTION_SIZE = 2400
 };
 
 struct proofs {

@@ -422,8 +422,10 @@ static void reloaded(struct ledger *l)
     read_news(l, &news);
     if (l->journal != NULL && journal_death(l->journal) == NULL)
         rc = start_write(l, true, 0, &err);
-    else if (news.announces)
+    else if (news.announces || news.is_counted)
         rc = err_set(&err, RF_EUNAVAIL, "nothing can be put on record now");
+    if (rc == 0 && l->journal != NULL && journal_death(l->journal) == NULL)
+        rc = desk_commit(l->desk, &err); /* before the supervisor goes by it */
     if (rc < 0)
         log_err(LOG_LEVEL_ERROR, "reload-not-recorded", &err); /* a dead journal says so itself */
     rollup_now(l);

@@ -150,6 +150,7 @@ static int read_vote(const struct policy *p, const struct policy_region *region,
     if ((vote.verb != COMMAND_APPROVE && vote.verb != COMMAND_DENY) || vote.request != e->request ||
         !command_is_about(&vote, &c->command, c->digest))
         return err_set(err, RF_EAUTH, "an approval is about another request");
+    c->vote_leaves[c->vote_count] = t->leaf;
     c->votes[c->vote_count++] = (struct grant_vote){ .actor = policy_actor_find(p, vote.actor),
                                                      .is_from_home = t->is_from_home,
                                                      .is_suspended = is_suspended(e, vote.actor),

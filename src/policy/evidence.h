@@ -47,6 +47,7 @@ struct evidence_case {
     struct grant_ask ask;
     const struct policy_grant_rule *rule;
     struct grant_vote votes[APPROVAL_VOTES_MAX]; /* those on record */
+    const char *vote_leaves[APPROVAL_VOTES_MAX]; /* and the refs of their leaves */
     size_t vote_count;
 };
 

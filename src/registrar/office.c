@@ -50,27 +50,34 @@ int matter_say(struct matter *m, const struct record *record, char ref[RECORD_RE
    stands, and nothing else has been done. */
 static void record_refusal(struct matter *m, const char *rule)
 {
-    char ref[RECORD_REF_SIZE];
+    char ref[RECORD_REF_SIZE], detail[64];
     struct err err = { 0 };
     if (m->actor == NULL || m->line == NULL)
         return;
     struct record record = matter_record(m, RECORD_DENIAL);
+    (void)snprintf(detail, sizeof(detail), "%s %" PRIu64, command_verb_name(m->command.verb),
+                   m->command.request); /* not as its grant: nothing is done under it */
     record.rule = rule;
-    record.grant = m->command.request;
     record.purpose = m->command.purpose;
-    record.detail = command_verb_name(m->command.verb);
+    record.detail = detail;
     if (voice_say(m->office->voice, &record, OFFICE_LEDGER_MS, ref, &err) < 0)
         log_err(LOG_LEVEL_ERROR, "refusal-not-on-record", &err);
 }
 
-int matter_refuse(struct matter *m, unsigned status, const char *rule, const char *message)
+static int refuse(struct matter *m, unsigned status, const char *rule, const char *message)
 {
     record_refusal(m, rule);
-    if (m->actor != NULL &&
-        (status == 403 || status == 404)) /* else it may come of a clock or a race */
-        suspension_count(m);
     answer_error(m, status, rule, message);
     return -RF_EDENIED;
+}
+
+/* Others than these may come of a clock or a race, as what the database refuses may: they are not
+   counted against anybody. */
+int matter_refuse(struct matter *m, unsigned status, const char *rule, const char *message)
+{
+    if (m->actor != NULL && (status == 403 || status == 404))
+        suspension_count(m);
+    return refuse(m, status, rule, message);
 }
 
 int matter_deny(struct matter *m, enum grant_refusal refusal)
@@ -97,7 +104,7 @@ int matter_fail(struct matter *m, const struct err *err)
     for (size_t i = 0; i < RF_COUNT(states); i++)
         if (strcmp(err_state_of(err), states[i].state) == 0 &&
             (states[i].constraint[0] == '\0' || strcmp(err->detail, states[i].constraint) == 0))
-            return matter_refuse(m, states[i].status, states[i].rule, states[i].message);
+            return refuse(m, states[i].status, states[i].rule, states[i].message);
     log_err(LOG_LEVEL_ERROR, "command-failed", err);
     answer_error(m, 503, "database",
                  "the database of this region cannot answer: ask `grants` what became of it");

@@ -74,7 +74,7 @@ RF_CHECK int matter_query(struct matter *m, const char *sql, size_t count,
 /* {"a","b"} as PostgreSQL reads an array of texts; the caller frees it with mem_free(). */
 RF_CHECK char *matter_array(const char *const *texts, size_t count);
 
-/* verbs.c */
+/* verbs.c, verb_open.c */
 void verb_answer(struct matter *m);
 RF_CHECK int verb_open(struct office *o, const struct policy_region *region, struct line *line,
                        uint64_t request, struct err *err);

@@ -88,13 +88,29 @@ void suspend_actor(struct matter *m, const char *reason)
     log_warn("actor-suspended", "region=%s reason=%s", m->region->name, reason);
 }
 
+/* Whoever sees a signed text can post it again, and not more: only the first time says something
+   about its signer. */
+static bool is_first_time(struct matter *m)
+{
+    char expires[24];
+    const char *const values[] = { m->command.nonce, expires };
+    struct err err = { 0 };
+    PGresult *r;
+    (void)snprintf(expires, sizeof(expires), "%" PRId64, m->command.expires_s);
+    if (line_ask(m->line, "SELECT ringfence.command_use($1, to_timestamp($2::bigint))", 2, values,
+                 &r, &err) < 0)
+        return false;
+    PQclear(r);
+    return true;
+}
+
 void suspension_count(struct matter *m)
 {
     int64_t most = m->office->policy->grants->denials_per_day;
     const char *const values[] = { m->command.actor };
     struct err err = { 0 };
     PGresult *r;
-    if (most == 0 || m->is_suspended)
+    if (most == 0 || m->is_suspended || !is_first_time(m))
         return;
     if (line_ask(m->line, "SELECT ringfence.refusal_add($1)", 1, values, &r, &err) < 0) {
         log_err(LOG_LEVEL_ERROR, "refusal-not-counted", &err);

@@ -181,7 +181,9 @@ static void on_ledger_message(const uint8_t *bytes, size_t n)
     uint64_t instance = 0;
     char name[RECORD_WORD_MAX + 1];
     if (ledger.greeted) {
-        on_record(bytes, n);
+        bool is_awaited = n == 1 && bytes[0] == RECORD_MSG_AWAITED; /* the script acknowledges */
+        if (!is_awaited)
+            on_record(bytes, n);
         return;
     }
     RF_ASSERT(record_hello_read(bytes, n, &instance, name) == 0);

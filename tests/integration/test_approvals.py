@@ -311,6 +311,20 @@ def test_people_see_what_concerns_them(people):
     assert people.do("cn_engineer", "grants", request=number).status == 404
 
 
+def test_a_vote_that_never_came_on_record_is_cast_again(home, people):
+    """The registrar died between the database and the ledger: the vote counts for nothing, and no more
+    stands in its voter's way."""
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    assert people.vote(PRIVACY, number).json["state"] == "waiting"
+    home.pair.primary.rows("UPDATE ringfence.approval SET leaf = NULL WHERE request = %s", number)
+    assert people.vote(PRIVACY, number).rule == "approver-twice"  # it may still be on its way
+    home.pair.primary.rows("UPDATE ringfence.approval SET at = at - interval '1 min' WHERE request = %s", number)
+    assert people.vote(SECURITY, number).json["state"] == "waiting"
+    assert people.vote(PRIVACY, number).json["state"] == "open"
+    again = people.vote(PRIVACY, number)
+    assert again.status in (403, 409), again
+
+
 # --- what fails -----------------------------------------------------------------------------------
 
 

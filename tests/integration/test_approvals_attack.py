@@ -21,7 +21,7 @@ HIDDEN = "REF-7141-not-for-any-log"
 
 @pytest.fixture(scope="module")
 def home(scratch, authority, request):
-    folder = os.path.join(scratch, "attacked")
+    folder = os.path.join(scratch, "attacked-home")
     os.makedirs(folder, mode=0o755)
     made = Home(folder, authority, request)
     yield made

@@ -272,7 +272,7 @@ def test_what_is_looked_for_is_not_in_the_list_of_processes(hub, analyst):
                 given="from.input@example.org\n")
     analyst.run("request", "--subject", "key-nobody-sees", "--class", "identity", "--purpose", "support_ticket",
                 "--for", "1h")
-    mine = [line for line in seen if RINGFENCE.encode() in line]
+    mine = [line for line in seen if RINGFENCE.encode() in line and str(analyst.key).encode() in line]
     assert len(mine) == 3, "the commands were not seen at all"
     assert not [line for line in mine if b"sees" in line or b"from.input" in line]
     values = [dict(lines_of(post["command"])).get("value") for post in hub.posts]

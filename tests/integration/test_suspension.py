@@ -157,6 +157,24 @@ def test_so_many_refusals_in_a_day_suspend(home, people):
     assert home.gateway.journal(kind="suspension")[-1]["rule"] == "denials"
 
 
+def test_whoever_may_not_ask_at_all_is_suspended_for_naming_one(home, people):
+    """His refusal is that of everybody who may not ask."""
+    said = people.ask(ENGINEER, [SUBJECT])
+    assert said.status == 403
+    named = people.ask(ENGINEER, [HONEY])
+    assert (named.status, named.rule) == (403, said.rule)
+    assert suspended(home) == [ENGINEER]
+
+
+def test_whoever_posts_what_somebody_else_signed_again_suspends_nobody(home, people):
+    text = people.text(ANALYST, "request", subject=["123456789"], class_=["contact"], purpose="support_ticket",
+                       reference="T-1", seconds=600)
+    signature = people.sign(text, ANALYST)
+    for _ in range(REFUSALS + 2):
+        assert people.post(text, signature).status in (401, 404)
+    assert suspended(home) == []
+
+
 def test_a_gateway_that_starts_knows_who_is_suspended(home, people):
     assert people.ask(ANALYST, [HONEY]).status == 404
     home.gateway.stop()

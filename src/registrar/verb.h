@@ -1,0 +1,54 @@
+/* verb.h - what the verbs share. A verb returns 0 with the matter answered, or a negative code with
+ * it answered likewise: by matter_refuse() and its like. */
+#ifndef RF_REGISTRAR_VERB_H
+#define RF_REGISTRAR_VERB_H
+
+#include "registrar/office.h"
+
+enum { NUMBER_SIZE = 24, TIME_SIZE = 32, CLASSES_SIZE = 128 };
+
+/* Everything that is kept about one request (verb_open.c). */
+struct file {
+    PGresult *rows;
+    struct proof proof;
+    struct evidence_case *judged; /* large */
+    enum grant_refusal refusal;   /* of evidence_judge() */
+};
+
+/* -RF_ENOTFOUND; other codes as line_ask(). The caller closes it in any case. */
+RF_CHECK int file_open(struct file *f, const struct policy *p, const struct policy_region *region,
+                       struct line *line, const struct suspensions *suspended, uint64_t request,
+                       struct err *err);
+void file_close(struct file *f);
+RF_CHECK int verb_file(struct matter *m, struct file *f); /* the same, with errors answered */
+
+/* What the database knows of those who are named. */
+struct named {
+    char *subjects; /* as an array */
+    json_t *keys;   /* as the database has them */
+    size_t minors, sensitive;
+};
+struct grant_ask verb_ask(const struct matter *m, const struct named *named);
+
+/* Open what was just approved. Should that fail, it is done in a while; the answer says so. */
+RF_CHECK int verb_open_now(struct matter *m, uint64_t request);
+RF_CHECK int verb_move(struct matter *m, uint64_t request, const char *event, const char *leaf);
+RF_CHECK int verb_use_nonce(struct matter *m);
+
+int verb_state(struct matter *m, uint64_t request, const char *state); /* the answer */
+int verb_no_memory(struct matter *m);
+
+void verb_number(char to[NUMBER_SIZE], int64_t n);
+void verb_classes(const struct command *c, char to[CLASSES_SIZE]); /* "identity,contact" */
+const char *verb_truth(bool is_so);
+
+/* ---- the verbs ---- */
+
+int verb_find(struct matter *m);
+int verb_request(struct matter *m); /* and break-glass */
+int verb_vote(struct matter *m);    /* approve, deny */
+int verb_revoke(struct matter *m);
+int verb_review(struct matter *m);
+int verb_grants(struct matter *m);
+
+#endif

@@ -1,0 +1,110 @@
+/* `grants`: what somebody may know of. */
+#include "registrar/verb.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum {
+    LISTED_REFERENCE_MAX = 64 /* 200 requests fit one answer, whatever somebody wrote into them */
+};
+
+/* Why this person may see the request; NULL: he may not. */
+static const char *shown_as(const struct matter *m, const struct file *f)
+{
+    const struct evidence_case *c = f->judged;
+    const struct grant_vote vote = { .actor = m->actor,
+                                     .is_from_home = m->where.at_home,
+                                     .at_ms = clock_wall_ms() };
+    if (c->ask.actor == m->actor)
+        return "requester";
+    if (c->rule == NULL)
+        return NULL;
+    return approval_may_vote(m->office->policy, &c->ask, c->rule, &vote, NULL, 0) == REFUSAL_NONE
+               ? "approver"
+               : NULL;
+}
+
+static json_t *describe(const struct matter *m, const struct file *f, const char *as)
+{
+    const struct evidence_case *c = f->judged;
+    const struct evidence *e = &f->proof.evidence;
+    json_t *classes = json_array();
+    for (size_t i = 0; i < c->command.class_count; i++)
+        (void)json_array_append_new(classes, json_string(c->command.classes[i]));
+    json_t *one =
+        json_pack("{s:I,s:s,s:s,s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:b}", "request",
+                  (json_int_t)e->request, "state", f->proof.state, "as", as, "requester",
+                  e->asked.actor, "purpose", c->command.purpose, "classes", classes, "subjects",
+                  (json_int_t)c->command.subject_count, "seconds", (json_int_t)c->command.seconds,
+                  "requested", (json_int_t)(e->asked.at_ms / 1000), "votes",
+                  (json_int_t)c->vote_count, "wanted",
+                  c->rule != NULL && strcmp(f->proof.state, "waiting") == 0 &&
+                      approval_is_wanted(m->office->policy, &c->ask, c->rule, m->actor, c->votes,
+                                         c->vote_count, clock_wall_ms()));
+    if (c->command.reference != NULL &&
+        (m->command.request != 0 || strlen(c->command.reference) <= LISTED_REFERENCE_MAX))
+        (void)json_object_set_new(one, "reference", json_string(c->command.reference));
+    if (f->proof.has_grant)
+        (void)json_object_set_new(one, "until", json_integer(f->proof.grant.ends_ms / 1000));
+    if (m->command.request != 0) {
+        (void)json_object_set_new(one, "text", json_string(e->asked.text));
+        (void)json_object_set_new(one, "signature", json_string(e->asked.signature));
+    }
+    return one;
+}
+
+/* Those of ROWS that he may see. */
+static json_t *describe_all(struct matter *m, const PGresult *rows)
+{
+    json_t *list = json_array();
+    struct err err = { 0 };
+    struct file f = { .judged = mem_zalloc(1, sizeof(*f.judged)) };
+    for (int row = 0; f.judged != NULL && row < PQntuples(rows);) {
+        bool is_read = proof_read(rows, &row, &f.proof, &err) == 0;
+        f.proof.evidence.suspended = m->suspensions.names;
+        f.proof.evidence.suspended_count = m->suspensions.count;
+        if (is_read && evidence_judge(m->office->policy, m->region, &f.proof.evidence, f.judged,
+                                      &err) != REFUSAL_COUNT) {
+            const char *as = shown_as(m, &f);
+            if (as != NULL)
+                (void)json_array_append_new(list, describe(m, &f, as));
+        }
+        proof_done(&f.proof);
+    }
+    mem_free(f.judged);
+    return list;
+}
+
+int verb_grants(struct matter *m)
+{
+    static const char sql[] =
+        PROOF_SQL "(SELECT coalesce(array_agg(l.request), '{}') FROM (SELECT request FROM"
+                  " (SELECT request, row_number() OVER (PARTITION BY requester ORDER BY"
+                  " request DESC) AS n FROM ringfence.request_list($1, true, $2::bigint)) o"
+                  " ORDER BY n, request DESC LIMIT 200) l))"; /* nobody hides those of others */
+    char number[NUMBER_SIZE];
+    const char *const values[] = { m->command.actor, m->command.request != 0 ? number : NULL };
+    PGresult *r;
+    verb_number(number, (int64_t)m->command.request);
+    int rc = verb_use_nonce(m);
+    if (rc == 0)
+        rc = matter_query(m, sql, 2, values, &r);
+    if (rc < 0)
+        return rc;
+    json_t *list = describe_all(m, r);
+    PQclear(r);
+    if (m->command.request != 0 && json_array_size(list) == 0) {
+        json_decref(list);
+        return matter_refuse(m, 404, "not-found", "there is no such request that you may see");
+    }
+    m->status = 200;
+    m->answer = json_pack("{s:o}", "requests", list);
+    json_t *suspended = suspensions_describe(m);
+    if (json_array_size(suspended) > 0)
+        (void)json_object_set(m->answer, "suspended", suspended);
+    json_decref(suspended);
+    return 0;
+}
