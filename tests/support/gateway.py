@@ -245,14 +245,20 @@ class Gateway:
         return status
 
     def kill(self):
-        """kill -9 of the supervisor and all its children."""
-        for process in self.processes():
-            self.signal(process, signal.SIGKILL)
+        """kill -9 of the supervisor and all its children; when it returns they hold no socket any more.
+        The supervisor first: it would start new ones."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGSTOP)
+        children = self.processes()
         if self.process is not None:
             self.process.kill()
             self.process.wait()
             self.process = None
             self.notify.close()
+        for child in children:
+            self.signal(child, signal.SIGKILL)
+        wait_until(lambda: not any(os.path.exists(f"/proc/{child}/fd/0") for child in children),
+                   "a child outlives kill -9", timeout=20 * self.slow)
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
