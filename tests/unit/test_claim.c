@@ -273,14 +273,22 @@ static void assert_is_the_truth(const struct world *w, unsigned subject, unsigne
     }
 }
 
-/* Claims for other readers: FOLDER/NUMBER.good or .bad, and NUMBER.vkey. */
+enum { GOOD_KEPT_MAX = 50, BAD_KEPT_MAX = 100 };
+
+/* Claims for other readers: FOLDER/NUMBER.good or .bad, and NUMBER.vkey. Each kind has a share of
+ * its own: how many good ones there are depends on the dice, and must not crowd out the bad. */
 static void keep(const char *kind, const void *bytes, size_t n, const struct world *w)
 {
-    static unsigned kept;
+    static unsigned kept, good, bad;
     const char *folder = getenv("RF_CLAIMS_OUT");
     char path[PATH_MAX];
-    if (folder == NULL || kept >= 150)
+    if (folder == NULL)
         return;
+    bool is_good = strcmp(kind, "good") == 0;
+    unsigned *share = is_good ? &good : &bad;
+    if (*share >= (is_good ? GOOD_KEPT_MAX : BAD_KEPT_MAX))
+        return;
+    ++*share;
     (void)snprintf(path, sizeof(path), "%s/%03u.%s", folder, kept, kind);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
