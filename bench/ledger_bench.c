@@ -300,7 +300,7 @@ static int run_age(struct bench *b, int seconds, int ms, const char *kind)
     if (rc == 0)
         rc = open_all(b, strcmp(kind, "journal") != 0);
     if (rc == 0)
-        rc = desk_worker_new(b->desk, &w, &b->err);
+        rc = desk_worker_new(b->desk, DESK_WORKER, &w, &b->err);
     if (rc == 0 && record_hello_write(&hello, 77, "bench") == 0) {
         uint8_t *to = desk_room(w, &room);
         memcpy(to, buf_at(&hello), buf_len(&hello));
