@@ -22,7 +22,7 @@ from typing import NamedTuple
 import pytest
 
 LEASE = 2     # half seconds
-LIFE = 4      # of the grant
+LIFE = 3      # of the grant
 NONE, OPEN, CLOSED = range(3)
 LONG = LEASE + 1  # ago: as good as for ever
 
@@ -155,7 +155,7 @@ class Model:
 def test_nobody_sees_longer_than_a_lease_what_has_ended():
     model = Model()
     seen = model.explore()
-    assert model.releases > 1000 and len(seen) > 100000, (model.releases, len(seen))
+    assert model.releases > 1000 and len(seen) > 50000, (model.releases, len(seen))
     assert any(w.primary == CLOSED and w.standby == OPEN and w.closed == LONG for w in seen), "it lags for ever"
 
 
