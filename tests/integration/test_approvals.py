@@ -1,6 +1,7 @@
 """The life of a grant from end to end: signed commands through the hub, approvals, the open grant, its
 end; and everything that must not open one."""
 
+import base64
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from public_log import PublicLog
 from region import make_region
 from test_hub import HUB_TLS, give_certificate
 from waiting import wait_until
+from wire import ServerError
 
 ANALYST, PRIVACY, SECURITY = "us_analyst", "us_privacy_officer", "us_security_officer"
 MANAGER, HIS_CHIEF = "cn_audit_manager", "cn_head_of_audit"
@@ -206,6 +208,66 @@ def test_forged_replayed_changed_and_expired_approvals_open_nothing(home, people
     replayed = people.post(text, good)
     assert replayed.status in (401, 403), replayed
     assert home.state(number) == "waiting"
+
+
+def spoiled(good):
+    """Signatures that are none, each for another reason."""
+    head, tail = "-----BEGIN SSH SIGNATURE-----\n", "-----END SSH SIGNATURE-----\n"
+    frame = base64.b64decode("".join(good.split("\n")[1:-2]))
+
+    def block(data, width=70):
+        text = base64.b64encode(data).decode()
+        return head + "".join(text[i:i + width] + "\n" for i in range(0, len(text), width)) + tail
+
+    assert block(frame) == good, "what follows is one step away from a good one"
+    return {"empty": "", "no block": "yes", "only marks": head + tail,
+            "no end": good.replace(tail, ""), "no begin": good.replace(head, ""),
+            "twice": good + good, "something before": "x\n" + good, "something behind": good + "x\n",
+            "bare base64": base64.b64encode(frame).decode(), "PGP": good.replace("SSH SIGNATURE", "PGP SIGNATURE"),
+            "no base64": head + "????\n" + tail, "loose padding": good.replace(tail, "====\n" + tail),
+            "long lines": block(frame, 500), "carriage returns": good.replace("\n", "\r\n"),
+            "other magic": block(b"SSHSIX" + frame[6:]), "version 2": block(frame[:9] + b"\x02" + frame[10:]),
+            "cut in its middle": block(frame[:len(frame) // 2]), "more behind": block(frame + b"\0"),
+            "endless length": block(frame[:10] + b"\xff\xff\xff\xff" + frame[14:]),
+            "a bit of the signature": block(frame[:-1] + bytes([frame[-1] ^ 1])),
+            "a bit of the key": block(frame[:40] + bytes([frame[40] ^ 1]) + frame[41:]),
+            "zero": block(b"\0" * len(frame)), "a NUL": good.replace("\n", "\0", 1), "ten kilobytes": block(frame * 40)}
+
+
+def test_a_malformed_signature_is_refused_plainly_and_leaves_nothing(home, people):
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    text = people.vote_text(PRIVACY, number, people.request_text(PRIVACY, number))
+    good = people.sign(text, PRIVACY)
+    for what, signature in spoiled(good).items():
+        reply = people.post(text, signature)
+        assert reply.status in (400, 401, 413) and reply.json["error"]["message"], (what, reply)
+    for what, signature in {"a number": 7, "null": None, "a list": [good], "an object": {"s": good}}.items():
+        reply = people.post(text, signature)
+        assert reply.status == 400 and reply.json["error"]["message"], (what, reply)
+    assert home.pair.primary.value("SELECT count(*) FROM ringfence.approval WHERE request = %s", number) == 0
+    assert people.post(text, good).json["state"] == "waiting", "none of them has used up the command"
+    assert home.state(number) == "waiting"
+
+
+def test_a_service_password_that_was_stolen_is_of_no_use_on_a_laptop_abroad(home):
+    """He who may not see the two asks the service's account instead, which sees everybody."""
+    gateway, stolen = home.gateway, "app_us"
+    before = len(gateway.journal(kind="denial"))
+    for actor in (stolen, "app_eu"):
+        with pytest.raises(ServerError) as refused:
+            gateway.login(actor, host="127.0.8.1")
+        assert refused.value.sqlstate == "28000" and "place" in refused.value.message
+    for options in ({"options": "-cringfence.grant=1"}, {"options": f"-csession_authorization={ANALYST}"},
+                    {"replication": "database"}):
+        with pytest.raises(ServerError):
+            gateway.login(stolen, host="127.0.8.1", **options)
+    done = subprocess.run(["psql", "-XAtc", f"select email from users where id in ({SUBJECT}, {OTHER})"],
+                          env=gateway.client_environment(stolen, host="127.0.8.1"),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2 and not done.stdout, done
+    wait_until(lambda: len(gateway.journal(kind="denial")) >= before + 3, "the attempts are not on record")
+    mine = gateway.journal(kind="denial")[before:]
+    assert {record["actor"] for record in mine} <= {stolen, "app_eu"}, mine
 
 
 def test_rows_written_by_hand_are_no_grant(home, people):
