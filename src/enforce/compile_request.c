@@ -178,6 +178,22 @@ static int compile_functions(struct compiler *k)
     return rc;
 }
 
+/* Each of them used the nonce of its command, by arguments that they have no more. */
+static int compile_former(struct compiler *k)
+{
+    static const char *const former[] = {
+        "ringfence.request_add(text, text, text, text[], text[], bigint, boolean, boolean, text,"
+        " text, text, timestamp with time zone, text)",
+        "ringfence.approval_add(bigint, text, boolean, boolean, text, text, text,"
+        " timestamp with time zone, text)",
+        "ringfence.lift_add(text, text, text, text, text, timestamp with time zone, text)",
+    };
+    int rc = 0;
+    for (size_t i = 0; i < RF_COUNT(former) && rc == 0; i++)
+        rc = compile_drop_former(k, former[i], "commands are used elsewhere");
+    return rc;
+}
+
 int compile_requests(struct compiler *k)
 {
     static const struct {
@@ -194,7 +210,9 @@ int compile_requests(struct compiler *k)
         { "SELECT", "refusal_day" },     { "INSERT", "refusal_day" },
         { "UPDATE", "refusal_day" },     { "DELETE", "refusal_day" },
     };
-    int rc = compile_tables(k);
+    int rc = compile_former(k);
+    if (rc == 0)
+        rc = compile_tables(k);
     if (rc == 0)
         rc = compile_steps(k);
     if (rc == 0)

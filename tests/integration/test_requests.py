@@ -1021,6 +1021,11 @@ def test_requests_are_no_drift_and_survive_an_apply(registrar, server, command):
     ("GRANT SELECT ON ringfence.request TO rf_registrar", None),
     ("GRANT UPDATE ON ringfence.approval TO app_us", "REVOKE ALL ON ringfence.approval FROM app_us"),
     ("GRANT rf_admin TO rf_registrar", None),
+    # of an apply before commands were used in one place
+    ("CREATE FUNCTION ringfence.lift_add(actor text, voter text, command text, signature text, nonce text,"
+     " expires timestamptz, leaf text) RETURNS integer LANGUAGE sql AS 'SELECT 2'; INSERT INTO ringfence.object"
+     " (name, source, definition) SELECT 'ringfence.lift_add(' || oidvectortypes(p.proargtypes) || ')', 'x',"
+     " pg_get_functiondef(p.oid) FROM pg_proc p WHERE proname = 'lift_add' AND pronargs = 7", None),
     ("ALTER ROLE rf_registrar PASSWORD 'x'", None), ("ALTER ROLE rf_registrar CREATEDB", None)])
 def test_what_was_changed_by_hand_is_found_and_set_right(server, command, sql, undo):
     server.rows(sql)
