@@ -1038,6 +1038,7 @@ def test_what_was_changed_by_hand_is_found_and_set_right(server, command, sql, u
     done = command("plan", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
     assert {(s, e): n for s, e, n in server.rows("SELECT * FROM ringfence.request_step")} == STEPS
+    assert server.value("SELECT count(*) FROM pg_proc WHERE proname = 'lift_add'") == 1
 
 
 # -- finding ------------------------------------------------------------------------------------------------
