@@ -67,13 +67,15 @@ CREATE FUNCTION pg_temp.open_one(subject text, command text, signature text, non
  RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE it record; until timestamptz := now() + interval '5 min';
 BEGIN
+ PERFORM ringfence.command_use(nonce, until);
  SELECT * INTO it FROM ringfence.request_add('us_analyst', 'support', 'support_ticket',
-  ARRAY['identity', 'contact'], ARRAY[subject], 28800, false, true, command, signature, nonce, until,
-  'us-virginia');
+  ARRAY['identity', 'contact'], ARRAY[subject], 28800, false, true, command, signature,
+  'us-virginia', 1);
  PERFORM ringfence.request_move(it.id, 'logged', leaf);
  FOR i IN 1..2 LOOP
+  PERFORM ringfence.command_use(vote_nonces[i], until);
   PERFORM ringfence.approval_add(it.id, officers[i], true, true, replace(votes[i], '{request}',
-   it.id::text), vote_signatures[i], vote_nonces[i], until, 'us-virginia');
+   it.id::text), vote_signatures[i], 'us-virginia');
   PERFORM ringfence.approval_logged(it.id, officers[i], leaf);
  END LOOP;
  PERFORM ringfence.request_move(it.id, 'complete', NULL);

@@ -86,17 +86,25 @@ static int drop(struct compiler *k, const struct catalog_object *there, const ch
     return rc == 0 ? note_remade(k, there->quoted) : rc;
 }
 
+int compile_drop_former(struct compiler *k, const char *name, const char *why)
+{
+    const struct catalog_object *old = object_find(k->catalog, name);
+    if (old == NULL)
+        return 0;
+    int rc = drop(k, old, why);
+    if (rc < 0)
+        return rc;
+    sql_add(&k->sql, "DELETE FROM ringfence.object WHERE name = %L", name);
+    return script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s is gone", name);
+}
+
 /* A table of sizes that was made before it kept signatures: with the function of that time. */
 static int compile_log_signature(struct compiler *k)
 {
     static const char name[] = "ringfence.log_seen(text, bigint, bytea)";
-    const struct catalog_object *old = object_find(k->catalog, name);
-    if (old == NULL)
+    if (object_find(k->catalog, name) == NULL)
         return 0;
-    int rc = drop(k, old, "it kept no signatures");
-    sql_add(&k->sql, "DELETE FROM ringfence.object WHERE name = %L", name);
-    if (rc == 0)
-        rc = script_add(k->script, STEP_GUARD, &k->sql, k->err, "%s is gone", name);
+    int rc = compile_drop_former(k, name, "it kept no signatures");
     return rc == 0 ? compile_plain(k,
                                    "ALTER TABLE ringfence.log_size"
                                    " ADD signature bytea CHECK (length(signature) = 64)",

@@ -18,10 +18,11 @@
  *
  *   state waiting, approved, open or behind it ⇒ the request's leaf is known: a CHECK
  *   state open or behind it ⇔ the grant's leaf is known: a CHECK
- *   complete, open ⇒ an approval is on record, and nobody has denied. A denial counts at once
+ *   complete, open ⇒ an approval is on record and no denial is, but of somebody who is suspended
  *   state leaves open ⇒ the grant is closed in the same transaction
  *   whoever is suspended opens nothing: request_open()
  *   a number is one request's or one administrator's grant, never both
+ *   a person's broken glass that nobody has reviewed ≤ what the policy allows: request_add()
  *
  * Whether approvals are enough is for registrar and control, who read the signed texts
  * (docs/decisions/0021); nothing here takes the place of that.
@@ -33,8 +34,9 @@
  * request_sweep() passes by what others have locked.
  *
  * SQLSTATE: 22023 an argument is not possible, 02000 no such request or subject, 55000 the state
- * does not allow it, 53400 too many, 23505 done before: CONSTRAINT is command_nonce_pkey for a
- * command that was used, else approval_pkey or review_pkey. */
+ * does not allow it, 53400 too many (CONSTRAINT break_glass_unreviewed: until somebody reviews),
+ * 23505 done before: CONSTRAINT is command_nonce_pkey for a command that was used, else
+ * approval_pkey or review_pkey. */
 #include "enforce/compiler.h"
 
 /* clang-format off */
@@ -151,7 +153,7 @@ static int compile_add(struct compiler *k)
     return rc == 0 ? compile_function(
                          k, "request_add",
                          "text, text, text, text[], text[], bigint, boolean, boolean, text,"
-                         " text, text, timestamp with time zone, text",
+                         " text, text, bigint",
                          ROLE_NAME_ADMIN, ROLE_NAME_REGISTRAR, source)
                    : rc;
 }
@@ -176,6 +178,22 @@ static int compile_functions(struct compiler *k)
     return rc;
 }
 
+/* Each of them used the nonce of its command, by arguments that they have no more. */
+static int compile_former(struct compiler *k)
+{
+    static const char *const former[] = {
+        "ringfence.request_add(text, text, text, text[], text[], bigint, boolean, boolean, text,"
+        " text, text, timestamp with time zone, text)",
+        "ringfence.approval_add(bigint, text, boolean, boolean, text, text, text,"
+        " timestamp with time zone, text)",
+        "ringfence.lift_add(text, text, text, text, text, timestamp with time zone, text)",
+    };
+    int rc = 0;
+    for (size_t i = 0; i < RF_COUNT(former) && rc == 0; i++)
+        rc = compile_drop_former(k, former[i], "commands are used elsewhere");
+    return rc;
+}
+
 int compile_requests(struct compiler *k)
 {
     static const struct {
@@ -192,7 +210,9 @@ int compile_requests(struct compiler *k)
         { "SELECT", "refusal_day" },     { "INSERT", "refusal_day" },
         { "UPDATE", "refusal_day" },     { "DELETE", "refusal_day" },
     };
-    int rc = compile_tables(k);
+    int rc = compile_former(k);
+    if (rc == 0)
+        rc = compile_tables(k);
     if (rc == 0)
         rc = compile_steps(k);
     if (rc == 0)

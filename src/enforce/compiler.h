@@ -57,6 +57,8 @@ bool compile_is_same(const struct compiler *k, const char *name, const char *own
                      const char *source);
 
 /* Drop all views of ours in SCHEMA, to be made anew by compile_object(). */
+/* A function of ours as an earlier version made it, by name and arguments; where it is, it goes. */
+RF_CHECK int compile_drop_former(struct compiler *k, const char *name, const char *why);
 RF_CHECK int compile_drop_schema(struct compiler *k, const char *schema, const char *why);
 
 /* A table of schema ringfence, made once by CREATE and never altered. */

@@ -454,6 +454,14 @@ static int revoke(struct clerk *c, const struct known_grant *g, const char *rule
     return clerk_own_leaf(c, &l, "{}", now_ms, err);
 }
 
+/* After a start only the minute is known that the leaf names, `until` behind it: what is over when
+   that minute has begun is taken to have run out. */
+static int64_t end_ms_of(const struct known_grant *g)
+{
+    int64_t minute = g->until > 0 ? (int64_t)g->until - 1 : 0;
+    return g->ends_ms != 0 ? g->ends_ms : minute * FRAME_MINUTE_MS;
+}
+
 /* Why G has ended, or NULL. What a database does not tell at the moment is no end, and neither is
    a table that knows nothing yet, and a grant that is only about to be opened: then the time that
    the grant's leaf names decides. */
@@ -461,11 +469,13 @@ static const char *end_of(const struct clerk *c, struct known_grant *g, int data
                           int64_t now_ms)
 {
     struct grant_entry e;
-    /* Control closes a grant that ran out, too, and often before we look. */
-    int64_t seen_ms = g->over_ms != 0 && g->over_ms < now_ms ? g->over_ms : now_ms;
-    const char *gone = g->ends_ms != 0 && seen_ms >= g->ends_ms ? "expired" : "revoked";
     int found =
         database < 0 ? -1 : grant_table_look(c->grants_table, (unsigned)database, g->id, &e);
+    if (found == 1 && !e.closed && g->ends_ms == 0)
+        g->ends_ms = e.ends_wall_ms;
+    /* Control closes a grant that ran out, too, and often before we look. */
+    int64_t seen_ms = g->over_ms != 0 && g->over_ms < now_ms ? g->over_ms : now_ms;
+    const char *gone = seen_ms >= end_ms_of(g) ? "expired" : "revoked";
     if (found == 1) {
         g->awaited = 0;
         return e.closed ? gone : e.ends_wall_ms <= now_ms ? "expired" : NULL;

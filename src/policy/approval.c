@@ -101,6 +101,8 @@ static enum grant_refusal refusal_of_rule(const struct policy *p, const struct g
         return REFUSAL_TOO_MANY_SUBJECTS;
     if (ask->seconds <= 0 || ask->seconds > rule->duration_ms / 1000)
         return REFUSAL_TOO_LONG;
+    if (ask->unbound_count > 0) /* before what would say more of those whom it is not for */
+        return REFUSAL_PURPOSE_BOUND;
     if (ask->minor_count > 0 && !rule->minors_allowed)
         return REFUSAL_MINOR;
     if (ask->honey_count > 0)
@@ -358,7 +360,7 @@ enum grant_refusal approval_may_lift(const struct policy_region *region,
     return REFUSAL_NONE;
 }
 
-/* -- the registers of sensitive persons and of honey -- */
+/* -- the registers of sensitive persons, of honey, and of whom a purpose is for -- */
 
 /* False: out of memory. */
 static bool sensitive_hash(const char *region, const char *key, char ret[2 * 32 + 1])
@@ -377,14 +379,15 @@ static bool sensitive_hash(const char *region, const char *key, char ret[2 * 32 
     return good;
 }
 
+/* UNKNOWN: what is said when the hash could not be made, which is to be the narrower of the two. */
 static bool is_listed_by_hash(char *const *hashes, size_t count, const struct policy_region *region,
-                              const char *key)
+                              const char *key, bool unknown)
 {
     char hash[2 * 32 + 1];
     if (count == 0)
         return false;
     if (!sensitive_hash(region->name, key, hash))
-        return true;
+        return unknown;
     for (size_t i = 0; i < count; i++)
         if (strcmp(hashes[i], hash) == 0)
             return true;
@@ -394,12 +397,23 @@ static bool is_listed_by_hash(char *const *hashes, size_t count, const struct po
 bool approval_is_sensitive(const struct policy *p, const struct policy_region *region,
                            const char *key)
 {
-    return is_listed_by_hash(p->grants->sensitive, p->grants->sensitive_count, region, key);
+    return is_listed_by_hash(p->grants->sensitive, p->grants->sensitive_count, region, key, true);
 }
 
 bool approval_is_honey(const struct policy *p, const struct policy_region *region, const char *key)
 {
-    return is_listed_by_hash(p->grants->honey, p->grants->honey_count, region, key);
+    return is_listed_by_hash(p->grants->honey, p->grants->honey_count, region, key, true);
+}
+
+bool approval_is_bound(const struct policy *p, const struct policy_region *region,
+                       const char *purpose, const char *key)
+{
+    const struct policy_grants *g = p->grants;
+    for (size_t i = 0; purpose != NULL && i < g->bound_count; i++)
+        if (strcmp(g->bound[i].purpose, purpose) == 0)
+            return is_listed_by_hash(g->bound[i].subjects, g->bound[i].subject_count, region, key,
+                                     false);
+    return true;
 }
 
 /* -- names -- */

@@ -26,8 +26,9 @@ struct grant_ask {
     uint32_t classes;                            /* bits; 0: one of them is unknown */
     const char *purpose, *reference, *authority; /* NULL: not said */
     size_t subject_count, minor_count, sensitive_count;
-    size_t honey_count; /* of the persons, those whom nobody has a reason to look at */
-    bool is_suspended;  /* the actor, in this region; the policy's word is looked at here */
+    size_t honey_count;   /* of the persons, those whom nobody has a reason to look at */
+    size_t unbound_count; /* of the persons, those whom the purpose is not for */
+    bool is_suspended;    /* the actor, in this region; the policy's word is looked at here */
     int64_t seconds;
 };
 
@@ -89,6 +90,11 @@ enum grant_refusal approval_may_lift(const struct policy_region *region,
 bool approval_is_sensitive(const struct policy *p, const struct policy_region *region,
                            const char *key);
 bool approval_is_honey(const struct policy *p, const struct policy_region *region, const char *key);
+
+/* May the person of KEY be shown for PURPOSE? False where `grants.bound` keeps a register for it in
+   which he is not; without a register it is for everybody. */
+bool approval_is_bound(const struct policy *p, const struct policy_region *region,
+                       const char *purpose, const char *key);
 
 /* By name, or of break_glass for "break-glass"; NULL. */
 const struct policy_grant_rule *approval_rule_find(const struct policy *p, const char *name);

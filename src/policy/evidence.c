@@ -130,6 +130,7 @@ static void fill_ask(const struct policy *p, const struct policy_region *region,
     for (size_t i = 0; i < e->key_count; i++) {
         c->ask.sensitive_count += approval_is_sensitive(p, region, e->keys[i]);
         c->ask.honey_count += approval_is_honey(p, region, e->keys[i]);
+        c->ask.unbound_count += !approval_is_bound(p, region, c->command.purpose, e->keys[i]);
     }
 }
 

@@ -20,12 +20,14 @@
  *           - {count: 1, departments: [security]}
  *     break_glass: {purposes: [security_incident], classes: [...], ask: {...}, subjects: 5,
  *                   duration: 1h, minors: refused, reference: required, review: 24h,
- *                   reviewers: [{...}]}
+ *                   open_at_most: 1, reviewers: [{...}]}  # so many of one person before a review
  *     find: {by: {email: app.users.email, handle: app.users.handle, phone: app.users.phone},
  *            per_day: 20}
  *     refused_authorities: [NAME, ...]      # compared without case (of A to Z) and outer blanks
  *     sensitive: {subjects: [SHA-256 hex of "ringfence-sensitive@1\nREGION\nKEY\n", ...],
  *                 approvers: [{...}]}       # these, too
+ *     bound: {employee_investigation: {subjects: [SHA-256 hex, ...]}}
+ *                                           # as `sensitive`: this purpose is for those alone
  *     honey: [SHA-256 hex, ...]             # as `sensitive`: whoever touches one is suspended
  *     denials: {per_day: 20}                # so many refused commands suspend; without it: none do
  *
@@ -74,6 +76,14 @@ struct policy_finder {
     unsigned line;
 };
 
+/* A purpose for which nobody is shown but those of a register. */
+struct policy_bound {
+    char *purpose;
+    char **subjects; /* 64 hex digits each */
+    size_t subject_count;
+    unsigned line;
+};
+
 struct policy_grants {
     enum grants_opened_by opened_by;
     int64_t request_age_ms, approval_age_ms;
@@ -82,7 +92,7 @@ struct policy_grants {
     size_t rule_count;
     bool has_break_glass;
     struct policy_grant_rule break_glass; /* its approvers: who may review */
-    int64_t review_ms;
+    int64_t review_ms, glass_open_at_most;
     struct policy_finder *finders;
     size_t finder_count;
     int64_t finds_per_day;
@@ -92,6 +102,8 @@ struct policy_grants {
     size_t sensitive_count;
     struct policy_approvers *sensitive_approvers;
     size_t sensitive_approver_count;
+    struct policy_bound *bound;
+    size_t bound_count;
     char **honey; /* 64 hex digits each */
     size_t honey_count;
     int64_t denials_per_day; /* 0: nobody is suspended for what he was refused */

@@ -41,6 +41,7 @@ static const struct {
     { "grants.find", ALLOWED_NONE },
     { "grants.refused_authorities", ALLOWED_MORE },
     { "grants.sensitive.subjects", ALLOWED_MORE },
+    { "grants.bound", ALLOWED_MORE }, /* purposes; a person more of one is a person more to see */
 };
 
 struct at {

@@ -15,8 +15,10 @@ enum {
     AUTHORITY_MAX = 512, /* as long as a signed command can say it */
     SENSITIVE_MAX = 20000,
     HONEY_MAX = 1000,
+    BOUND_MAX = 64, /* purposes; persons as many as are sensitive */
     HASH_LEN = 64,
     GLASS_SUBJECTS = 5,
+    GLASS_OPEN_MAX = 100,
     REQUEST_SUBJECTS = 100 /* as many as one request can name */
 };
 
@@ -35,6 +37,7 @@ const struct policy_grants policy_grants_initial = {
     .approval_age_ms = HOUR,
     .break_glass = { .name = break_glass_name, .subjects = GLASS_SUBJECTS, .duration_ms = HOUR },
     .review_ms = DAY,
+    .glass_open_at_most = 1,
     .finds_per_day = 20,
 };
 
@@ -220,6 +223,8 @@ static const struct field glass_fields[] = {
       .words = reference_words },
     { "review", FIELD_DURATION, FIELD_AT(struct policy_grants, review_ms), .min = MINUTE,
       .max = DAY },
+    { "open_at_most", FIELD_INTEGER, FIELD_AT(struct policy_grants, glass_open_at_most), .min = 1,
+      .max = GLASS_OPEN_MAX },
     { "reviewers", FIELD_LIST, .required = true,
       ARRAY_AT(struct policy_grants, break_glass.approvers, break_glass.approver_count),
       .max = SEATS_GROUPS_MAX, .shape = &approvers_shape },
@@ -320,6 +325,19 @@ static const struct field sensitive_fields[] = {
 static const struct field_shape sensitive_shape = { .what = "the register of sensitive persons",
                                                     FIELDS(sensitive_fields) };
 
+static const struct field bound_fields[] = {
+    { "subjects", FIELD_LIST, .required = true,
+      ARRAY_AT(struct policy_bound, subjects, subject_count), .max = SENSITIVE_MAX,
+      .shape = &hash_shape },
+};
+static const struct field_shape bound_shape = {
+    .what = "whom a purpose is for",
+    .size = sizeof(struct policy_bound),
+    FIELDS(bound_fields),
+    .key_offset = offsetof(struct policy_bound, purpose),
+    .line_offset = offsetof(struct policy_bound, line),
+};
+
 static const struct field denials_fields[] = {
     { "per_day", FIELD_INTEGER, .required = true, FIELD_AT(struct policy_grants, denials_per_day),
       .min = 1, .max = 10000 },
@@ -369,6 +387,8 @@ static const struct field grants_fields[] = {
       ARRAY_AT(struct policy_grants, refused_authorities, refused_authority_count),
       .may_be_empty = true, .max = AUTHORITIES_MAX, .shape = &authority_shape },
     { "sensitive", FIELD_SECTION, .shape = &sensitive_shape },
+    { "bound", FIELD_MAP, ARRAY_AT(struct policy_grants, bound, bound_count), .may_be_empty = true,
+      .max = BOUND_MAX, .shape = &bound_shape },
     { "honey", FIELD_LIST, ARRAY_AT(struct policy_grants, honey, honey_count), .may_be_empty = true,
       .max = HONEY_MAX, .shape = &hash_shape },
     { "denials", FIELD_SECTION, .shape = &denials_shape },

@@ -28,6 +28,7 @@ static void check_opened_by(struct field_reader *r, const struct policy_grants *
         { "rules", g->rule_count > 0, &g->rules },
         { "break_glass", g->has_break_glass, &g->break_glass.purposes },
         { "sensitive", g->sensitive_count > 0, &g->sensitive },
+        { "bound", g->bound_count > 0, &g->bound },
         { "honey", g->honey_count > 0, &g->honey },
         { "denials", g->denials_per_day > 0, &g->denials_per_day },
         { "refused_authorities", g->refused_authority_count > 0, &g->refused_authorities },
@@ -53,6 +54,23 @@ static bool is_finder_word(const char *by, const char **ret_near)
     }
     *ret_near = s.best;
     return false;
+}
+
+static void check_bound(struct field_reader *r, const struct policy *p,
+                        const struct policy_bound *b)
+{
+    struct suggest s;
+    if (b->purpose == NULL) /* told already */
+        return;
+    suggest_begin(&s, b->purpose);
+    for (size_t i = 0; i < p->purpose_count; i++) {
+        if (strcmp(p->purposes[i], b->purpose) == 0)
+            return;
+        suggest_offer(&s, p->purposes[i]);
+    }
+    field_wrong(r, NULL, b->line, "grants.bound: \"%s\" is not a purpose of this policy%s%s%s",
+                b->purpose, s.best != NULL ? "; did you mean \"" : "", s.best != NULL ? s.best : "",
+                s.best != NULL ? "\"?" : "");
 }
 
 static bool has_column(const struct policy_table *t, const char *name)
@@ -348,6 +366,8 @@ void policy_grants_check(struct field_reader *r, const struct policy *p)
     check_opened_by(r, g);
     for (size_t i = 0; i < g->finder_count; i++)
         check_finder(r, p, &g->finders[i]);
+    for (size_t i = 0; i < g->bound_count; i++)
+        check_bound(r, p, &g->bound[i]);
     check_rules(r, g);
     if (!r->wrong) /* what is not there because of a mistake is missing in every group */
         check_all_meetable(r, p);

@@ -1,7 +1,5 @@
 #include "registrar/suspension.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,9 +7,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "enforce/database.h"
+#include "priv/grant_table.h"
 #include "registrar/office.h"
 
-enum { NUMBER_SIZE = 24 };
+/* `grants` describes so many: its answer has an end, and whoever is lifted makes room. */
+enum { DESCRIBED_MAX = 200 };
 
 /* The columns of `rows`. */
 enum { AT_ACTOR, AT_SINCE, AT_REASON, AT_VOTERS };
@@ -50,9 +50,14 @@ static int row_of(const struct suspensions *s, const char *actor)
     return -1;
 }
 
-bool suspensions_has(const struct suspensions *s, const char *actor)
+bool suspensions_names(const struct suspensions *s, const char *actor)
 {
     return row_of(s, actor) >= 0;
+}
+
+bool suspensions_are_all(const struct suspensions *s)
+{
+    return s->count > GRANT_SUSPENDED_MAX;
 }
 
 /* ---- suspending ----------------------------------------------------------------------------- */
@@ -88,29 +93,13 @@ void suspend_actor(struct matter *m, const char *reason)
     log_warn("actor-suspended", "region=%s reason=%s", m->region->name, reason);
 }
 
-/* Whoever sees a signed text can post it again, and not more: only the first time says something
-   about its signer. */
-static bool is_first_time(struct matter *m)
-{
-    char expires[24];
-    const char *const values[] = { m->command.nonce, expires };
-    struct err err = { 0 };
-    PGresult *r;
-    (void)snprintf(expires, sizeof(expires), "%" PRId64, m->command.expires_s);
-    if (line_ask(m->line, "SELECT ringfence.command_use($1, to_timestamp($2::bigint))", 2, values,
-                 &r, &err) < 0)
-        return false;
-    PQclear(r);
-    return true;
-}
-
 void suspension_count(struct matter *m)
 {
     int64_t most = m->office->policy->grants->denials_per_day;
     const char *const values[] = { m->command.actor };
     struct err err = { 0 };
     PGresult *r;
-    if (most == 0 || m->is_suspended || !is_first_time(m))
+    if (most == 0 || m->is_suspended)
         return;
     if (line_ask(m->line, "SELECT ringfence.refusal_add($1)", 1, values, &r, &err) < 0) {
         log_err(LOG_LEVEL_ERROR, "refusal-not-counted", &err);
@@ -163,15 +152,10 @@ static int check_lift(struct matter *m)
 static int add_lift(struct matter *m, const char *ref)
 {
     const struct command *c = &m->command;
-    char expires[NUMBER_SIZE];
     PGresult *r;
-    (void)snprintf(expires, sizeof(expires), "%" PRId64, c->expires_s);
-    const char *const values[] = { c->person, c->actor, m->text, m->signature,
-                                   c->nonce,  expires,  ref };
-    int rc = matter_query(m,
-                          "SELECT ringfence.lift_add($1, $2, $3, $4, $5,"
-                          " to_timestamp($6::bigint), $7)",
-                          RF_COUNT(values), values, &r);
+    const char *const values[] = { c->person, c->actor, m->text, m->signature, ref };
+    int rc = matter_query(m, "SELECT ringfence.lift_add($1, $2, $3, $4, $5)", RF_COUNT(values),
+                          values, &r);
     if (rc < 0)
         return rc;
     json_int_t votes = strtoll(database_value(r, 0, 0), NULL, 10);
@@ -201,7 +185,7 @@ json_t *suspensions_describe(const struct matter *m)
     const struct grant_vote vote = vote_of(m);
     const PGresult *rows = m->suspensions.rows;
     json_t *list = json_array();
-    for (size_t i = 0; i < m->suspensions.count; i++) {
+    for (size_t i = 0; i < m->suspensions.count && json_array_size(list) < DESCRIBED_MAX; i++) {
         const char *name = m->suspensions.names[i];
         if (approval_may_lift(m->region, policy_actor_find(m->office->policy, name), &vote) !=
             REFUSAL_NONE)

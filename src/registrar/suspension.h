@@ -26,7 +26,9 @@ struct suspensions {
 /* Call suspensions_done() in any case. Codes as line_ask(), -RF_ENOMEM. */
 RF_CHECK int suspensions_read(struct suspensions *s, struct line *line, struct err *err);
 void suspensions_done(struct suspensions *s);
-bool suspensions_has(const struct suspensions *s, const char *actor);
+bool suspensions_names(const struct suspensions *s, const char *actor);
+/* There are more than control and workers keep (priv/grant_table.h): everybody is suspended. */
+bool suspensions_are_all(const struct suspensions *s);
 
 /* Whoever gave the command is suspended from now on. Should that fail, it is logged, and the
    command is refused as it would be. REASON: "honey", "denials". */

@@ -1,5 +1,7 @@
 /* verb.h - what the verbs share. A verb returns 0 with the matter answered, or a negative code with
- * it answered likewise: by matter_refuse() and its like. */
+ * it answered likewise: by matter_refuse() and its like.
+ *
+ * A verb runs once for each text that somebody signed: its nonce is used before (verbs.c). */
 #ifndef RF_REGISTRAR_VERB_H
 #define RF_REGISTRAR_VERB_H
 
@@ -15,7 +17,8 @@ struct file {
     enum grant_refusal refusal;   /* of evidence_judge() */
 };
 
-/* -RF_ENOTFOUND; other codes as line_ask(). The caller closes it in any case. */
+/* -RF_ENOTFOUND; other codes as line_ask(). The caller closes it in any case. It borrows from
+   SUSPENDED. */
 RF_CHECK int file_open(struct file *f, const struct policy *p, const struct policy_region *region,
                        struct line *line, const struct suspensions *suspended, uint64_t request,
                        struct err *err);
@@ -27,13 +30,14 @@ struct named {
     char *subjects; /* as an array */
     json_t *keys;   /* as the database has them */
     size_t minors, sensitive;
+    size_t unbound; /* those whom the purpose is not for */
 };
 struct grant_ask verb_ask(const struct matter *m, const struct named *named);
 
-/* Open what was just approved. Should that fail, it is done in a while; the answer says so. */
-RF_CHECK int verb_open_now(struct matter *m, uint64_t request);
+/* Open what was just approved, as F has it (NULL: it is read). Should that fail, it is done in a
+   while; the answer says so. */
+RF_CHECK int verb_open_now(struct matter *m, uint64_t request, const struct file *f);
 RF_CHECK int verb_move(struct matter *m, uint64_t request, const char *event, const char *leaf);
-RF_CHECK int verb_use_nonce(struct matter *m);
 
 int verb_state(struct matter *m, uint64_t request, const char *state); /* the answer */
 int verb_no_memory(struct matter *m);

@@ -77,11 +77,9 @@ int verb_find(struct matter *m)
     if (!has_finder(m))
         return matter_refuse(m, 404, "find-by", "the policy lets nobody be found by this");
     verb_number(per_day, g->finds_per_day);
-    int rc = verb_use_nonce(m);
-    if (rc == 0)
-        rc = matter_query(m,
-                          "SELECT handle, key FROM ringfence.find_subject($1, $2, $3, $4::integer)",
-                          4, values, &r);
+    int rc =
+        matter_query(m, "SELECT handle, key FROM ringfence.find_subject($1, $2, $3, $4::integer)",
+                     4, values, &r);
     if (rc < 0)
         return rc;
     rc = record_find(m, r);

@@ -135,44 +135,55 @@ static bool is_final(int rc, const struct err *err)
     return rc == -RF_EDATABASE && (strcmp(state, "02000") == 0 || strcmp(state, "22023") == 0);
 }
 
-int verb_open(struct office *o, const struct policy_region *region, struct line *line,
-              uint64_t request, struct err *err)
+/* What F says goes on record and is opened; what can never be, lapses. */
+static int open_judged(struct office *o, const struct policy_region *region, struct line *line,
+                       const struct file *f, struct err *err)
 {
     char ref[RECORD_REF_SIZE], number[NUMBER_SIZE];
     const char *const values[] = { number, ref };
-    struct suspensions suspended;
-    struct file f = { .rows = NULL };
     PGresult *r;
     size_t missing;
+    verb_number(number, (int64_t)f->proof.evidence.request);
+    if (f->refusal != REFUSAL_NONE ||
+        evidence_is_enough(o->policy, f->judged, clock_wall_ms(), &missing) != REFUSAL_NONE)
+        return let_lapse(line, number, err); /* votes are over, and approvals only grow older */
+    int rc = record_grant(o, region, line, f, ref, err);
+    if (rc < 0)
+        return rc;
+    rc = line_ask(line, "SELECT ringfence.request_open($1::bigint, $2)", 2, values, &r, err);
+    if (rc == 0)
+        PQclear(r);
+    else if (is_final(rc, err))
+        rc = let_lapse(line, number, err);
+    return rc;
+}
+
+int verb_open(struct office *o, const struct policy_region *region, struct line *line,
+              uint64_t request, struct err *err)
+{
+    char number[NUMBER_SIZE];
+    struct suspensions suspended;
+    struct file f = { .rows = NULL };
     verb_number(number, (int64_t)request);
     int rc = suspensions_read(&suspended, line, err);
     if (rc == 0)
         rc = file_open(&f, o->policy, region, line, &suspended, request, err);
     if (rc == 0 && strcmp(f.proof.state, "approved") != 0)
         rc = err_set(err, RF_EINVAL, "request %s is not approved any more", number);
-    if (rc == 0 &&
-        (f.refusal != REFUSAL_NONE ||
-         evidence_is_enough(o->policy, f.judged, clock_wall_ms(), &missing) != REFUSAL_NONE))
-        rc = let_lapse(line, number, err); /* votes are over, and approvals only grow older */
+    if (rc == 0 && suspensions_are_all(&suspended)) /* whoever asked for it is, too */
+        rc = let_lapse(line, number, err);
     if (rc == 0)
-        rc = record_grant(o, region, line, &f, ref, err);
-    if (rc == 0) {
-        rc = line_ask(line, "SELECT ringfence.request_open($1::bigint, $2)", 2, values, &r, err);
-        if (rc == 0)
-            PQclear(r);
-        else if (is_final(rc, err))
-            rc = let_lapse(line, number, err);
-    }
+        rc = open_judged(o, region, line, &f, err);
     file_close(&f);
     suspensions_done(&suspended);
     return rc;
 }
 
-/* Open what was just approved. Should that fail, it is done in a while; the answer says so. */
-int verb_open_now(struct matter *m, uint64_t request)
+int verb_open_now(struct matter *m, uint64_t request, const struct file *f)
 {
     struct err err = { 0 };
-    int rc = verb_open(m->office, m->region, m->line, request, &err);
+    int rc = f != NULL ? open_judged(m->office, m->region, m->line, f, &err)
+                       : verb_open(m->office, m->region, m->line, request, &err);
     if (rc == 0)
         return verb_state(m, request, "open");
     log_err(LOG_LEVEL_WARN, "not-opened", &err);

@@ -19,9 +19,7 @@ static int add_review(struct matter *m, const struct file *f)
     record.signature = m->signature;
     const char *const values[] = { number, c->actor, verb_truth(strcmp(c->verdict, "proper") == 0),
                                    m->text, m->signature };
-    int rc = verb_use_nonce(m); /* first: what comes twice is not to be on record twice */
-    if (rc == 0)
-        rc = matter_say(m, &record, ref);
+    int rc = matter_say(m, &record, ref);
     if (rc == 0)
         rc = matter_query(m, "SELECT ringfence.review_add($1::bigint, $2, $3::boolean, $4, $5)",
                           RF_COUNT(values), values, &r);

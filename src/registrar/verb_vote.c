@@ -8,22 +8,19 @@
 static int add_vote(struct matter *m)
 {
     const struct command *c = &m->command;
-    char number[NUMBER_SIZE], expires[NUMBER_SIZE];
+    char number[NUMBER_SIZE];
     PGresult *r;
     verb_number(number, (int64_t)c->request);
-    verb_number(expires, c->expires_s);
     const char *const values[] = { number,
                                    c->actor,
                                    verb_truth(c->verb == COMMAND_APPROVE),
                                    verb_truth(m->where.at_home),
                                    m->text,
                                    m->signature,
-                                   c->nonce,
-                                   expires,
                                    m->office->config->name };
     int rc = matter_query(m,
                           "SELECT ringfence.approval_add($1::bigint, $2, $3::boolean, $4::boolean,"
-                          " $5, $6, $7, to_timestamp($8::bigint), $9)",
+                          " $5, $6, $7)",
                           RF_COUNT(values), values, &r);
     if (rc == 0)
         PQclear(r);
@@ -73,7 +70,9 @@ static int check_vote(struct matter *m, const struct file *f)
     return refusal != REFUSAL_NONE ? matter_deny(m, refusal) : 0;
 }
 
-/* With this vote it may be enough. */
+/* With this vote it may be enough. Read anew, since it is on record only now, as others that came
+   meanwhile at another gateway are; and opened as it was read: what the database knows by then
+   besides (a denial, a suspension) it looks at itself. */
 static int count_votes(struct matter *m)
 {
     struct file f;
@@ -83,13 +82,12 @@ static int count_votes(struct matter *m)
     bool is_enough =
         rc == 0 && f.refusal == REFUSAL_NONE &&
         evidence_is_enough(m->office->policy, f.judged, clock_wall_ms(), &missing) == REFUSAL_NONE;
+    if (rc == 0 && is_enough)
+        rc = verb_move(m, id, "complete", NULL);
+    if (rc == 0)
+        rc = is_enough ? verb_open_now(m, id, &f) : verb_state(m, id, "waiting");
     file_close(&f);
-    if (rc < 0)
-        return rc;
-    if (!is_enough)
-        return verb_state(m, id, "waiting");
-    rc = verb_move(m, id, "complete", NULL);
-    return rc < 0 ? rc : verb_open_now(m, id);
+    return rc;
 }
 
 int verb_vote(struct matter *m)
@@ -155,10 +153,8 @@ int verb_revoke(struct matter *m)
         return matter_deny(m, refusal);
     if (!is_open && !is_own)
         return matter_refuse(m, 409, "state", "there is nothing to revoke: deny it instead");
-    rc = verb_use_nonce(m);
-    if (rc == 0 && is_open)
+    if (is_open)
         return end_grant(m);
-    if (rc == 0)
-        rc = verb_move(m, m->command.request, "withdraw", NULL);
+    rc = verb_move(m, m->command.request, "withdraw", NULL);
     return rc < 0 ? rc : verb_state(m, m->command.request, "withdrawn");
 }

@@ -37,7 +37,10 @@ int verb_no_memory(struct matter *m)
     return matter_fail(m, &err);
 }
 
-int verb_use_nonce(struct matter *m)
+/* Whoever sees a signed text can post it again, and not more: only the first time does anything,
+   and says anything about its signer. So it stands before all else, and what comes of the command
+   later makes no difference: it is used up by a refusal, and by a 503. */
+static int use_nonce(struct matter *m)
 {
     char expires[NUMBER_SIZE];
     const char *const values[] = { m->command.nonce, expires };
@@ -64,20 +67,25 @@ struct grant_ask verb_ask(const struct matter *m, const struct named *named)
                              .subject_count = c->subject_count,
                              .minor_count = named->minors,
                              .sensitive_count = named->sensitive,
+                             .unbound_count = named->unbound,
                              .seconds = c->seconds };
     return ask;
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-/* Whoever is suspended gives no command at all, not even one that would take something from him. */
+/* Whoever is suspended gives no command at all, not even one that would take something from him.
+   When so many are that everybody is, those who are not named can still say that it may end, and
+   see for whom: nobody else could. */
 static int check_suspended(struct matter *m)
 {
     struct err err = { 0 };
     enum command_verb verb = m->command.verb;
     if (suspensions_read(&m->suspensions, m->line, &err) < 0)
         return matter_fail(m, &err);
-    m->is_suspended = suspensions_has(&m->suspensions, m->command.actor);
+    m->is_suspended =
+        suspensions_names(&m->suspensions, m->command.actor) ||
+        (suspensions_are_all(&m->suspensions) && verb != COMMAND_LIFT && verb != COMMAND_GRANTS);
     if (!m->is_suspended)
         return 0;
     return matter_deny(m, verb == COMMAND_APPROVE || verb == COMMAND_DENY ||
@@ -100,7 +108,7 @@ void verb_answer(struct matter *m)
                             "the policy lets an administrator open grants, not signatures");
         return;
     }
-    if (check_suspended(m) < 0)
+    if (use_nonce(m) < 0 || check_suspended(m) < 0)
         return;
     if (verbs[m->command.verb] == NULL || verbs[m->command.verb](m) < 0)
         RF_ASSERT(m->status >= 400 || m->answer == NULL);

@@ -2,6 +2,8 @@
 end; and everything that must not open one."""
 
 import base64
+import copy
+import hashlib
 import json
 import os
 import signal
@@ -35,6 +37,11 @@ def demo_grants():
         return yaml.safe_load(text)["grants"]
 
 
+def register(*keys):
+    """As `grants.sensitive` lists persons."""
+    return [hashlib.sha256(f"ringfence-sensitive@1\nus-virginia\n{key}\n".encode()).hexdigest() for key in keys]
+
+
 class Home:
     """A region, its gateway, its log, its people."""
 
@@ -48,7 +55,10 @@ class Home:
         self.people.ca = self.gateway.ca
 
     def set_policy(self, policy):
-        policy["grants"] = demo_grants()
+        grants = policy["grants"] = demo_grants()
+        grants["rules"]["staff"] = {**copy.deepcopy(grants["rules"]["support"]),
+                                    "purposes": ["employee_investigation"]}
+        grants["bound"] = {"employee_investigation": {"subjects": register(SUBJECT)}}
         for name in NAMES:
             policy["actors"][name]["keys"] = [self.people.public(name)]
 
@@ -163,6 +173,29 @@ def test_a_minor_is_not_shown_where_the_rule_does_not_say_so(home, people):
     assert (asked.status, asked.rule) == (403, "minor")
 
 
+def test_a_purpose_is_for_those_of_its_register(home, people):
+    staff = {"purpose": "employee_investigation"}
+    for subjects in ([OTHER], [SUBJECT, OTHER], [CHILD]):
+        asked = people.ask(ANALYST, subjects, **staff)
+        assert (asked.status, asked.rule) == (403, "purpose-bound"), asked
+    assert home.gateway.journal(kind="denial")[-1]["rule"] == "purpose-bound"
+    number = open_request(people, **staff)
+    enter(home, number).close()
+    gateway = home.gateway
+    bound = gateway.policy["grants"]["bound"]["employee_investigation"]
+    try:
+        bound["subjects"] = register(OTHER)  # he is no employee any more
+        gateway.write_policy()
+        gateway.reload()
+        wait_until(lambda: home.pair.primary.value(
+            'SELECT closed IS NOT NULL FROM ringfence."grant" WHERE id = %s', number),
+            "control shows somebody whom the purpose is not for", timeout=20 * SLOW)
+    finally:
+        bound["subjects"] = register(SUBJECT)
+        gateway.write_policy()
+        gateway.reload()
+
+
 # --- the case that made headlines -----------------------------------------------------------------
 
 
@@ -206,7 +239,7 @@ def test_forged_replayed_changed_and_expired_approvals_open_nothing(home, people
                                    number, other) == 0
     assert people.post(text, good).status == 200
     replayed = people.post(text, good)
-    assert replayed.status in (401, 403), replayed
+    assert (replayed.status, replayed.rule) == (401, "used-before"), replayed
     assert home.state(number) == "waiting"
 
 
@@ -336,8 +369,12 @@ def test_glass_is_broken_by_whom_the_policy_lists_and_reviewed_by_others(home, p
         assert len(connection.execute("select email from users").fetchall()) == 1
     own = people.do(SECURITY, "review", request=number, verdict="proper", reason="I say so")
     assert own.status == 403, own
+    second = {"purpose": "security_incident", "verb": "break-glass", "reason": "another account"}
+    early = people.ask(SECURITY, [OTHER], **second)
+    assert (early.status, early.rule) == (403, "review-missing"), early
     done = people.do(PRIVACY, "review", request=number, verdict="proper", reason="the case is open")
     assert done.status == 200, done
+    assert people.ask(SECURITY, [OTHER], **second).json["state"] == "open"
     log = home.gateway.public_log
     log.wait_for("the broken glass", type="breakglass", grant=number)
     log.wait_for("the review", type="review", grant=number)
@@ -385,6 +422,37 @@ def test_a_vote_that_never_came_on_record_is_cast_again(home, people):
     assert people.vote(PRIVACY, number).json["state"] == "open"
     again = people.vote(PRIVACY, number)
     assert again.status in (403, 409), again
+
+
+def test_a_denial_that_never_came_on_record_stands_in_nobodys_way(home, people):
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    assert people.vote(PRIVACY, number).json["state"] == "waiting"
+    home.pair.primary.rows(
+        "INSERT INTO ringfence.approval SELECT request, 'us_head_of_data', false, from_home, command, signature,"
+        " gateway, at, NULL FROM ringfence.approval WHERE request = %s", number)
+    assert people.vote(SECURITY, number).json["state"] == "open"
+
+
+def test_what_could_not_be_put_on_record_is_used_up(home, people):
+    """The ledger does not answer: nothing has been done, and the text that was signed does nothing later."""
+    text = people.text(ANALYST, "request", subject=[str(SUBJECT)], class_=["contact"], purpose="support_ticket",
+                       reference="T-503", seconds=600)
+    signature = people.sign(text, ANALYST)
+    ledger, = home.gateway.pids("ledger")
+    os.kill(ledger, signal.SIGSTOP)
+    try:
+        first = people.post(text, signature)
+    finally:
+        os.kill(ledger, signal.SIGCONT)
+    assert (first.status, first.rule) == (503, "ledger"), first
+    wait_until(lambda: people.do(ANALYST, "grants").status == 200, "the ledger does not come back",
+               timeout=20 * SLOW)
+    again = people.post(text, signature)
+    assert (again.status, again.rule) == (401, "used-before"), again
+    references = [one.get("reference") for one in people.do(ANALYST, "grants").json["requests"]
+                  if one["state"] != "asked"]
+    assert "T-503" not in references
+    assert people.ask(ANALYST, [SUBJECT]).json["state"] == "waiting"  # signed anew
 
 
 # --- what fails -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ src/enforce/tbl/request_function.def, which test_requests.py tries in the databa
 that can be reached are visited. Faults planted in the model must be found, or it would prove nothing.
 
 What is in a state: the request's state and whether its leaf is known; of each of three approvers what
-he has said; the grant (none, open, closed), how often one was opened, the clock; and of both gateways
+he has said and whether he was suspended since (one at a time, of those who deny); the grant (none, open, closed), how often one was opened, the clock; and of both gateways
 what they are in the middle of. A gateway may die between any two statements and forgets what it was
 doing; what it had committed stays."""
 
@@ -20,8 +20,9 @@ from applied import Server
 APPROVERS = 3
 NEEDED = 2  # of them
 ENDED = {"denied", "withdrawn", "lapsed", "expired", "revoked", "used_up"}
-SAID_YES, YES_ON_RECORD = 1, 2  # what an approver has said; + NO when he has denied
-NO = 4
+SAID_YES, YES_ON_RECORD, YES = 1, 2, 3  # what an approver has said, one of the first two or none
+SAID_NO, NO_ON_RECORD, NO = 4, 8, 12    # beside it, likewise
+SUSPENDED = 16                          # beside both
 IDLE = ("", 0, -1)
 
 
@@ -34,6 +35,7 @@ class Model:
 
     def __init__(self, steps, faults=()):
         self.steps, self.faults = dict(steps), set(faults)
+        self.despite = set()  # the denials that counted nothing when it opened
         if "a step too many" in self.faults:
             self.steps["withdrawn", "open"] = "open"
 
@@ -41,10 +43,14 @@ class Model:
 
     def yes(self, votes):
         enough = SAID_YES if "approvals count unrecorded" in self.faults else YES_ON_RECORD
-        return sum(vote % NO >= enough for vote in votes)
+        return sum(vote & YES >= enough and not vote & SUSPENDED for vote in votes)
 
     def denied(self, votes):
-        return any(vote >= NO for vote in votes) and "denials are not looked at" not in self.faults
+        if "denials are not looked at" in self.faults:
+            return False
+        counts = NO if "denials count unrecorded" in self.faults else NO_ON_RECORD
+        heard = 0 if "the suspended are heard" in self.faults else SUSPENDED
+        return any(vote & counts and not vote & heard for vote in votes)
 
     def agreed(self, votes):
         return self.yes(votes) >= 1 and not self.denied(votes)
@@ -71,9 +77,9 @@ class Model:
         return (after, leaf, votes, grant, opened, clock)
 
     def check_opening(self, leaf, votes, opened, state):
-        if sum(vote % NO == YES_ON_RECORD for vote in votes) < NEEDED:
+        if sum(vote & YES == YES_ON_RECORD for vote in votes) < NEEDED:
             raise Violation("opened without enough approvals on record")
-        if any(vote >= NO for vote in votes):
+        if any(vote & (NO_ON_RECORD | SUSPENDED) == NO_ON_RECORD for vote in votes):
             raise Violation("opened although somebody had denied")
         if not leaf:
             raise Violation("opened without the request on record")
@@ -81,6 +87,8 @@ class Model:
             raise Violation("opened twice")
         if state in ENDED:
             raise Violation(f"opened when it was {state}")
+        self.despite |= {"unrecorded" for vote in votes if vote & (SAID_NO | SUSPENDED) == SAID_NO}
+        self.despite |= {"suspended" for vote in votes if vote & NO_ON_RECORD}
 
     def check(self, s):
         state, _, _, grant, _, _ = s
@@ -94,7 +102,7 @@ class Model:
             "use_up": ["move use_up"], "expire": ["move expire"], "sweep": ["sweep"],
             "tend": ["judge approved", "move open"],
             "approve": ["vote", "record", "judge waiting", "move complete", "judge approved", "move open"],
-            "deny": ["vote", "move deny"]}
+            "deny": ["vote", "record", "move deny"]}
 
     def jobs(self, state):
         """What a gateway may begin. Anything may be tried at any time; what must fail at its first
@@ -110,13 +118,13 @@ class Model:
         go_on = (name, at + 1, who) if at + 1 < len(self.JOBS[name]) else IDLE
         state, leaf, votes, grant, opened, clock = s
         if what == "vote":
-            add = SAID_YES if name == "approve" else NO
-            if state != "waiting" or votes[who] & NO or (add == SAID_YES and votes[who]):
+            add = SAID_YES if name == "approve" else SAID_NO
+            if state != "waiting" or votes[who] & (NO | SUSPENDED) or (add == SAID_YES and votes[who]):
                 return [(s, IDLE)]
-            return [((state, leaf, votes[:who] + (votes[who] + add,) + votes[who + 1:], grant, opened, clock), go_on)]
+            return [(self.with_vote(s, who, votes[who] + add), go_on)]
         if what == "record":
-            voted = votes[who] - SAID_YES + YES_ON_RECORD if votes[who] % NO == SAID_YES else votes[who]
-            return [((state, leaf, votes[:who] + (voted,) + votes[who + 1:], grant, opened, clock), go_on)]
+            said, on_record = (SAID_YES, YES_ON_RECORD) if name == "approve" else (SAID_NO, NO_ON_RECORD)
+            return [(self.with_vote(s, who, votes[who] ^ (said | on_record)) if votes[who] & said else s, go_on)]
         if what == "judge":  # reads, and acts on it later
             enough = self.yes(votes) >= NEEDED and not self.denied(votes)
             return [(s, go_on if state == how and enough else IDLE)]
@@ -137,14 +145,25 @@ class Model:
             return [(s, (*job, after) if after else IDLE)]
         return [(self.enter(s, event, job[3]), go_on)]
 
+    @staticmethod
+    def with_vote(s, who, vote):
+        state, leaf, votes, grant, opened, clock = s
+        return (state, leaf, votes[:who] + (vote,) + votes[who + 1:], grant, opened, clock)
+
     def around(self, s):
-        """What happens besides: the clock goes either way, control reaps, an administrator closes."""
+        """What happens besides: the clock goes either way, control reaps, an administrator closes, an
+        approver is suspended or is not any more."""
         state, leaf, votes, grant, opened, clock = s
         for other in (clock - 1, clock + 1):
             if 0 <= other <= 2:
                 yield (state, leaf, votes, grant, opened, other)
         if grant == "open":
             yield (state, leaf, votes, "closed", opened, clock)
+        if state in ENDED:
+            return
+        for who, vote in enumerate(votes):
+            if vote & SUSPENDED or (vote & NO and not any(other & SUSPENDED for other in votes)):
+                yield self.with_vote(s, who, vote ^ SUSPENDED)
 
     def following(self, whole):
         s, gateways = whole
@@ -194,7 +213,9 @@ def steps(scratch, authority, build):
 
 
 def test_in_no_order_is_anybody_seen_without_approvals_or_after_an_end(steps):
-    reached, count = Model({k: v for k, v in steps.items() if k[1] != "break"}).explore()
+    model = Model({k: v for k, v in steps.items() if k[1] != "break"})
+    reached, count = model.explore()
+    assert model.despite == {"unrecorded", "suspended"}, "a denial that is none is in the way for ever"
     assert reached == {"asked", "waiting", "approved", "open"} | ENDED, "the model comes to every state"
     assert count > 3000, count
 
@@ -204,3 +225,10 @@ def test_in_no_order_is_anybody_seen_without_approvals_or_after_an_end(steps):
 def test_a_fault_in_the_model_is_found(steps, fault):
     with pytest.raises(Violation):
         Model({k: v for k, v in steps.items() if k[1] != "break"}, [fault]).explore()
+
+
+def test_a_denial_that_stands_in_the_way_for_ever_is_found(steps):
+    model = Model({k: v for k, v in steps.items() if k[1] != "break"},
+                  ["denials count unrecorded", "the suspended are heard"])
+    model.explore()
+    assert model.despite == set()

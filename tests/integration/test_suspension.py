@@ -36,8 +36,7 @@ def home(scratch, authority, request):
 @pytest.fixture
 def people(home):
     yield home.people
-    for (actor,) in home.pair.primary.rows("SELECT actor FROM ringfence.suspensions()"):
-        home.pair.primary.rows("UPDATE ringfence.suspension SET lifted_at = now() WHERE actor = %s", actor)
+    home.pair.primary.rows("UPDATE ringfence.suspension SET lifted_at = now() WHERE lifted_at IS NULL")
     home.pair.primary.rows("DELETE FROM ringfence.refusal_day")
 
 
@@ -157,6 +156,50 @@ def test_so_many_refusals_in_a_day_suspend(home, people):
     assert home.gateway.journal(kind="suspension")[-1]["rule"] == "denials"
 
 
+def test_a_refused_look_at_grants_is_a_refusal_like_others(home, people):
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    for _ in range(REFUSALS):
+        assert people.do(ENGINEER, "grants").status == 200
+        assert suspended(home) == []
+        assert people.do(ENGINEER, "grants", request=number).status == 404
+    assert suspended(home) == [ENGINEER]
+
+
+def test_a_lift_that_comes_again_is_not_on_record_again(home, people):
+    """Neither while the suspension lasts nor in the next one."""
+    assert people.ask(ANALYST, [HONEY]).status == 404
+    text = people.text(PRIVACY, "lift", person=ANALYST, reason="it was an exercise")
+    signature = people.sign(text, PRIVACY)
+    before = len(home.gateway.journal(kind="lifting"))
+    assert people.post(text, signature).json["votes"] == 1
+    assert people.post(text, signature).rule == "used-before"
+    assert lift(people, SECURITY, ANALYST).json["state"] == "lifted"
+    assert people.ask(ANALYST, [HONEY]).status == 404
+    again = people.post(text, signature)
+    assert (again.status, again.rule) == (401, "used-before"), again
+    assert suspended(home) == [ANALYST]
+    assert len(home.gateway.journal(kind="lifting")) == before + 2
+
+
+def test_of_more_than_are_counted_everybody_is_suspended_and_can_still_lift(home, people):
+    home.pair.primary.rows("INSERT INTO ringfence.suspension SELECT 'leaver' || n, now(), 'denials', 'leaf', NULL"
+                           " FROM generate_series(1, 256) n")
+    number = people.ask(SECURITY, [SUBJECT], purpose="security_incident", verb="break-glass", reason="now")
+    assert number.json["state"] == "open", number                                    # 256 are only themselves
+    assert people.ask(ANALYST, [HONEY]).status == 404
+    for actor, rule, refused in (
+            (ENGINEER, "requester-suspended", people.ask(ENGINEER, [SUBJECT])),
+            (PRIVACY, "approver-suspended", people.do(PRIVACY, "review", request=number.json["request"],
+                                                      verdict="proper", reason="x")),
+            (ANALYST, "requester-suspended", people.do(ANALYST, "grants"))):
+        assert (refused.status, refused.rule) == (403, rule), (actor, refused)
+    assert home.pair.primary.rows("SELECT 1 FROM ringfence.refusal_day WHERE actor = %s", ENGINEER) == []
+    assert [one["person"] for one in people.do(PRIVACY, "grants").json["suspended"]] == [ANALYST]
+    assert lift(people, PRIVACY, ANALYST).json["votes"] == 1
+    assert lift(people, SECURITY, ANALYST).json["state"] == "lifted"
+    assert people.ask(ANALYST, [SUBJECT]).status == 200
+
+
 def test_whoever_may_not_ask_at_all_is_suspended_for_naming_one(home, people):
     """His refusal is that of everybody who may not ask."""
     said = people.ask(ENGINEER, [SUBJECT])
@@ -170,9 +213,11 @@ def test_whoever_posts_what_somebody_else_signed_again_suspends_nobody(home, peo
     text = people.text(ANALYST, "request", subject=["123456789"], class_=["contact"], purpose="support_ticket",
                        reference="T-1", seconds=600)
     signature = people.sign(text, ANALYST)
+    assert people.post(text, signature).status == 404
     for _ in range(REFUSALS + 2):
-        assert people.post(text, signature).status in (401, 404)
+        assert people.post(text, signature).rule == "used-before"
     assert suspended(home) == []
+    assert home.pair.primary.value("SELECT count FROM ringfence.refusal_day WHERE actor = %s", ANALYST) == 1
 
 
 def test_a_gateway_that_starts_knows_who_is_suspended(home, people):

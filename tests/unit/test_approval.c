@@ -307,6 +307,8 @@ static void what_is_asked_is_refused_for_its_reason(void **state)
     SAID(ask.seconds = INT64_MAX, TOO_LONG);
     SAID(ask.minor_count = 1, MINOR);
     SAID(ask.honey_count = 1, SENSITIVE);
+    SAID(ask.unbound_count = 1, PURPOSE_BOUND);
+    SAID(ask.unbound_count = ask.minor_count = ask.honey_count = 1, PURPOSE_BOUND);
     SAID(ask.is_suspended = true, REQUESTER_SUSPENDED);
     SAID(ask.reference = NULL, REFERENCE_MISSING);
     SAID(ask.reference = "", REFERENCE_MISSING);
@@ -470,6 +472,29 @@ static void the_register_knows_a_person_by_region_and_key(void **state)
     p->grants->honey_count = 1;
     assert_true(approval_is_honey(p, us, "42"));
     assert_false(approval_is_honey(p, us, "43"));
+    policy_free(p);
+}
+
+/* Of the register of sensitive persons, whose hash is the same. */
+static void a_purpose_is_bound_to_those_of_its_register(void **state)
+{
+    static char hash[] = "4869ec225227a45e601a140ba3f70fde063538349c51aa68d58a02a091474176";
+    static char purpose[] = "support_ticket";
+    char *list[] = { hash };
+    struct policy_bound bound = { .purpose = purpose, .subjects = list, .subject_count = 1 };
+    struct policy *p = parse(office);
+    const struct policy_region *us = policy_region_find(p, "us");
+    (void)state;
+    assert_true(approval_is_bound(p, us, "support_ticket", "43")); /* no register, no bounds */
+    p->grants->bound = &bound;
+    p->grants->bound_count = 1;
+    assert_true(approval_is_bound(p, us, "support_ticket", "42"));
+    assert_false(approval_is_bound(p, us, "support_ticket", "43"));
+    assert_false(approval_is_bound(p, us, "support_ticket", ""));
+    assert_false(approval_is_bound(p, policy_region_find(p, "eu"), "support_ticket", "42"));
+    assert_true(approval_is_bound(p, us, "legal_demand", "43"));
+    bound.subject_count = 0;
+    assert_false(approval_is_bound(p, us, "support_ticket", "42"));
     policy_free(p);
 }
 
@@ -913,6 +938,7 @@ int main(void)
         cmocka_unit_test(of_several_rules_any_may_allow_and_the_first_says_why_not),
         cmocka_unit_test(the_glass_is_broken_by_whoever_is_named_and_never_for_the_sensitive),
         cmocka_unit_test(sensitive_persons_take_an_approver_more),
+        cmocka_unit_test(a_purpose_is_bound_to_those_of_its_register),
         cmocka_unit_test(the_register_knows_a_person_by_region_and_key),
         cmocka_unit_test(whoever_is_wanted_could_fill_an_empty_place),
         cmocka_unit_test(names_of_rules_and_classes_are_whole),

@@ -1427,6 +1427,80 @@ static void a_grant_that_was_closed_because_it_ran_out_expired(void **state)
     log_house_done(&h);
 }
 
+/* What the revoke leaf of grant NUMBER says. */
+static void assert_ended(struct log_house *h, uint64_t number, const char *as)
+{
+    char says[100], whose[40];
+    uint64_t i = 1, seen = leaf_of(h, LEAF_REVOKE, 0).seen;
+    (void)snprintf(whose, sizeof(whose), "\"grant\":%llu,", (unsigned long long)number);
+    (void)snprintf(says, sizeof(says), "\"rule\":\"%s\",%s", as, whose);
+    while (i < seen && strstr(leaf_of(h, LEAF_REVOKE, i).text, whose) == NULL)
+        i++;
+    assert_says(leaf_of(h, LEAF_REVOKE, i).text, says);
+}
+
+/* A start knows the minute that the leaf names, and the table of one that is open the rest. */
+static void what_ran_out_around_a_start_of_the_ledger_expired(void **state)
+{
+    struct log_house h;
+    struct grant_entry e[] = { log_grant(7, NOON + 3 * MINUTE + 500),
+                               log_grant(8, NOON + 60 * MINUTE),
+                               log_grant(9, NOON + 3 * MINUTE + 30000) };
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    for (size_t i = 0; i < RF_COUNT(e); i++) {
+        log_publish_grant(&h, &e[i]);
+        open_session(&h, e[i].id, "us");
+    }
+    assert_int_equal(log_commit(&h), 0);
+    log_close(&h);
+    log_open(&h);
+    log_tick(&h); /* 9 is seen open, and closed before its time */
+    h.now_ms += 3 * MINUTE + 1000;
+    for (size_t i = 0; i < RF_COUNT(e); i++) {
+        e[i].closed = true;
+        log_publish_grant(&h, &e[i]);
+    }
+    log_tick(&h);
+    h.now_ms += 5000;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_REVOKE, 0).seen, 3);
+    assert_ended(&h, 7, "expired");
+    assert_ended(&h, 8, "revoked");
+    assert_ended(&h, 9, "revoked");
+    log_house_done(&h);
+}
+
+static void what_ran_out_while_the_ledger_was_off_expired(void **state)
+{
+    struct log_house h;
+    struct grant_entry e[] = { log_grant(7, NOON + 3 * MINUTE + 500),
+                               log_grant(8, NOON + 60 * MINUTE) };
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    for (size_t i = 0; i < RF_COUNT(e); i++) {
+        log_publish_grant(&h, &e[i]);
+        open_session(&h, e[i].id, "us");
+    }
+    assert_int_equal(log_commit(&h), 0);
+    log_close(&h);
+    h.now_ms += 3 * MINUTE + 1000;
+    for (size_t i = 0; i < RF_COUNT(e); i++) {
+        e[i].closed = true;
+        log_publish_grant(&h, &e[i]);
+    }
+    log_open(&h);
+    log_tick(&h);
+    h.now_ms += 5000;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_REVOKE, 0).seen, 2);
+    assert_ended(&h, 7, "expired");
+    assert_ended(&h, 8, "revoked");
+    log_house_done(&h);
+}
+
 static void after_a_crash_between_two_roll_ups_small_cells_stay_small(void **state)
 {
     struct log_house h;
@@ -2147,6 +2221,8 @@ int main(void)
         cmocka_unit_test(a_number_of_a_grant_that_only_a_worker_says_is_not_public),
         cmocka_unit_test(a_disclosure_that_is_new_in_part_names_the_new_part),
         cmocka_unit_test(a_grant_that_was_closed_because_it_ran_out_expired),
+        cmocka_unit_test(what_ran_out_around_a_start_of_the_ledger_expired),
+        cmocka_unit_test(what_ran_out_while_the_ledger_was_off_expired),
         cmocka_unit_test(after_a_crash_between_two_roll_ups_small_cells_stay_small),
         cmocka_unit_test(while_nothing_is_witnessed_what_is_signed_is_heard_of),
         cmocka_unit_test(a_grant_by_signatures_names_its_request_and_its_approvals),

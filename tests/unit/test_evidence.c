@@ -410,6 +410,34 @@ static void the_rules_of_now_are_asked(void **state)
     assert_int_equal(judge(), REFUSAL_REQUESTER_ABROAD);
 }
 
+/* printf 'ringfence-sensitive@1\nus\n8\n' | sha256sum, and of 9: whom control shows, too. */
+static void a_grant_for_a_bound_purpose_is_of_those_in_its_register(void **state)
+{
+    static char eight[] = "c863f5d7d592cf1083b43b58f5073ca4e6f8de9021edb408453148fd88f790f4";
+    static char nine[] = "94ddb78f0691f9ecc8639a3fbfe2cd8550fe0077ea36144eca0e1b5333c58fd1";
+    static char support[] = "support_ticket", incident[] = "security_incident";
+    char *list[] = { eight, nine };
+    struct policy_bound bound = { .purpose = support, .subjects = list, .subject_count = 2 };
+    (void)state;
+    policy->grants->bound = &bound;
+    policy->grants->bound_count = 1;
+    ask();
+    assert_int_equal(judge(), REFUSAL_NONE);
+    bound.subject_count = 1;
+    assert_int_equal(judge(), REFUSAL_PURPOSE_BOUND);
+    bound.purpose = incident;
+    assert_int_equal(judge(), REFUSAL_NONE);
+    asked.command.verb = COMMAND_BREAK_GLASS;
+    asked.command.purpose = "security_incident";
+    asked.command.classes[0] = "contact";
+    asked.command.class_count = 1;
+    asked.command.reason = "hurry";
+    finish(&asked, ANALYST);
+    assert_int_equal(judge(), REFUSAL_PURPOSE_BOUND);
+    policy->grants->bound_count = 0;
+    assert_int_equal(judge(), REFUSAL_NONE);
+}
+
 /* ---- tests: votes ------------------------------------------------------------------------------
  */
 
@@ -620,6 +648,7 @@ int main(void)
         cmocka_unit_test(the_persons_are_those_that_were_named),
         cmocka_unit_test(a_handle_is_one_persons_for_ever),
         cmocka_unit_test(the_rules_of_now_are_asked),
+        cmocka_unit_test(a_grant_for_a_bound_purpose_is_of_those_in_its_register),
         cmocka_unit_test(a_vote_without_a_leaf_counts_nothing),
         cmocka_unit_test(a_vote_is_about_just_this_request),
         cmocka_unit_test(a_vote_is_its_voters),

@@ -67,6 +67,8 @@ static const char sample[] =
     "  sensitive:\n"
     "    subjects: [0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
     "    approvers: [{actors: [security]}]\n"
+    "  bound: {security_incident: {subjects: ["
+    "2123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]}}\n"
     "  honey: [1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
     "  denials: {per_day: 9}\n";
 
@@ -131,6 +133,7 @@ static void the_rest_of_grants_is_read_too(void **state)
     assert_int_equal(g->break_glass.duration_ms, 3600 * 1000);
     assert_true(g->break_glass.minors_allowed);
     assert_int_equal(g->review_ms, 24 * 3600 * 1000);
+    assert_int_equal(g->glass_open_at_most, 1);
     assert_int_equal(g->break_glass.approver_count, 1);
     assert_int_equal(g->finder_count, 1);
     assert_string_equal(g->finders[0].by, "email");
@@ -141,6 +144,10 @@ static void the_rest_of_grants_is_read_too(void **state)
     assert_string_equal(g->refused_authorities[0], "Ministry of State Security");
     assert_int_equal(g->sensitive_count, 1);
     assert_int_equal(g->sensitive_approver_count, 1);
+    assert_int_equal(g->bound_count, 1);
+    assert_string_equal(g->bound[0].purpose, "security_incident");
+    assert_int_equal(g->bound[0].subject_count, 1);
+    assert_int_equal(g->bound[0].subjects[0][0], '2');
     assert_int_equal(g->honey_count, 1);
     assert_int_equal(g->honey[0][0], '1');
     assert_int_equal(g->denials_per_day, 9);
@@ -227,6 +234,9 @@ static const struct {
     { "minors: allowed", "minors: allowed\n    duration: 2h", "from 1min to 1h" },
     { "minors: allowed", "minors: allowed\n    subjects: 6", "from 1 to 5" },
     { "minors: allowed", "minors: allowed\n    review: 25h", "from 1min to 1d" },
+    { "minors: allowed", "minors: allowed\n    open_at_most: 0",
+      "grants.break_glass.open_at_most: expected a whole number from 1 to 100" },
+    { "minors: allowed", "minors: allowed\n    open_at_most: 100", NULL },
     { "{actors: [security]}\n    minors", "{actors: [security], from: anywhere}\n    minors",
       "grants.break_glass.ask: unknown key \"from\"" },
     { "      subjects: 5\n", "", "grants.rules.support: \"subjects\" is missing" },
@@ -237,6 +247,7 @@ static const struct {
       "grants.rules: nobody looks at it where grants are opened by an administrator" },
     { "opened_by: signatures", "opened_by: administrator", "grants.break_glass: nobody looks" },
     { "opened_by: signatures", "opened_by: administrator", "grants.sensitive: nobody looks" },
+    { "opened_by: signatures", "opened_by: administrator", "grants.bound: nobody looks" },
     { "opened_by: signatures", "opened_by: administrator", "grants.honey: nobody looks" },
     { "opened_by: signatures", "opened_by: administrator", "grants.denials: nobody looks" },
     { "opened_by: signatures", "opened_by: anybody", "expected one of signatures, administrator" },
@@ -252,6 +263,14 @@ static const struct {
       "grants.sensitive.subjects[0]: expected a SHA-256 as 64 hexadecimal digits" },
     { "[0123456789abcdef", "[0123456789ABCDEF", "expected a SHA-256" },
     { "    approvers: [{actors: [security]}]\n", "", "grants.sensitive: \"approvers\" is missing" },
+    { "[2123456789abcdef", "[42, 2123456789abcdef",
+      "grants.bound.security_incident.subjects[0]: expected a SHA-256" },
+    { "{subjects: [2", "{persons: [2", "grants.bound.security_incident: unknown key \"persons\"" },
+    { "bound: {security_incident", "bound: {security_incidents",
+      "grants.bound: \"security_incidents\" is not a purpose of this policy; did you mean "
+      "\"security_incident\"?" },
+    { "bound: {security_incident", "bound: {debugging", "\"debugging\" is not a purpose" },
+    { "bound: {security_incident", "bound: {\"de bugging\"", "as the name of whom a purpose" },
     /* break-glass */
     { "purposes: [security_incident]", "purposes: [support_ticket]",
       "grants.break_glass.purposes: expected security_incident or child_safety" },

@@ -224,6 +224,9 @@ static void signers_that_cannot_sign_are_a_mistake(void **state)
 
 /* ---- widening ------------------------------------------------------------------------------- */
 
+#define HASH  "3123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OTHER "4123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static const struct change {
     const char *from, *to, *what; /* what is told; NULL: it only takes away, or changes nothing */
 } changes[] = {
@@ -235,6 +238,10 @@ static const struct change {
       "grants.rules.support.approvers" },
     { "chain: excluded", "chain: allowed", "grants.approvers.chain" },
     { "request_age: 24h", "request_age: 48h", "grants.request_age" },
+    { "  find:\n    by:", "  bound: {legal_demand: {subjects: [" HASH "]}}\n  find:\n    by:",
+      NULL },
+    { "    review: 24h\n", "    review: 24h\n    open_at_most: 2\n",
+      "grants.break_glass.open_at_most" },
     { "    manager: us_head_of_data\n", "", "actors.us_analyst" },
     { "    department: analytics", "    department: privacy", "actors.us_analyst" },
     { "actors:\n", "actors:\n  new_one: {kind: person, entity: clipstream-us, place: US}\n",
@@ -275,6 +282,36 @@ static void what_widens_is_told_and_what_takes_away_is_not(void **state)
     mem_free(text);
 }
 
+static void whoever_is_added_to_a_purpose_widens_it(void **state)
+{
+    static const char *const bounds[] = {
+        "  bound: {legal_demand: {subjects: [" HASH "]}}\n  find:",
+        "  bound: {legal_demand: {subjects: [" HASH ", " OTHER "]}}\n  find:", "  find:"
+    };
+    char path[4200], what[POLICY_CHANGE_SIZE], *text, *texts[3];
+    struct policy *policies[3];
+    struct policy_bytes of[3];
+    struct err err;
+    size_t len;
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/../../demo/policy.yaml", getenv("RF_VECTORS"));
+    assert_int_equal(fd_read_file(path, 1024 * 1024, &text, &len, &err), 0);
+    for (size_t i = 0; i < 3; i++) {
+        texts[i] = replaced(text, "  find:", bounds[i]);
+        policies[i] = parse(texts[i], strlen(texts[i]));
+        of[i] = (struct policy_bytes){ policies[i], texts[i], strlen(texts[i]) };
+    }
+    assert_int_equal(widening_find(&of[0], &of[1], what, &err), 1);
+    assert_string_equal(what, "grants.bound.legal_demand.subjects");
+    assert_int_equal(widening_find(&of[0], &of[2], what, &err), 1);
+    assert_string_equal(what, "grants.bound"); /* then it is for everybody */
+    for (size_t i = 0; i < 3; i++) {
+        policy_free(policies[i]);
+        free(texts[i]);
+    }
+    mem_free(text);
+}
+
 static void new_signers_and_keys_widen_in_either_direction(void **state)
 {
     const struct world *w = *state;
@@ -306,6 +343,7 @@ int main(void)
         cmocka_unit_test(whoever_is_suspended_signs_nothing),
         cmocka_unit_test(signers_that_cannot_sign_are_a_mistake),
         cmocka_unit_test(what_widens_is_told_and_what_takes_away_is_not),
+        cmocka_unit_test(whoever_is_added_to_a_purpose_widens_it),
         cmocka_unit_test(new_signers_and_keys_widen_in_either_direction),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
