@@ -202,6 +202,94 @@ class Model:
         return {whole[0][0] for whole in seen}, len(seen)
 
 
+class Glass:
+    """One person breaks the glass, as often as he can, at two gateways; somebody reviews, or nobody does.
+
+    Of each request: its state, whether its leaf is known, the grant, whether it was reviewed. The steps are
+    the database's; the conditions those of request_add(), request_move(), request_open(), review_add()."""
+
+    MOST = 3     # requests
+    ALLOWED = 1  # not reviewed: break_glass.open_at_most
+    NEW = ("asked", False, "none", False)
+    JOBS = {"break": ["count", "add", "move break", "move open"], "tend": ["move open"],
+            "withdraw": ["move withdraw"], "lapse": ["move lapse"], "revoke": ["move revoke"],
+            "expire": ["move expire"], "use_up": ["move use_up"], "review": ["review"]}
+
+    def __init__(self, steps, faults=()):
+        self.steps, self.faults = steps, set(faults)
+        self.opened = 0
+
+    def may_add(self, requests):
+        over = {"denied", "withdrawn", "lapsed"} | (ENDED if "ended ones are not counted" in self.faults else set())
+        return sum(r[0] not in over and not r[3] for r in requests) < self.ALLOWED
+
+    def move(self, requests, which, event):
+        """The requests behind request_move() or request_open(); None where it refuses."""
+        state, leaf, grant, reviewed = requests[which]
+        after = self.steps.get((state, event))
+        if after is None:
+            return None
+        if event == "break":
+            leaf = "the leaf comes later" not in self.faults
+        if event == "open":
+            if grant != "none":
+                raise Violation("opened twice")
+            if not leaf:
+                raise Violation("opened without the request on record")
+            grant, self.opened = "open", self.opened + 1
+        elif event in ("expire", "revoke", "use_up"):
+            grant = "closed"
+        moved = (after, leaf, grant, reviewed)
+        return requests[:which] + (moved,) + requests[which + 1:]
+
+    def work(self, requests, job):
+        """(requests, job) behind the next statement of JOB: (name, at, which request)."""
+        name, at, which = job
+        what, _, how = self.JOBS[name][at].partition(" ")
+        last = at + 1 == len(self.JOBS[name])
+        if what == "count":  # one with what follows, but for the fault
+            if len(requests) == self.MOST or not self.may_add(requests):
+                return requests, IDLE
+            return requests, (name, at + 1, -1)
+        if what == "add":
+            is_full = len(requests) == self.MOST
+            if is_full or not ("the counter is not locked" in self.faults or self.may_add(requests)):
+                return requests, IDLE
+            return requests + (self.NEW,), (name, at + 1, len(requests))
+        if what == "review":
+            state, leaf, grant, reviewed = requests[which]
+            if state not in ("open", "expired", "revoked", "used_up") or reviewed:
+                return requests, IDLE
+            return requests[:which] + ((state, leaf, grant, True),) + requests[which + 1:], IDLE
+        moved = self.move(requests, which, how)
+        return (requests, IDLE) if moved is None else (moved, IDLE if last else (name, at + 1, which))
+
+    def check(self, requests):
+        if sum(r[2] != "none" and not r[3] for r in requests) > self.ALLOWED:
+            raise Violation("seen again before anybody looked at the last time")
+        if any(r[2] == "open" and r[0] != "open" for r in requests):
+            raise Violation("somebody is seen though the request has ended")
+
+    def following(self, whole):
+        requests, gateways = whole
+        for i, job in enumerate(gateways):
+            begun = [job] if job != IDLE else [("break", 0, -1)] + [
+                (name, 0, which) for name in self.JOBS if name != "break" for which in range(len(requests))]
+            after = [self.work(requests, one) for one in begun] + [(requests, IDLE)]  # or it dies
+            for changed, doing in after:
+                yield changed, tuple(sorted(gateways[:i] + (doing,) + gateways[i + 1:]))
+
+    def explore(self):
+        seen, left = {((), (IDLE, IDLE))}, [((), (IDLE, IDLE))]
+        while left:
+            for whole in self.following(left.pop()):
+                if whole not in seen:
+                    self.check(whole[0])
+                    seen.add(whole)
+                    left.append(whole)
+        return {request[0] for whole in seen for request in whole[0]}, len(seen)
+
+
 @pytest.fixture(scope="module")
 def steps(scratch, authority, build):
     server = Server(os.path.join(scratch, "model"), authority, build)
@@ -232,3 +320,17 @@ def test_a_denial_that_stands_in_the_way_for_ever_is_found(steps):
                   ["denials count unrecorded", "the suspended are heard"])
     model.explore()
     assert model.despite == set()
+
+
+def test_broken_glass_is_reviewed_before_the_next_however_two_gateways_hurry(steps):
+    model = Glass(steps)
+    reached, count = model.explore()
+    assert reached == {"asked", "approved", "open"} | ENDED - {"denied"}, "the model comes to every state"
+    assert model.opened > 100 and count > 1000, (model.opened, count)
+
+
+@pytest.mark.parametrize("fault", ["the counter is not locked", "ended ones are not counted",
+                                   "the leaf comes later"])
+def test_a_fault_in_the_model_of_glass_is_found(steps, fault):
+    with pytest.raises(Violation):
+        Glass(steps, [fault]).explore()
