@@ -18,7 +18,6 @@ signed: each is verified by control as any other."""
 
 import collections
 import http.client
-import itertools
 import json
 import os
 import re
@@ -35,6 +34,7 @@ import yaml  # noqa: E402
 
 from certificates import Authority  # noqa: E402
 from commands import Signers  # noqa: E402
+from crowd import open_many  # noqa: E402
 from gateway import Gateway  # noqa: E402
 from ports import free_port  # noqa: E402
 from public_log import PublicLog  # noqa: E402
@@ -47,7 +47,6 @@ OFFICERS = (PRIVACY, SECURITY)
 CLASSES = ["identity", "contact"]
 PERSONS = 1_000
 SUBJECTS = [n for n in range(1, 200) if n % 20 != 7]  # not the children of sample.sql
-BATCH = 500       # grants put in at once: their signed texts expire
 BLOCK = 20        # statements
 REST_S = 5
 AIM_MS = 50
@@ -59,30 +58,6 @@ STATEMENTS = {
     "granted": ("SELECT id, handle, email FROM users WHERE id = 8",
                 "SELECT id, handle, email FROM users"),
 }
-
-# What the registrar does for one grant, in its order.
-OPEN_ONE = """
-CREATE FUNCTION pg_temp.open_one(subject text, command text, signature text, nonce text,
- votes text[], vote_signatures text[], vote_nonces text[], officers text[], leaf text)
- RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE it record; until timestamptz := now() + interval '5 min';
-BEGIN
- PERFORM ringfence.command_use(nonce, until);
- SELECT * INTO it FROM ringfence.request_add('us_analyst', 'support', 'support_ticket',
-  ARRAY['identity', 'contact'], ARRAY[subject], 28800, false, true, command, signature,
-  'us-virginia', 1);
- PERFORM ringfence.request_move(it.id, 'logged', leaf);
- FOR i IN 1..2 LOOP
-  PERFORM ringfence.command_use(vote_nonces[i], until);
-  PERFORM ringfence.approval_add(it.id, officers[i], true, true, replace(votes[i], '{request}',
-   it.id::text), vote_signatures[i], 'us-virginia');
-  PERFORM ringfence.approval_logged(it.id, officers[i], leaf);
- END LOOP;
- PERFORM ringfence.request_move(it.id, 'complete', NULL);
- PERFORM ringfence.request_open(it.id, leaf);
- RETURN it.id;
-END $$"""
-
 
 class Employees(Signers):
     """The people of the policy; their posts go over a connection that may be there already."""
@@ -155,34 +130,9 @@ class Place:
 
     def open_many(self, count):
         begun = time.monotonic()
-        subjects = itertools.cycle(SUBJECTS)
-        with self.pair.primary.connect() as connection:
-            connection.execute(OPEN_ONE)
-            number = connection.execute("SELECT coalesce(max(id), 0) FROM ringfence.request").fetchone()[0]
-            while count > 0:
-                some = min(count, BATCH)
-                with connection.transaction(), connection.cursor() as cursor:
-                    cursor.executemany(
-                        "SELECT pg_temp.open_one(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                        [self.signed(next(subjects), number + n + 1) for n in range(some)])
-                number += some
-                count -= some
-            for table in ("pg_authid", "pg_auth_members", "ringfence.request", "ringfence.approval",
-                          'ringfence."grant"', "ringfence.grant_subject"):
-                connection.execute(f"VACUUM ANALYZE {table}")
-        self.pair.wait_for_standby()
+        if count > 0:
+            open_many(self.pair, self.people, self.log.origin, count, CLASSES)
         return time.monotonic() - begun
-
-    def signed(self, subject, number):
-        """The arguments of open_one() for the grant that gets NUMBER."""
-        asked = self.people.ask_text(subject)
-        votes = [self.people.vote_text(name, number, asked) for name in OFFICERS]
-
-        def nonce(text):
-            return re.search(r"^nonce (\w+)$", text, re.M).group(1)
-        return (str(subject), asked, self.people.sign(asked, ANALYST), nonce(asked), votes,
-                [self.people.sign(vote, name) for vote, name in zip(votes, OFFICERS)],
-                [nonce(vote) for vote in votes], list(OFFICERS), f"1 {self.log.origin}")
 
 
 # --- CPU ------------------------------------------------------------------------------------------

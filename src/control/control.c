@@ -1,7 +1,5 @@
 #include "control/control.h"
 
-#include <errno.h>
-#include <libgen.h>
 #include <poll.h>
 #include <string.h>
 
@@ -13,9 +11,7 @@
 #include "control/logsize.h"
 #include "control/retention.h"
 #include "control/watch.h"
-#include "policy/arena.h"
 #include "priv/child.h"
-#include "priv/sandbox.h"
 
 struct control {
     struct child child;
@@ -120,6 +116,8 @@ static void watch_all(struct control *c)
     for (size_t i = 0; i < c->watch_count; i++)
         aliases[i] = config->databases[i].alias;
     grant_table_retain(c->table, aliases, c->watch_count);
+    grant_table_new_era_of_all(
+        c->table); /* these rules may be others than those they stand under */
     for (size_t i = 0; i < c->watch_count; i++) {
         const struct config_database *d = &config->databases[i];
         watch_init(&c->watches[i], (unsigned)i, d, c->child.policy, c->lease);
@@ -140,77 +138,28 @@ static void forget_all(struct control *c)
     logsize_done(&c->logsize);
 }
 
-static void take(struct control *c, struct imsg *m)
+/* ---- the supervisor ---- */
+
+static void let_go(void *context)
 {
-    struct err err = { 0 };
-    bool is_reload = m->type == IMSG_CONFIG;
-    bool is_notary = m->type == IMSG_PEER && m->arg == ROLE_NOTARY;
-    if (m->type == IMSG_STOP) {
-        imsg_close_fds(m);
-        c->is_stopping = true;
+    forget_all(context);
+}
+
+static void take_up(void *context)
+{
+    watch_all(context);
+}
+
+static void meet(void *context, enum imsg_role peer)
+{
+    struct control *c = context;
+    if (peer != ROLE_NOTARY)
         return;
-    }
-    if (is_reload)
-        forget_all(c); /* the watches borrow from what is about to be replaced */
-    if (child_take(&c->child, m, &err) < 0) {
-        log_err(LOG_LEVEL_ERROR, "message-refused", &err);
-        if (is_reload && child_failed(&c->child, &err) < 0)
-            log_warn("supervisor-silent", "about=reload");
-    } else if (is_reload && child_ready(&c->child, "") < 0) {
-        log_warn("supervisor-silent", "about=reload");
-    }
-    fd_close(&c->child.replaced_fd);
-    if (is_notary) {
-        c->logsize.signed_ = (struct sight){ 0 }; /* only asked for, until it says more */
-        logsize_ask(&c->logsize);
-    }
-    if (is_reload) {
-        watch_all(c);
-        child_retired_done(&c->child.retired);
-    }
+    c->logsize.signed_ = (struct sight){ 0 }; /* only asked for, until it says more */
+    logsize_ask(&c->logsize);
 }
 
-static void read_messages(struct control *c)
-{
-    while (!c->is_stopping) {
-        struct imsg m;
-        int rc = imsg_recv(c->child.imsg_fd, &m);
-        if (rc == 1) {
-            take(c, &m);
-            continue;
-        }
-        if (rc < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        c->is_stopping = true; /* the supervisor is gone, or speaks nonsense */
-    }
-}
-
-/* The folders of the files that connections read, not the files: a renewed certificate is a new
-   file. */
-static int enter_sandbox(struct control *c, char *report, size_t report_len, struct err *err)
-{
-    const struct config *config = c->child.config;
-    const char *folders[4 * LEASE_SLOTS + 1];
-    size_t count = 0;
-    struct arena arena;
-    arena_init(&arena);
-    for (size_t i = 0; i < config->database_count; i++) {
-        const struct config_database *d = &config->databases[i];
-        const char *files[] = { d->tls_ca, d->tls_certificate, d->tls_key, d->passfile };
-        for (size_t f = 0; f < RF_COUNT(files); f++) {
-            char *copy =
-                files[f] != NULL ? arena_strndup(&arena, files[f], strlen(files[f])) : NULL;
-            if (copy != NULL && count + 1 < RF_COUNT(folders))
-                folders[count++] = dirname(copy);
-        }
-    }
-    folders[count] = NULL;
-    const char *nothing[] = { NULL };
-    struct sandbox_paths paths = { .read_only = folders, .read_write = nothing };
-    int rc = sandbox_enter(ROLE_CONTROL, &paths, config->sandbox_floor, report, report_len, err);
-    arena_done(&arena);
-    return rc;
-}
+static const struct child_ear ear = { .let_go = let_go, .take_up = take_up, .meet = meet };
 
 static int start(struct control *c, struct err *err)
 {
@@ -224,7 +173,7 @@ static int start(struct control *c, struct err *err)
         fd_close(&c->child.grants_fd);
         fd_close(&c->child.meter_fd); /* not its business */
         watch_all(c);
-        rc = enter_sandbox(c, report, sizeof(report), err);
+        rc = child_narrow(&c->child, ROLE_CONTROL, report, sizeof(report), err);
     }
     if (rc == 0 && (rc = child_ready(&c->child, report)) < 0)
         rc = err_set(err, RF_ESYS, "could not reach the supervisor");
@@ -248,7 +197,7 @@ int control_main(int imsg_fd)
     }
     while (!c.is_stopping) {
         if (wait_once(&c, c.child.imsg_fd, POLLIN, WATCH_PERIOD_MS))
-            read_messages(&c);
+            c.is_stopping = !child_hear(&c.child, &ear, &c);
         for (size_t i = 0; i < c.watch_count && !c.is_stopping; i++)
             if (watch_wants_check(&c.watches[i]))
                 watch_check(&c.watches[i], wait_for_check, &c);

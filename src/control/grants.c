@@ -130,11 +130,19 @@ static void line_ask_grants(const struct grants *g, struct grants_line *l)
     line_ask(g, l, l->is_known ? sql : all_sql);
 }
 
+/* These questions can fail by themselves: what is known stays. */
+static bool is_judging(const struct grants *g)
+{
+    return g->phase == GRANTS_USED || g->phase == GRANTS_PROVE || g->phase == GRANTS_PROVE_AGAIN;
+}
+
 /* The answer is an error: apply has not made the functions yet, or the server ended the question
    for a reason of its own. */
 static void line_refused(const struct grants *g, struct grants_line *l, const PGresult *r)
 {
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    if (is_judging(g) && PQstatus(l->conn) == CONNECTION_OK)
+        return; /* without a result nothing is judged, and it is asked again */
     if (!l->has_complained)
         log_warn("grants-refused", "database=%s server=%s sqlstate=%s", g->config->alias,
                  l == &g->lines[LINE_PRIMARY] ? "primary" : "standby", state != NULL ? state : "-");
@@ -390,17 +398,18 @@ static bool take_suspended(struct grants *g)
     }
     proofs_suspend(&g->proofs, g->suspended_names, g->suspended_count);
     grant_table_suspend(g->table, g->database, g->suspended_names, g->suspended_count);
+    grant_table_new_era(g->table, g->database);
     log_info("suspended", "database=%s count=%zu", g->config->alias, g->suspended_count);
     g->is_stale = true;
     return true;
 }
 
-/* What has ended may be told; what is open, when it is proven. */
-static bool may_show(const struct grants *g, struct grant_entry *e)
+/* What has ended may be told. */
+static enum proofs_verdict verdict_of(const struct grants *g, struct grant_entry *e)
 {
-    if (e->closed)
-        return true;
-    return !is_suspended(g, e->actor) && (!g->proofs.is_demanded || proofs_has(&g->proofs, e));
+    return e->closed                   ? PROOFS_GOOD
+           : is_suspended(g, e->actor) ? PROOFS_BAD
+                                       : proofs_verdict(&g->proofs, e);
 }
 
 /* What both servers say about grant ID goes to the workers. False: the table has no room. */
@@ -409,14 +418,19 @@ static bool publish_one(struct grants *g, uint64_t id)
     struct grant_entry *e = known_find(&g->lines[LINE_PRIMARY].known, id), both;
     const struct grant_entry *there =
         g->line_count > 1 ? known_find(&g->lines[LINE_STANDBY].known, id) : e;
-    if (e == NULL || there == NULL || !may_show(g, e)) {
+    enum proofs_verdict verdict = e != NULL ? verdict_of(g, e) : PROOFS_BAD;
+    if (e == NULL || e->closed)
+        proofs_forget(&g->proofs, id);
+    if (e == NULL || there == NULL || verdict == PROOFS_BAD) {
         grant_table_drop(g->table, g->database, id);
         return true;
     }
     e->closed = e->closed || there->closed;
     if (there->ends_mono_ms < e->ends_mono_ms)
         e->ends_mono_ms = there->ends_mono_ms;
-    if (grant_table_put(g->table, g->database, e) < 0)
+    int rc = e->closed || verdict == PROOFS_GOOD ? grant_table_put(g->table, g->database, e)
+                                                 : grant_table_withhold(g->table, g->database, e);
+    if (rc < 0)
         return false;
     if (grant_table_look(g->table, g->database, id, &both) == 1)
         *e = both; /* an end that was seen before counts */
@@ -431,6 +445,7 @@ static size_t publish_all(struct grants *g)
     while ((e = known_next(&g->lines[LINE_PRIMARY].known, &at)) != NULL)
         left_out += !publish_one(g, e->id);
     grant_table_end(g->table, g->database);
+    proofs_keep(&g->proofs, &g->lines[LINE_PRIMARY].known);
     return left_out;
 }
 
@@ -443,19 +458,43 @@ static size_t publish_changes(struct grants *g)
     return left_out;
 }
 
+/* Those that were asked about. True: one of them is not good. */
+static bool publish_judged(struct grants *g, size_t *ret_left_out)
+{
+    bool is_news = false;
+    *ret_left_out = 0;
+    for (size_t i = 0; i < g->proofs.asked_count; i++) {
+        struct grant_entry *e = known_find(&g->lines[LINE_PRIMARY].known, g->proofs.asked[i]);
+        is_news = is_news || e == NULL || verdict_of(g, e) != PROOFS_GOOD;
+        *ret_left_out += !publish_one(g, g->proofs.asked[i]);
+    }
+    return is_news;
+}
+
+static void say_left_out(const struct grants *g, size_t count)
+{
+    if (count > 0)
+        log_error("grants-left-out", "database=%s count=%zu", g->config->alias, count);
+}
+
 /* Look through all grants for what is over, and for when the next one will be. */
 static void look_through(struct grants *g, int64_t now, int64_t wall)
 {
     struct grant_entry *e;
     size_t at = 0;
-    g->open = 0;
+    g->open = g->unjudged = 0;
     g->soonest_mono_ms = g->soonest_wall_ms = INT64_MAX;
     while ((e = known_next(&g->lines[LINE_PRIMARY].known, &at)) != NULL) {
-        if (grant_entry_is_over(e, now, wall) || !may_show(g, e)) {
+        enum proofs_verdict verdict = verdict_of(g, e);
+        if (grant_entry_is_over(e, now, wall) || verdict == PROOFS_BAD) {
             note_over(g, e->id);
             continue;
         }
-        g->open += g->line_count == 1 || known_find(&g->lines[LINE_STANDBY].known, e->id) != NULL;
+        if (verdict == PROOFS_UNJUDGED)
+            g->unjudged++;
+        else
+            g->open +=
+                g->line_count == 1 || known_find(&g->lines[LINE_STANDBY].known, e->id) != NULL;
         if (e->ends_mono_ms < g->soonest_mono_ms)
             g->soonest_mono_ms = e->ends_mono_ms;
         if (e->ends_wall_ms < g->soonest_wall_ms)
@@ -468,27 +507,25 @@ static void look_through(struct grants *g, int64_t now, int64_t wall)
 static void publish(struct grants *g)
 {
     int64_t now = clock_mono_ms(), wall = clock_wall_ms(), asked = INT64_MAX;
-    size_t left_out = g->is_stale || g->is_lost ? publish_all(g) : publish_changes(g);
+    size_t left_out = g->is_stale ? publish_all(g) : publish_changes(g);
     for (size_t i = 0; i < g->line_count; i++) {
         struct grants_line *l = &g->lines[i];
         asked = l->list_ms < asked ? l->list_ms : asked;
         g->is_changed = g->is_changed || PQntuples(l->changes) > 0;
-        PQclear(l->changes);
-        l->changes = NULL;
     }
-    g->is_changed = g->is_changed || g->is_stale || g->is_lost;
-    g->is_stale = g->is_lost = false;
+    g->is_changed = g->is_changed || g->is_stale;
+    g->is_stale = false;
     if (g->is_changed || now >= g->soonest_mono_ms || wall >= g->soonest_wall_ms)
         look_through(g, now, wall);
     grant_table_set_token(g->table, g->database, g->lines[g->line_count - 1].token);
     grant_table_lease(g->table, g->database, asked + GRANT_LEASE_MS);
-    if (left_out > 0)
-        log_error("grants-left-out", "database=%s count=%zu", g->config->alias, left_out);
+    say_left_out(g, left_out);
 }
 
 static void report(struct grants *g)
 {
-    if (g->open == g->said_open && g->over_count == g->said_over)
+    if (g->unjudged > PROOFS_AT_ONCE || /* soon it is the whole number */
+        (g->open == g->said_open && g->over_count == g->said_over))
         return;
     g->said_open = g->open;
     g->said_over = g->over_count;
@@ -500,7 +537,7 @@ static void report(struct grants *g)
 static void rest(struct grants *g)
 {
     g->phase = GRANTS_REST;
-    g->next_ms = g->lines[LINE_PRIMARY].asked_ms + GRANTS_PERIOD_MS;
+    g->next_ms = g->round_ms + GRANTS_PERIOD_MS;
     int64_t soon = clock_mono_ms() + GRANTS_PERIOD_MS / 4; /* long lists: not all day */
     if (g->next_ms < soon)
         g->next_ms = soon;
@@ -556,7 +593,12 @@ static void begin_round(struct grants *g)
 {
     g->phase = GRANTS_ASK;
     g->over_count = 0;
-    g->prove_at = 0;
+    g->round_ms = clock_mono_ms();
+    g->used_at = 0;
+    g->fresh_at = 0;
+    g->is_judge_done = false;
+    PQclear(g->used);
+    g->used = NULL;
     for (size_t i = 0; i < g->line_count; i++) {
         g->lines[i].list_ms = 0;
         g->is_stale = g->is_stale || !g->lines[i].is_known;
@@ -565,25 +607,77 @@ static void begin_round(struct grants *g)
     }
 }
 
-/* The next of this round's grants that must be proven; NULL: no more. */
-static const struct grant_entry *next_to_prove(struct grants *g)
+/* ---- judging ---- */
+
+/* The roles of grants that have sessions, as bytes are ordered. */
+static const char used_sql[] =
+    "SELECT DISTINCT s.role::text COLLATE \"C\" AS role FROM ringfence.sessions() s"
+    " WHERE s.role::text LIKE 'rf\\_g\\_%' ORDER BY 1";
+
+static bool is_used(const struct grants *g, const char *role)
+{
+    int from = 0, to = PQntuples(g->used);
+    while (from < to) {
+        int middle = from + (to - from) / 2;
+        int order = strcmp(database_value(g->used, middle, 0), role);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return false;
+}
+
+static const struct grant_entry *next_used(struct grants *g)
+{
+    const struct grant_entry *e;
+    if (g->used == NULL || PQntuples(g->used) == 0)
+        return NULL;
+    while ((e = known_next(&g->lines[LINE_PRIMARY].known, &g->used_at)) != NULL)
+        if (is_used(g, e->role))
+            return e;
+    return NULL;
+}
+
+static const struct grant_entry *next_fresh(struct grants *g)
 {
     const struct grants_line *l = &g->lines[LINE_PRIMARY];
-    if (g->is_stale)
-        return known_next(&l->known, &g->prove_at);
-    while (g->prove_at < (size_t)PQntuples(l->changes)) {
+    while (g->fresh_at < PQntuples(l->changes)) {
         const struct grant_entry *e =
-            known_find(&l->known, (uint64_t)number(l->changes, (int)g->prove_at++, AT_ID));
+            known_find(&l->known, (uint64_t)number(l->changes, g->fresh_at++, AT_ID));
         if (e != NULL)
             return e;
     }
     return NULL;
 }
 
+/* Goes on where the last round stopped, so that none is always behind the others. */
+static const struct grant_entry *next_other(struct grants *g)
+{
+    if (g->is_judge_done)
+        return NULL;
+    const struct grant_entry *e = known_next(&g->lines[LINE_PRIMARY].known, &g->judge_at);
+    if (e == NULL) {
+        g->judge_at = 0;
+        g->is_judge_done = true;
+    }
+    return e;
+}
+
+static const struct grant_entry *next_to_judge(struct grants *g)
+{
+    const struct grant_entry *e = next_used(g);
+    if (e == NULL)
+        e = next_fresh(g);
+    return e != NULL ? e : next_other(g);
+}
+
 /* Some of those that were proven, each second: nobody tells what he changes by hand. */
 static void put_again(struct grants *g)
 {
-    const struct grant_entry *e;
+    struct grant_entry *e;
     if (clock_mono_ms() < g->again_ms)
         return;
     g->again_ms = clock_mono_ms() + PROOFS_AGAIN_MS;
@@ -593,40 +687,9 @@ static void put_again(struct grants *g)
             g->again_at = 0;
             return;
         }
-        proofs_put_again(&g->proofs, e);
+        if (verdict_of(g, e) == PROOFS_GOOD)
+            proofs_put_again(&g->proofs, e);
     }
-}
-
-/* False: there is nothing to ask. */
-static bool ask_for_proofs(struct grants *g)
-{
-    char sql[PROOFS_QUESTION_SIZE];
-    const struct grant_entry *e;
-    proofs_begin(&g->proofs);
-    while (g->proofs.is_demanded && proofs_room(&g->proofs) && (e = next_to_prove(g)) != NULL)
-        proofs_put(&g->proofs, e);
-    if (g->proofs.asked_count == 0)
-        return false;
-    proofs_question(&g->proofs, sql);
-    g->phase = GRANTS_PROVE;
-    line_ask(g, &g->lines[LINE_PRIMARY], sql);
-    return true;
-}
-
-/* The same of some that were proven, behind what is published: should it fail, what is published
-   stays so until the next round. False: it is not due. */
-static bool ask_for_proofs_again(struct grants *g)
-{
-    char sql[PROOFS_QUESTION_SIZE];
-    proofs_begin(&g->proofs);
-    if (g->proofs.is_demanded)
-        put_again(g);
-    if (g->proofs.asked_count == 0)
-        return false;
-    proofs_question(&g->proofs, sql);
-    g->phase = GRANTS_PROVE_AGAIN;
-    line_ask(g, &g->lines[LINE_PRIMARY], sql);
-    return true;
 }
 
 /* Something went wrong in between: do it all anew, soon. */
@@ -637,35 +700,99 @@ static void begin_again(struct grants *g)
     g->phase = GRANTS_REST;
 }
 
-/* All that this round brought is proven or not. */
-static void conclude(struct grants *g)
+static void ask_about_proofs(struct grants *g, enum grants_phase phase)
 {
-    if (!both_answered(g)) { /* one of them went away meanwhile, and knows of no grant any more */
+    char sql[PROOFS_QUESTION_SIZE];
+    proofs_question(&g->proofs, sql);
+    g->phase = phase;
+    line_ask(g, &g->lines[LINE_PRIMARY], sql);
+}
+
+/* False: there is nothing to ask. */
+static bool ask_for_proofs(struct grants *g)
+{
+    const struct grant_entry *e;
+    proofs_begin(&g->proofs);
+    while (g->unjudged > 0 && proofs_room(&g->proofs) && (e = next_to_judge(g)) != NULL)
+        proofs_put(&g->proofs, e);
+    if (g->proofs.asked_count == 0)
+        return false;
+    ask_about_proofs(g, GRANTS_PROVE);
+    return true;
+}
+
+/* The same of some that were proven. False: it is not due. */
+static bool ask_for_proofs_again(struct grants *g)
+{
+    proofs_begin(&g->proofs);
+    if (g->proofs.is_demanded)
+        put_again(g);
+    if (g->proofs.asked_count == 0)
+        return false;
+    ask_about_proofs(g, GRANTS_PROVE_AGAIN);
+    return true;
+}
+
+/* One batch a round at least, and more while there is time. */
+static void judge_some(struct grants *g, bool is_first)
+{
+    bool has_time = is_first || clock_mono_ms() - g->round_ms < GRANTS_PERIOD_MS;
+    if (g->lines[LINE_PRIMARY].state != GRANTS_READY)
         begin_again(g);
+    else if ((!has_time || !ask_for_proofs(g)) && !ask_for_proofs_again(g))
+        rest(g);
+}
+
+/* Everything of this round is published and ended; what is left is to be judged. */
+static void begin_judging(struct grants *g)
+{
+    struct grants_line *l = &g->lines[g->line_count - 1]; /* where persons are served */
+    if (g->unjudged <= PROOFS_AT_ONCE || l->state != GRANTS_READY) {
+        judge_some(g, true);
         return;
     }
+    g->phase = GRANTS_USED;
+    line_ask(g, l, used_sql);
+}
+
+static void take_used(struct grants *g)
+{
+    struct grants_line *l = &g->lines[g->line_count - 1];
+    g->used = l->last;
+    l->last = NULL;
+    judge_some(g, true);
+}
+
+/* Both servers have told what there is. */
+static void conclude(struct grants *g)
+{
+    proofs_new_list(&g->proofs);
     publish(g);
     report(g);
-    if (g->over_count == 0 && !ask_for_proofs_again(g))
-        rest(g);
-    else if (g->over_count > 0)
+    if (g->over_count > 0)
         ask_about_over(g, GRANTS_CLOSE, "SELECT count(ringfence.grant_close(id)) FROM unnest(", 1);
+    else
+        begin_judging(g);
 }
 
 static void take_proofs(struct grants *g)
 {
     struct grants_line *l = &g->lines[LINE_PRIMARY];
-    if (l->state != GRANTS_READY || l->last == NULL) {
+    bool is_again = g->phase == GRANTS_PROVE_AGAIN;
+    size_t left_out;
+    if (!both_answered(g)) { /* one of them went away meanwhile, and knows of no grant any more */
         begin_again(g);
         return;
     }
-    if (proofs_answer(&g->proofs, l->last, &l->known, g->config->alias))
-        g->is_lost = true;
+    proofs_answer(&g->proofs, l->last, &l->known, g->config->alias);
     clear_answers(g);
-    if (g->phase == GRANTS_PROVE_AGAIN)
+    if (publish_judged(g, &left_out) || !is_again)
+        g->is_changed = true;
+    say_left_out(g, left_out);
+    if (is_again)
         rest(g);
-    else if (!ask_for_proofs(g))
-        conclude(g);
+    else
+        judge_some(g, false);
 }
 
 /* Nobody owes an answer: what comes next. */
@@ -679,8 +806,11 @@ static void advance(struct grants *g)
     case GRANTS_ASK:
         if (!both_answered(g) || !take_suspended(g))
             begin_again(g);
-        else if (!ask_for_proofs(g))
+        else
             conclude(g);
+        return;
+    case GRANTS_USED:
+        take_used(g);
         return;
     case GRANTS_PROVE:
     case GRANTS_PROVE_AGAIN:
@@ -699,11 +829,11 @@ static void advance(struct grants *g)
             return;
         }
         clear_answers(g);
-        rest(g);
+        begin_judging(g);
         return;
     case GRANTS_REAP:
         clear_answers(g);
-        rest(g);
+        begin_judging(g);
         return;
     }
 }
@@ -737,6 +867,8 @@ void grants_done(struct grants *g)
 {
     for (size_t i = 0; i < GRANTS_LINES; i++)
         line_drop(&g->lines[i], 0);
+    PQclear(g->used);
+    g->used = NULL;
     proofs_done(&g->proofs);
     json_decref(g->suspended);
     g->suspended = NULL;

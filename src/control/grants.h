@@ -1,10 +1,9 @@
 /* grants.h - the grants of one region under control's eyes: what is open is published to the
  * workers, what has ended is ended on its servers.
  *
- *   REST ──due──▶ ASK ──both have answered─▶ PROVE ──published──▶ REST
- *    ▲             │ something has ended
- *    │             ▼
- *    └── REAP ◀── SIGNAL ◀── CLOSE
+ *   REST ──due──▶ ASK ──both have answered, published─┬─▶ USED ──▶ PROVE ⟲ ──▶ AGAIN ──▶ REST
+ *                         something has ended           ▼             ▲
+ *                                                     CLOSE ─▶ SIGNAL ─▶ REAP
  *
  * A line leads to the primary and one to the standby that persons use; a region without standbys
  * has the first one alone. A grant is open when both servers say so: one that the standby has not
@@ -16,9 +15,15 @@
  * visible). The number is read before the changes are, so one that comes between is told twice.
  * When a grant's time runs out is known here.
  *
+ * What nobody has judged yet under the rules of now (proofs.h) is published as withheld: all of it
+ * at first, after a reload, and when others are suspended. Then it is judged in batches, as many as
+ * a round has time for, each published when it is there, so that the lease and the ends of grants
+ * never wait for it: first the grants that have sessions, then what this round brought, then the
+ * rest.
+ *
  * Each answer says who is suspended, too. Workers hear it before anything else that came with it;
  * when it is others than before, every grant is judged anew, as that of a suspended person and what
- * he has approved is none.
+ * he has approved is none: until then it is withheld.
  *
  * The end: close on the primary what has run out (rows deleted, no login), then signal its sessions
  * on both servers until neither has one, then let the primary drop its role. Workers do not wait
@@ -51,6 +56,7 @@ enum {
 enum grants_phase {
     GRANTS_REST,
     GRANTS_ASK,
+    GRANTS_USED,
     GRANTS_PROVE,
     GRANTS_PROVE_AGAIN,
     GRANTS_CLOSE,
@@ -90,10 +96,16 @@ struct grants {
     size_t line_count;
     int64_t next_ms;
     struct proofs proofs;
-    size_t prove_at; /* of the grants of this round, the next to be judged */
-    size_t again_at; /* of all that are known, the next to be judged again */
+    int64_t round_ms; /* when this round began */
+    size_t unjudged;  /* of those that are known */
+    PGresult
+        *used; /* of this round: roles of grants that have sessions, in order; NULL: not asked */
+    size_t used_at;     /* of all that are known, the next one to be looked for among these */
+    int fresh_at;       /* of what this round brought, the next to be judged */
+    size_t judge_at;    /* of all that are known; goes on over rounds */
+    bool is_judge_done; /* for this round */
+    size_t again_at;    /* of all that are known, the next to be judged again */
     int64_t again_ms;
-    bool is_lost;      /* one that was proven is so no more: publish all */
     json_t *suspended; /* names that either server says; NULL: not known yet */
     const char *suspended_names[GRANTS_SUSPENDED_MAX]; /* of those */
     size_t suspended_count;

@@ -48,12 +48,16 @@ static struct evidence_text text_of(const PGresult *r, int row)
                                    .leaf = or_null(r, row, AT_LEAF) };
 }
 
-/* A list of texts, in *RET_LIST for as long as they are used. */
-static bool read_list(const PGresult *r, int row, int column, json_t **ret_list,
+/* A list of texts, in *RET_LIST, which is P's, for as long as they are used. */
+static bool read_list(struct proof *p, const PGresult *r, int row, int column, json_t **ret_list,
                       const char *to[COMMAND_LIST_MAX], size_t *ret_count)
 {
     const char *text = database_value(r, row, column);
-    *ret_list = json_loads(text, JSON_DECODE_ANY, NULL);
+    json_error_t why = { .line = 0 };
+    *ret_list = json_loads(text, JSON_DECODE_ANY, &why);
+    if (*ret_list == NULL && (json_error_code(&why) == json_error_out_of_memory ||
+                              json_error_code(&why) == json_error_unknown)) /* before it read */
+        p->lacks_memory = true;
     *ret_count = json_array_size(*ret_list);
     if (!json_is_array(*ret_list) || *ret_count > COMMAND_LIST_MAX)
         return false;
@@ -74,7 +78,7 @@ static bool read_grant(const PGresult *r, int row, struct proof *p)
     p->grant.classes = (uint32_t)number(r, row, AT_GRANT_CLASSES);
     p->grant.ends_ms = number(r, row, AT_GRANT_ENDS);
     return !p->has_grant ||
-           read_list(r, row, AT_GRANT_KEYS, &p->grant_keys, p->grant.keys, &p->grant.key_count);
+           read_list(p, r, row, AT_GRANT_KEYS, &p->grant_keys, p->grant.keys, &p->grant.key_count);
 }
 
 static bool read_request(const PGresult *r, int row, struct proof *p)
@@ -87,8 +91,8 @@ static bool read_request(const PGresult *r, int row, struct proof *p)
     p->state = database_value(r, row, AT_STATE);
     p->rule = database_value(r, row, AT_RULE);
     return strcmp(database_value(r, row, AT_KIND), "request") == 0 &&
-           read_list(r, row, AT_KEYS, &p->keys, e->keys, &e->key_count) &&
-           read_list(r, row, AT_SALTS, &p->salts, e->salts, &salts) && salts == e->key_count &&
+           read_list(p, r, row, AT_KEYS, &p->keys, e->keys, &e->key_count) &&
+           read_list(p, r, row, AT_SALTS, &p->salts, e->salts, &salts) && salts == e->key_count &&
            read_grant(r, row, p);
 }
 
@@ -104,6 +108,8 @@ int proof_read(const PGresult *r, int *row, struct proof *p, struct err *err)
         if (is_good)
             p->evidence.votes[p->evidence.vote_count++] = text_of(r, *row);
     }
+    if (p->lacks_memory)
+        return err_set(err, RF_ENOMEM, "out of memory for the texts of a request");
     return is_good ? 0 : err_set(err, RF_EPROTO, "the database answers nonsense about a request");
 }
 

@@ -23,10 +23,11 @@ struct proof {
     const char *grant_leaf;
     struct evidence_grant grant;
     json_t *keys, *salts, *grant_keys;
+    bool lacks_memory; /* to read a list */
 };
 
-/* The request in row *ROW of R, which is moved behind its last vote. -RF_EPROTO: that is none. Call
-   proof_done() in any case. */
+/* The request in row *ROW of R, which is moved behind its last vote. -RF_EPROTO: that is none;
+   -RF_ENOMEM. Call proof_done() in any case. */
 RF_CHECK int proof_read(const PGresult *r, int *row, struct proof *ret, struct err *err);
 void proof_done(struct proof *p);
 

@@ -17,27 +17,76 @@ void proofs_init(struct proofs *p, const struct policy *policy, const struct pol
                           .is_demanded = policy->grants->opened_by == GRANTS_BY_SIGNATURES };
 }
 
-void proofs_done(struct proofs *p)
+static void forget_all(struct proofs *p)
 {
     known_clear(&p->good);
+    known_clear(&p->bad);
+    known_clear(&p->doubts);
+    known_clear(&p->old_doubts);
+}
+
+void proofs_done(struct proofs *p)
+{
+    forget_all(p);
 }
 
 void proofs_suspend(struct proofs *p, const char *const *suspended, size_t count)
 {
-    known_clear(&p->good);
+    forget_all(p);
     p->suspended = suspended;
     p->suspended_count = count;
 }
 
-bool proofs_has(const struct proofs *p, struct grant_entry *e)
+/* Are these the words that were judged? */
+static bool is_same(const struct grant_entry *judged, const struct grant_entry *e)
 {
+    return strcmp(judged->role, e->role) == 0 && strcmp(judged->actor, e->actor) == 0 &&
+           strcmp(judged->purpose, e->purpose) == 0 && judged->subjects == e->subjects &&
+           judged->classes == e->classes && e->ends_wall_ms <= judged->ends_wall_ms;
+}
+
+enum proofs_verdict proofs_verdict(const struct proofs *p, struct grant_entry *e)
+{
+    if (!p->is_demanded)
+        return PROOFS_GOOD;
     const struct grant_entry *good = known_find(&p->good, e->id);
-    if (good == NULL || strcmp(good->role, e->role) != 0 || strcmp(good->actor, e->actor) != 0 ||
-        strcmp(good->purpose, e->purpose) != 0 || good->subjects != e->subjects ||
-        good->classes != e->classes || e->ends_wall_ms > good->ends_wall_ms)
-        return false;
-    memcpy(e->ref, good->ref, sizeof(e->ref));
-    return true;
+    if (good != NULL && is_same(good, e)) {
+        memcpy(e->ref, good->ref, sizeof(e->ref));
+        return PROOFS_GOOD;
+    }
+    const struct grant_entry *bad = known_find(&p->bad, e->id);
+    return bad != NULL && is_same(bad, e) ? PROOFS_BAD : PROOFS_UNJUDGED;
+}
+
+void proofs_forget(struct proofs *p, uint64_t id)
+{
+    known_drop(&p->good, id);
+    known_drop(&p->bad, id);
+    known_drop(&p->doubts, id);
+    known_drop(&p->old_doubts, id);
+}
+
+static void keep(struct known *of, const struct known *known)
+{
+    const struct grant_entry *e;
+    size_t at = 0;
+    while ((e = known_next(of, &at)) !=
+           NULL) /* one that a hole's end moves past us goes next time */
+        if (known_find(known, e->id) == NULL)
+            known_drop(of, e->id);
+}
+
+void proofs_keep(struct proofs *p, const struct known *known)
+{
+    keep(&p->good, known);
+    keep(&p->bad, known);
+}
+
+void proofs_new_list(struct proofs *p)
+{
+    known_clear(&p->old_doubts);
+    p->old_doubts = p->doubts;
+    p->doubts = (struct known){ 0 };
 }
 
 /* ---- one question --------------------------------------------------------------------------- */
@@ -55,13 +104,21 @@ bool proofs_room(const struct proofs *p)
 void proofs_put(struct proofs *p, const struct grant_entry *e)
 {
     struct grant_entry copy = *e;
-    if (!e->closed && proofs_room(p) && !proofs_has(p, &copy))
-        p->asked[p->asked_count++] = e->id;
+    if (!e->closed && proofs_verdict(p, &copy) == PROOFS_UNJUDGED)
+        proofs_put_again(p, e);
+}
+
+static bool is_asked(const struct proofs *p, uint64_t id)
+{
+    for (size_t i = 0; i < p->asked_count; i++)
+        if (p->asked[i] == id)
+            return true;
+    return false;
 }
 
 void proofs_put_again(struct proofs *p, const struct grant_entry *e)
 {
-    if (!e->closed && proofs_room(p))
+    if (!e->closed && proofs_room(p) && !is_asked(p, e->id))
         p->asked[p->asked_count++] = e->id;
 }
 
@@ -86,9 +143,8 @@ static bool copy_ref(const char *ref, char to[GRANT_REF_SIZE])
     return true;
 }
 
-/* Is this grant what people signed, under the rules of now? 0 and the entry's ref. */
-static int judge(const struct proofs *p, struct proof *proof, struct grant_entry *e,
-                 struct err *err)
+/* Did people sign for this grant, under the rules of now? */
+static int judge(const struct proofs *p, struct proof *proof, struct err *err)
 {
     static struct evidence_case judged; /* large */
     size_t missing;
@@ -104,63 +160,119 @@ static int judge(const struct proofs *p, struct proof *proof, struct grant_entry
     }
     if (refusal != REFUSAL_NONE)
         return err_set(err, RF_EDENIED, "%s", approval_refusal_sentence(refusal));
-    if (!proof->has_grant || strcmp(proof->grant.actor, e->actor) != 0 ||
-        strcmp(proof->grant.purpose, e->purpose) != 0 || proof->grant.classes != e->classes ||
-        proof->grant.key_count != e->subjects ||
-        proof->grant.ends_ms + ROUNDING_MS < e->ends_wall_ms)
-        return err_set(err, RF_ETAMPER, "the grant changed while it was looked at");
-    if (!copy_ref(proof->grant_leaf, e->ref))
-        return err_set(err, RF_EAUTH, "the grant is not on record");
+    if (!proof->has_grant)
+        return err_set(err, RF_ETAMPER, "there is no such grant");
     return evidence_covers(&judged, &proof->evidence, &proof->grant, err);
 }
 
-static bool take_one(struct proofs *p, const PGresult *answer, int *row, const struct known *known,
-                     uint64_t *ret_id, struct err *err)
+/* Does the grant look as the list of grants said? */
+static bool is_as_listed(const struct proof *proof, const struct grant_entry *e)
+{
+    return strcmp(proof->state, "open") == 0 && proof->has_grant &&
+           strcmp(proof->grant.actor, e->actor) == 0 &&
+           strcmp(proof->grant.purpose, e->purpose) == 0 && proof->grant.classes == e->classes &&
+           proof->grant.key_count == e->subjects &&
+           proof->grant.ends_ms + ROUNDING_MS >= e->ends_wall_ms;
+}
+
+/* Not what was signed, or who may sign, but this process or this host. */
+static bool is_failure(int code)
+{
+    return code == RF_ENOMEM || (code != RF_ETAMPER && err_category_of(code) == ERR_SYSTEM) ||
+           code == RF_EBUG;
+}
+
+static int note(struct known *k, const struct grant_entry *e, struct err *err)
+{
+    return known_put(k, e) < 0 ? err_set(err, RF_ENOMEM, "out of memory for grants") : 0;
+}
+
+/* The next grant of the answer, *RET_ID. 0, or what it lacks; *RET_IS_AS_LISTED is false where the
+   list of grants says something else of it. */
+static int take_one(struct proofs *p, const PGresult *answer, int *row, const struct known *known,
+                    uint64_t *ret_id, bool *ret_is_as_listed, struct err *err)
 {
     struct proof proof;
-    struct grant_entry e = { 0 };
     int rc = proof_read(answer, row, &proof, err);
     *ret_id = proof.evidence.request;
-    const struct grant_entry *said = rc == 0 ? known_find(known, *ret_id) : NULL;
+    *ret_is_as_listed = true;
+    const struct grant_entry *said = known_find(known, *ret_id);
     if (rc == 0 && said != NULL) {
-        e = *said;
-        rc = judge(p, &proof, &e, err);
+        struct grant_entry e = *said;
+        *ret_is_as_listed = is_as_listed(&proof, said);
+        rc = judge(p, &proof, err);
+        if (rc == 0 && !*ret_is_as_listed)
+            rc = err_set(err, RF_ETAMPER, "the grant is another than its database lists");
+        if (rc == 0 && !copy_ref(proof.grant_leaf, e.ref))
+            rc = err_set(err, RF_EAUTH, "the grant is not on record");
+        if (rc == 0)
+            rc = note(&p->good, &e, err);
+        if (rc == 0)
+            known_drop(&p->bad, *ret_id);
     }
-    if (rc == 0 && said != NULL && known_put(&p->good, &e) < 0)
-        rc = err_set(err, RF_ENOMEM, "out of memory for grants");
     proof_done(&proof);
-    return rc == 0;
+    return rc;
 }
 
-static void mark(const struct proofs *p, uint64_t id, bool proven[PROOFS_AT_ONCE])
+static void complain(struct proofs *p, const char *alias, uint64_t id, const char *why)
+{
+    if (!p->has_complained)
+        log_error("grant-not-judged",
+                  "database=%s grant=%" PRIu64
+                  " reason=\"%s\" hint=\"it is withheld, and asked for again\"",
+                  alias, id, why);
+    p->has_complained = true;
+}
+
+/* What is not good, for the reason in ERR. */
+static void take_away(struct proofs *p, const struct grant_entry *e, bool is_as_listed,
+                      const struct err *err, const char *alias)
+{
+    struct err why;
+    bool is_doubt = !is_as_listed && known_find(&p->old_doubts, e->id) == NULL;
+    struct known *to = is_doubt ? &p->doubts : &p->bad;
+    known_drop(&p->good, e->id);
+    if (is_failure(err->code)) {
+        complain(p, alias, e->id, err->line);
+    } else if (note(to, e, &why) < 0) {
+        complain(p, alias, e->id, why.line);
+    } else if (!is_doubt) {
+        log_error("grant-not-proven", "database=%s grant=%" PRIu64 " reason=\"%s\"", alias, e->id,
+                  err->line);
+        log_error("grant-not-shown",
+                  "database=%s grant=%" PRIu64
+                  " hint=\"nobody's signatures open it; it is being closed\"",
+                  alias, e->id);
+    }
+}
+
+static void mark(const struct proofs *p, uint64_t id, bool is_seen[PROOFS_AT_ONCE])
 {
     for (size_t i = 0; i < p->asked_count; i++)
-        proven[i] = proven[i] || p->asked[i] == id;
+        is_seen[i] = is_seen[i] || p->asked[i] == id;
 }
 
-bool proofs_answer(struct proofs *p, const PGresult *answer, const struct known *known,
+void proofs_answer(struct proofs *p, const PGresult *answer, const struct known *known,
                    const char *alias)
 {
-    bool proven[PROOFS_AT_ONCE] = { false }, is_lost = false;
+    bool is_seen[PROOFS_AT_ONCE] = { false }, is_as_listed;
+    struct err err = { 0 };
+    uint64_t id;
+    if (answer == NULL) {
+        complain(p, alias, p->asked[0], "the database gave no answer");
+        return;
+    }
     for (int row = 0; row < PQntuples(answer);) {
-        struct err err = { 0 };
-        uint64_t id;
-        if (take_one(p, answer, &row, known, &id, &err))
-            mark(p, id, proven);
-        else
-            log_error("grant-not-proven", "database=%s grant=%" PRIu64 " reason=\"%s\"", alias, id,
-                      err.line);
+        int rc = take_one(p, answer, &row, known, &id, &is_as_listed, &err);
+        const struct grant_entry *e = known_find(known, id);
+        mark(p, id, is_seen);
+        if (rc < 0 && e != NULL)
+            take_away(p, e, is_as_listed, &err, alias);
     }
+    (void)err_set(&err, RF_EAUTH, "nobody asked for it");
     for (size_t i = 0; i < p->asked_count; i++) {
-        if (proven[i])
-            continue;
-        is_lost = is_lost || known_find(&p->good, p->asked[i]) != NULL;
-        known_drop(&p->good, p->asked[i]);
-        if (known_find(known, p->asked[i]) != NULL)
-            log_error("grant-not-shown",
-                      "database=%s grant=%" PRIu64
-                      " hint=\"nobody's signatures open it; it is being closed\"",
-                      alias, p->asked[i]);
+        const struct grant_entry *e = known_find(known, p->asked[i]);
+        if (!is_seen[i] && e != NULL)
+            take_away(p, e, true, &err, alias);
     }
-    return is_lost;
 }

@@ -44,6 +44,8 @@ enum decide_grant grant_fact(const struct session *s, uint64_t id, struct grant_
         return DECIDE_GRANT_UNKNOWN;
     if (grant_entry_is_over(&e, now, clock_wall_ms()))
         return DECIDE_GRANT_ENDED;
+    if (e.withheld && !runs)
+        return DECIDE_GRANT_MISSING;
     if (ret != NULL)
         *ret = e;
     return DECIDE_GRANT_OPEN;
@@ -129,6 +131,8 @@ static enum grant_standing look(struct grant *g, const struct grant_table *t, in
         g->entry.ends_mono_ms = fresh.ends_mono_ms;
     if (fresh.ends_wall_ms < g->entry.ends_wall_ms)
         g->entry.ends_wall_ms = fresh.ends_wall_ms;
+    if (fresh.withheld)
+        return GRANT_WAITING;
     g->epoch = epoch;
     return GRANT_GOOD;
 }

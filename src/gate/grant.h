@@ -5,7 +5,8 @@
  * hangs on it:
  *
  *   GOOD      bytes may be released
- *   WAITING   control has not confirmed the region's grants for GRANT_LEASE_MS: nothing more leaves
+ *   WAITING   control has not confirmed the region's grants for GRANT_LEASE_MS, or not yet this one
+ *             under new rules: nothing more leaves
  *   OVER      closed, gone, or its time has passed by either clock; or WAITING for too long
  *
  * It is asked before every release, and ten times a second for all sessions under a grant. */
@@ -22,7 +23,7 @@ struct worker;
 
 enum {
     GRANT_TICK_MS = 100,
-    GRANT_PATIENCE_MS = 3000, /* without a lease, before the session ends */
+    GRANT_PATIENCE_MS = 3000, /* without a lease, or withheld, before the session ends */
     GRANT_LINGER_MS = 300,    /* for what was released before, so that the last words reach it */
     GRANT_HEARD_MS = 400,     /* in which control hears of an end that the database knows already */
     GRANT_NEW_MS = 1000       /* how long a login waits for a grant that is not known */
@@ -35,7 +36,7 @@ struct grant {
     unsigned database; /* its place in the table */
     uint64_t epoch;    /* of the table when ENTRY was read */
     struct grant_entry entry;
-    int64_t waiting_since_ms;      /* 0: there is a lease */
+    int64_t waiting_since_ms;      /* 0: it is confirmed */
     int64_t over_since_ms;         /* 0: not told yet */
     struct session *next, *before; /* among the worker's sessions under grants */
     char why[16];                  /* OVER: "closed", "expired", "unconfirmed" */

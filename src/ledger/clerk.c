@@ -168,11 +168,14 @@ static int genesis(struct clerk *c, int64_t now_ms, struct err *err)
 int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk_start *what,
                 int64_t now_ms, struct err *err)
 {
+    bool waits = what->waits != NULL;
+    /* A ledger that starts again is told the signatures again; they stand where it came to rule. */
+    bool is_same =
+        !waits && c->leaves > 0 && memcmp(c->policy_digest, policy->digest, DIGEST_LEN) == 0;
     struct record record = { .kind = RECORD_START,
                              .wall_ms = now_ms,
                              .detail = what->detail,
-                             .signature = what->signed_by };
-    bool waits = what->waits != NULL;
+                             .signature = is_same ? NULL : what->signed_by };
     struct logleaf l = { .type = what->is_reload || waits ? LEAF_POLICY : LEAF_START };
     memcpy(record.session, what->session, sizeof(record.session));
     int rc = clerk_goes_on(c, err);
@@ -188,7 +191,7 @@ int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk
     }
     logleaf_number(&l, LEAF_KEY_FROM, waits ? what->from : 0);
     logleaf_bytes(&l, LEAF_KEY_POLICY, waits ? what->waits : policy->digest, DIGEST_LEN);
-    logleaf_number(&l, LEAF_KEY_SIGNATURES, what->signatures);
+    logleaf_number(&l, LEAF_KEY_SIGNATURES, is_same ? 0 : what->signatures);
     if (!waits && policy_names_signers(policy))
         logleaf_number(&l, LEAF_KEY_QUORUM, (uint64_t)policy->signers.quorum);
     buf_clear(&c->detail);
@@ -199,18 +202,19 @@ int clerk_start(struct clerk *c, const struct policy *policy, const struct clerk
                        err);
 }
 
-int clerk_may_rule(const struct clerk *c, const struct policy *policy, unsigned signatures,
-                   struct err *err)
+int clerk_may_rule(const struct clerk *c, const struct policy *policy, const uint8_t by[32],
+                   unsigned signatures, struct err *err)
 {
     char before[2 * DIGEST_LEN + 1];
-    if (c->policy_quorum == 0 || signatures >= c->policy_quorum ||
+    unsigned counted = memcmp(by, c->policy_digest, DIGEST_LEN) == 0 ? signatures : 0;
+    if (c->policy_quorum == 0 || counted >= c->policy_quorum ||
         memcmp(c->policy_digest, policy->digest, DIGEST_LEN) == 0)
         return 0;
     digest_hex(c->policy_digest, DIGEST_LEN, before);
     (void)err_set(err, RF_ECONFIG,
                   "the log says that policy %s rules, and this one has %u of the %" PRIu64
                   " signatures that it demands",
-                  before, signatures, c->policy_quorum);
+                  before, counted, c->policy_quorum);
     err_hint(err, "put that policy and its signatures back in their place, and start again");
     return -RF_ECONFIG;
 }
@@ -430,7 +434,7 @@ static int meet_grant(struct clerk *c, const struct policy *policy, const struct
         grant_table_look(c->grants_table, (unsigned)database, said->grant, &e) != 1)
         return 0;
     /* Of a grant that is closed nothing is known any more but that. */
-    int rc = known == NULL && !e.closed && e.ends_wall_ms > now_ms
+    int rc = known == NULL && !e.closed && !e.withheld && e.ends_wall_ms > now_ms
                  ? grant_leaf(c, policy, &e, said->database, now_ms, err)
                  : 0;
     known = clerk_grant(c, said->grant, said->database);

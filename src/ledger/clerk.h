@@ -55,11 +55,12 @@ struct clerk_start {
 RF_CHECK int clerk_start(struct clerk *c, const struct policy *policy,
                          const struct clerk_start *what, int64_t now_ms, struct err *err);
 
-/* May a start write that POLICY rules with so many SIGNATURES? Not if the one that its log names
-   last demands more of another one: then somebody has put the state folder back, or emptied it. 0,
-   or -RF_ECONFIG. */
-RF_CHECK int clerk_may_rule(const struct clerk *c, const struct policy *policy, unsigned signatures,
-                            struct err *err);
+/* May a start write that POLICY rules with so many SIGNATURES of those whom the policy with the
+   digest BY names? Not if the one that its log names last demands more of another one: then
+   somebody has put the state folder back, or emptied it. Signatures for any other policy than that
+   one count nothing: he could bring his own. 0, or -RF_ECONFIG. */
+RF_CHECK int clerk_may_rule(const struct clerk *c, const struct policy *policy,
+                            const uint8_t by[32], unsigned signatures, struct err *err);
 
 /* What is due by the clock: roll-ups, seals, ends of grants. */
 RF_CHECK int clerk_tick(struct clerk *c, const struct policy *policy, int64_t now_ms,

@@ -202,7 +202,7 @@ static int start_write(struct ledger *l, bool is_reload, uint64_t cut_bytes, str
                                        .signed_by = signed_by };
     int rc = signed_by == NULL ? err_set(err, RF_ENOMEM, "out of memory")
              : l->clerk != NULL && !is_reload
-                 ? clerk_may_rule(l->clerk, l->child.policy, start.signatures, err)
+                 ? clerk_may_rule(l->clerk, l->child.policy, news.by, start.signatures, err)
                  : 0;
     if (rc == 0)
         rc = write_start(l, &start, now_ms, err);
@@ -412,6 +412,13 @@ static void commit_if_due(struct ledger *l)
 
 /* ---- the supervisor ------------------------------------------------------------------------- */
 
+/* The supervisor remembers a policy only behind its record. */
+static void tell_recorded(struct ledger *l)
+{
+    if (l->journal != NULL && journal_death(l->journal) == NULL && child_recorded(&l->child) < 0)
+        log_warn("supervisor-silent", "about=record");
+}
+
 static void reloaded(struct ledger *l)
 {
     struct err err;
@@ -429,6 +436,8 @@ static void reloaded(struct ledger *l)
     if (rc < 0)
         log_err(LOG_LEVEL_ERROR, "reload-not-recorded", &err); /* a dead journal says so itself */
     rollup_now(l);
+    if (rc == 0)
+        tell_recorded(l);
     /* Which policy rules, or waits, is on record, or nobody goes by it. */
     rc = rc < 0 ? child_failed(&l->child, &err) : child_ready(&l->child, "");
     if (rc < 0)
@@ -645,10 +654,12 @@ static int start(struct ledger *l, struct err *err)
         return rc;
     /* The first record of this start is on disk before anybody is served. Should that fail, the
        journal is dead and the desk says so, or the clock is not believed and nobody is served. */
-    if (l->journal != NULL && start_write(l, false, found.cut_bytes, err) < 0 &&
-        journal_death(l->journal) == NULL && !l->is_in_doubt)
+    rc = l->journal != NULL ? start_write(l, false, found.cut_bytes, err) : -RF_EUNAVAIL;
+    if (rc < 0 && l->journal != NULL && journal_death(l->journal) == NULL && !l->is_in_doubt)
         return -err->code;
     commit(l);
+    if (rc == 0)
+        tell_recorded(l);
     for (size_t i = 0; i < l->child.peer_count; i++)
         if (speaks((uint32_t)l->child.peers[i].role))
             seat_take(l, guest_of((uint32_t)l->child.peers[i].role), l->child.peers[i].fd);

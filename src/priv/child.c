@@ -1,6 +1,7 @@
 #include "priv/child.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +10,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "policy/arena.h"
 #include "policy/mistakes.h"
+#include "priv/lease.h"
 #include "priv/sandbox.h"
 #include "wire/rd.h"
 
@@ -382,4 +385,83 @@ int child_ready(struct child *c, const char *report)
 int child_failed(struct child *c, const struct err *why)
 {
     return answer(c, IMSG_FAILED, why->line);
+}
+
+int child_recorded(struct child *c)
+{
+    return answer(c, IMSG_RECORDED, "");
+}
+
+/* ---- a role with databases ------------------------------------------------------------------ */
+
+static void hear_one(struct child *c, const struct child_ear *ear, void *context, struct imsg *m)
+{
+    struct err err = { 0 };
+    bool is_reload = m->type == IMSG_CONFIG;
+    bool is_peer = m->type == IMSG_PEER;
+    uint32_t role = m->arg;
+    if (is_reload)
+        ear->let_go(context);
+    int rc = child_take(c, m, &err);
+    if (rc < 0)
+        log_err(LOG_LEVEL_ERROR, "message-refused", &err);
+    if (rc == 0 && is_peer && ear->meet != NULL)
+        ear->meet(context, (enum imsg_role)role);
+    fd_close(&c->replaced_fd);
+    if (!is_reload)
+        return;
+    ear->take_up(context);
+    child_retired_done(&c->retired);
+    rc = rc < 0 ? child_failed(c, &err) : child_ready(c, "");
+    if (rc < 0)
+        log_warn("supervisor-silent", "about=reload");
+}
+
+bool child_hear(struct child *c, const struct child_ear *ear, void *context)
+{
+    for (;;) {
+        struct imsg m;
+        int rc = imsg_recv(c->imsg_fd, &m);
+        if (rc != 1)
+            return rc == -RF_ESYS && (errno == EAGAIN || errno == EINTR);
+        if (m.type == IMSG_STOP) {
+            imsg_close_fds(&m);
+            return false;
+        }
+        hear_one(c, ear, context, &m);
+    }
+}
+
+static const char *folder_of(struct arena *arena, const char *file)
+{
+    char *copy = arena_strndup(arena, file, strlen(file));
+    return copy != NULL ? dirname(copy) : NULL;
+}
+
+int child_narrow(const struct child *c, enum imsg_role role, char *report, size_t report_len,
+                 struct err *err)
+{
+    enum { FILES = 4 };
+    static const char *folders[FILES * LEASE_SLOTS + 1], *nothing[] = { NULL };
+    size_t count = 0;
+    struct arena arena;
+    arena_init(&arena);
+    for (size_t i = 0; i < c->config->database_count && i < LEASE_SLOTS; i++) {
+        const struct config_database *d = &c->config->databases[i];
+        const char *files[FILES] = { d->tls_ca, d->tls_certificate, d->tls_key, d->passfile };
+        for (size_t f = 0; f < FILES; f++) {
+            if (files[f] == NULL)
+                continue;
+            folders[count] = folder_of(&arena, files[f]);
+            if (folders[count++] == NULL) {
+                arena_done(&arena);
+                return err_set(err, RF_ENOMEM, "out of memory for the folders of the databases");
+            }
+        }
+    }
+    folders[count] = NULL;
+    struct sandbox_paths paths = { .read_only = folders, .read_write = nothing };
+    int rc = sandbox_enter(role, &paths, c->config->sandbox_floor, report, report_len, err);
+    arena_done(&arena);
+    return rc;
 }

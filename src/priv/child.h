@@ -78,9 +78,29 @@ void child_retired_done(struct child_retired *r);
 /* The peer of that role and index, or NULL. */
 struct child_peer *child_peer_of(struct child *c, enum imsg_role role, uint32_t index);
 
-/* Tell the supervisor; both wait up to a second while its queue is full. REPORT: what
+/* What a role with databases does about messages of the supervisor after its start. */
+struct child_ear {
+    /* A CONFIG comes: let go of what borrows from configuration and policy; then serve by those
+       that hold now, whether they are new or, after a failure, the old ones. */
+    void (*let_go)(void *context);
+    void (*take_up)(void *context);
+    void (*meet)(void *context, enum imsg_role peer); /* it has a new socket; may be NULL */
+};
+
+/* Work in, and answer, whatever the supervisor has said by now. False: it said stop, is gone, or
+   speaks nonsense. */
+RF_CHECK bool child_hear(struct child *c, const struct child_ear *ear, void *context);
+
+/* sandbox_enter() for such a role: it may read the folders of the files that connections to the
+   databases need, and nothing else. The folders, because a renewed certificate is a new file. */
+RF_CHECK int child_narrow(const struct child *c, enum imsg_role role, char *report,
+                          size_t report_len, struct err *err);
+
+/* Tell the supervisor; all wait up to a second while its queue is full. REPORT: what
    sandbox_enter() gave, or "" after a reload. */
 RF_CHECK int child_ready(struct child *c, const char *report);
 RF_CHECK int child_failed(struct child *c, const struct err *why);
+/* The ledger's, before child_ready(): its record of the policy stands. */
+RF_CHECK int child_recorded(struct child *c);
 
 #endif

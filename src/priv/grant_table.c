@@ -8,6 +8,7 @@
  *   a bit of `used` is set  <=>  its slot is not EMPTY (bits are looked at first: reading a page of
  *                                the mapping that was never written would make it exist)
  *   an entry's end only moves down, and closed only becomes true
+ *   an entry is withheld         <=>  its era is not its database's; eras only grow
  *
  * Words are written with release and read with acquire order between two looks at the sequence
  * number: a reader that saw any word of a change sees its odd number, too (no fences: thread
@@ -23,7 +24,7 @@
 #include "base/fd.h"
 
 enum {
-    SLOT_WORDS = 65,
+    SLOT_WORDS = 66,
     ALIAS_WORDS = GRANT_ALIAS_SIZE / 8,
     TOKEN_WORDS = GRANT_TOKEN_LEN / 8,
     STRIDE = GRANT_TABLE_SLOTS / GRANT_TABLE_DATABASES,
@@ -35,6 +36,7 @@ enum slot_state { SLOT_EMPTY, SLOT_USED, SLOT_GONE };
 /* What the words of a slot hold. */
 struct packed {
     uint64_t place; /* state, and the database above it */
+    uint64_t era;   /* in which it was put, and 1; 0: it was withheld */
     struct grant_entry entry;
 };
 _Static_assert(sizeof(struct packed) <= SLOT_WORDS * 8, "an entry fits its slot");
@@ -61,7 +63,7 @@ struct database {
     _Atomic uint64_t suspended[sizeof(struct suspended) / 8];
     _Atomic uint64_t seq;
     _Atomic uint64_t words[ALIAS_WORDS + TOKEN_WORDS];
-    _Atomic uint64_t epoch, round;
+    _Atomic uint64_t epoch, round, era;
     _Atomic int64_t until_mono_ms;
 };
 
@@ -105,11 +107,11 @@ static bool words_read(const _Atomic uint64_t *seq, const _Atomic uint64_t *word
 static bool is_same(const struct packed *a, const struct packed *b)
 {
     const struct grant_entry *x = &a->entry, *y = &b->entry;
-    return a->place == b->place && x->id == y->id && x->ends_wall_ms == y->ends_wall_ms &&
-           x->ends_mono_ms == y->ends_mono_ms && x->subjects == y->subjects &&
-           x->classes == y->classes && x->closed == y->closed && strcmp(x->actor, y->actor) == 0 &&
-           strcmp(x->role, y->role) == 0 && strcmp(x->purpose, y->purpose) == 0 &&
-           strcmp(x->ref, y->ref) == 0;
+    return a->place == b->place && a->era == b->era && x->id == y->id &&
+           x->ends_wall_ms == y->ends_wall_ms && x->ends_mono_ms == y->ends_mono_ms &&
+           x->subjects == y->subjects && x->classes == y->classes && x->closed == y->closed &&
+           strcmp(x->actor, y->actor) == 0 && strcmp(x->role, y->role) == 0 &&
+           strcmp(x->purpose, y->purpose) == 0 && strcmp(x->ref, y->ref) == 0;
 }
 
 static bool slot_read(const struct slot *s, struct packed *ret)
@@ -332,6 +334,25 @@ void grant_table_retain(struct grant_table *t, const char *const *aliases, size_
     }
 }
 
+/* As entries say it that are put now. */
+static uint64_t era_now(const struct database *d)
+{
+    return atomic_load_explicit(&d->era, memory_order_acquire) + 1;
+}
+
+/* The era first: who sees the epoch sees it, too. */
+void grant_table_new_era(struct grant_table *t, unsigned database)
+{
+    atomic_fetch_add_explicit(&t->databases[database].era, 1, memory_order_release);
+    atomic_fetch_add_explicit(&t->databases[database].epoch, 1, memory_order_release);
+}
+
+void grant_table_new_era_of_all(struct grant_table *t)
+{
+    for (unsigned d = 0; d < GRANT_TABLE_DATABASES; d++)
+        grant_table_new_era(t, d);
+}
+
 void grant_table_begin(struct grant_table *t, unsigned database)
 {
     atomic_fetch_add_explicit(&t->databases[database].round, 1, memory_order_relaxed);
@@ -350,7 +371,7 @@ static void keep_what_is_known(struct grant_entry *e, const struct grant_entry *
     e->ends_mono_ms = sooner(e->ends_mono_ms, known->ends_mono_ms);
 }
 
-int grant_table_put(struct grant_table *t, unsigned database, const struct grant_entry *e)
+static int put(struct grant_table *t, unsigned database, const struct grant_entry *e, uint64_t era)
 {
     struct packed old, fresh;
     uint32_t at = 0;
@@ -359,9 +380,13 @@ int grant_table_put(struct grant_table *t, unsigned database, const struct grant
         return found;
     memset(&fresh, 0, sizeof(fresh));
     fresh.place = place(database, SLOT_USED);
+    fresh.era = era;
     fresh.entry = *e;
+    fresh.entry.withheld = false; /* the era says it */
     if (found == 1) {
         keep_what_is_known(&fresh.entry, &old.entry);
+        if (era == 0)
+            memcpy(fresh.entry.ref, old.entry.ref, sizeof(fresh.entry.ref));
     } else {
         if (atomic_load_explicit(&t->count, memory_order_relaxed) >= GRANT_TABLE_SLOTS / 2)
             return -RF_ETOOBIG;
@@ -380,6 +405,16 @@ int grant_table_put(struct grant_table *t, unsigned database, const struct grant
         atomic_fetch_add_explicit(&t->count, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&t->databases[database].epoch, 1, memory_order_release);
     return 0;
+}
+
+int grant_table_put(struct grant_table *t, unsigned database, const struct grant_entry *e)
+{
+    return put(t, database, e, era_now(&t->databases[database]));
+}
+
+int grant_table_withhold(struct grant_table *t, unsigned database, const struct grant_entry *e)
+{
+    return put(t, database, e, 0);
 }
 
 void grant_table_end(struct grant_table *t, unsigned database)
@@ -496,9 +531,11 @@ int grant_table_look(const struct grant_table *t, unsigned database, uint64_t id
     struct packed p;
     uint32_t at;
     int found = database < GRANT_TABLE_DATABASES ? find(t, database, id, &at, &p) : 0;
-    if (found == 1)
-        *ret = p.entry;
-    return found;
+    if (found != 1)
+        return found;
+    *ret = p.entry;
+    ret->withheld = p.era != era_now(&t->databases[database]);
+    return 1;
 }
 
 bool grant_table_token_is(const struct grant_table *t, unsigned database,

@@ -8,6 +8,11 @@
  * it); or it has passed by the wall clock. A region's lease says how old the answer may be: without
  * one, workers release nothing more under a grant.
  *
+ * An entry counts under the era of its database in which it was put. A new era begins when other
+ * rules do, or others are suspended: from that moment on every entry is withheld, which one store
+ * brings about, until control has proven it anew and puts it again. Workers hold the bytes of a
+ * session whose grant is withheld, and end it when that takes longer than their patience.
+ *
  * Beside the grants stands who is suspended in each region. A region of which control has not said
  * so yet lets no person in.
  *
@@ -41,6 +46,8 @@ struct grant_entry {
     uint64_t subjects;
     uint32_t classes; /* bit 1 << enum class_id */
     bool closed;
+    bool
+        withheld; /* as it was looked up: nobody has said yet that it is good under the new rules */
     char actor[GRANT_NAME_SIZE], role[GRANT_NAME_SIZE], purpose[GRANT_NAME_SIZE];
     char ref[GRANT_REF_SIZE]; /* of the leaf that the registrar put on record; "": none */
 };
@@ -66,13 +73,21 @@ RF_CHECK int grant_table_claim(struct grant_table *t, const char *alias, unsigne
 /* Forget every database whose alias is not among ALIASES (COUNT). */
 void grant_table_retain(struct grant_table *t, const char *const *aliases, size_t count);
 
+/* Whatever is there, of that database or of all of them, is withheld until it is put again. */
+void grant_table_new_era(struct grant_table *t, unsigned database);
+void grant_table_new_era_of_all(struct grant_table *t);
+
 /* One answer of a database: begin, put every grant, end. What was not put is gone afterwards.
    -RF_ETOOBIG: there are too many grants, this one was left out. */
 void grant_table_begin(struct grant_table *t, unsigned database);
 RF_CHECK int grant_table_put(struct grant_table *t, unsigned database, const struct grant_entry *e);
+/* Like put, of one that is not known to be good: it is there, and withheld. The ref of its leaf
+   stays what it was. */
+RF_CHECK int grant_table_withhold(struct grant_table *t, unsigned database,
+                                  const struct grant_entry *e);
 void grant_table_end(struct grant_table *t, unsigned database);
 
-/* Between answers, put changes one grant, too; drop takes one away. */
+/* Between answers, put and withhold change one grant, too; drop takes one away. */
 void grant_table_drop(struct grant_table *t, unsigned database, uint64_t id);
 
 /* The token of RF001 messages; NULL: none, no message is believed. */

@@ -32,8 +32,9 @@ enum imsg_type {
     IMSG_STOP,   /* orderly: no new work, finish, exit 0; a second one: at once */
     IMSG_CANCEL, /* a cancel request that another worker received; payload: the key's bytes */
     /* child to supervisor */
-    IMSG_READY,  /* serving (after GO), or reload done; payload: text of what the sandbox gave */
-    IMSG_FAILED, /* payload: one line why */
+    IMSG_READY,    /* serving (after GO), or reload done; payload: text of what the sandbox gave */
+    IMSG_FAILED,   /* payload: one line why */
+    IMSG_RECORDED, /* ledger, before READY: what the last CONFIG says of the policy is on disk */
     IMSG_CANCEL_FOR, /* arg: index of the worker that the key names; payload: the key's bytes */
     IMSG_PEER_BAD,   /* worker: that peer talks nonsense or hung up and nobody came in its place;
                         arg: its role. ROLE_PARSER: it is ended, and so replaced. ROLE_LEDGER: it

@@ -11,6 +11,7 @@
 
 struct news {
     bool is_counted; /* the policy before named signers: VALID of them have signed this one */
+    uint8_t by[32];  /* digest of that policy */
     unsigned valid;
     bool announces; /* another policy waits: */
     uint8_t digest[32];

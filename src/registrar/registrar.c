@@ -1,7 +1,5 @@
 #include "registrar/registrar.h"
 
-#include <errno.h>
-#include <libgen.h>
 #include <poll.h>
 #include <sodium.h>
 #include <string.h>
@@ -10,12 +8,10 @@
 #include "base/digest.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "policy/arena.h"
 #include "priv/child.h"
-#include "priv/sandbox.h"
 #include "registrar/office.h"
 
-enum { TEND_MS = 1000, FOLDERS_MAX = 4 * OFFICE_REGIONS_MAX };
+enum { TEND_MS = 1000 };
 
 struct registrar {
     struct child child;
@@ -80,78 +76,33 @@ static void take_command(struct registrar *r)
 
 /* ---- the supervisor ------------------------------------------------------------------------- */
 
-static void take(struct registrar *r, struct imsg *m)
+static void open_office(struct registrar *r)
 {
-    struct err err = { 0 };
-    bool is_reload = m->type == IMSG_CONFIG;
-    bool is_ledger = m->type == IMSG_PEER && m->arg == ROLE_LEDGER;
-    if (m->type == IMSG_STOP) {
-        imsg_close_fds(m);
-        r->is_stopping = true;
-        return;
-    }
-    if (is_reload)
-        office_done(&r->office); /* it borrows from what is about to be replaced */
-    if (child_take(&r->child, m, &err) < 0) {
-        log_err(LOG_LEVEL_ERROR, "message-refused", &err);
-        if (is_reload && child_failed(&r->child, &err) < 0)
-            log_warn("supervisor-silent", "about=reload");
-    } else if (is_reload && child_ready(&r->child, "") < 0) {
-        log_warn("supervisor-silent", "about=reload");
-    }
-    if (is_ledger)
-        voice_relink(r->voice, peer_fd(r, ROLE_LEDGER));
-    fd_close(&r->child.replaced_fd);
-    if (is_reload) {
-        office_init(&r->office, r->child.config, r->child.policy);
-        r->office.voice = r->voice;
-        child_retired_done(&r->child.retired);
-    }
+    office_init(&r->office, r->child.config, r->child.policy);
+    r->office.voice = r->voice;
 }
 
-static void read_messages(struct registrar *r)
+static void let_go(void *context)
 {
-    while (!r->is_stopping) {
-        struct imsg m;
-        int rc = imsg_recv(r->child.imsg_fd, &m);
-        if (rc == 1) {
-            take(r, &m);
-            continue;
-        }
-        if (rc < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        r->is_stopping = true; /* the supervisor is gone, or speaks nonsense */
-    }
+    struct registrar *r = context;
+    office_done(&r->office);
 }
+
+static void take_up(void *context)
+{
+    open_office(context);
+}
+
+static void meet(void *context, enum imsg_role peer)
+{
+    struct registrar *r = context;
+    if (peer == ROLE_LEDGER)
+        voice_relink(r->voice, peer_fd(r, ROLE_LEDGER));
+}
+
+static const struct child_ear ear = { .let_go = let_go, .take_up = take_up, .meet = meet };
 
 /* ---- life ----------------------------------------------------------------------------------- */
-
-/* The folders of the files that connections read, not the files: a renewed certificate is a new
-   file. */
-static int enter_sandbox(struct registrar *r, char *report, size_t report_len, struct err *err)
-{
-    const struct config *config = r->child.config;
-    const char *folders[FOLDERS_MAX + 1];
-    size_t count = 0;
-    struct arena arena;
-    arena_init(&arena);
-    for (size_t i = 0; i < config->database_count; i++) {
-        const struct config_database *d = &config->databases[i];
-        const char *files[] = { d->tls_ca, d->tls_certificate, d->tls_key, d->passfile };
-        for (size_t f = 0; f < RF_COUNT(files); f++) {
-            char *copy =
-                files[f] != NULL ? arena_strndup(&arena, files[f], strlen(files[f])) : NULL;
-            if (copy != NULL && count < FOLDERS_MAX)
-                folders[count++] = dirname(copy);
-        }
-    }
-    folders[count] = NULL;
-    const char *nothing[] = { NULL };
-    struct sandbox_paths paths = { .read_only = folders, .read_write = nothing };
-    int rc = sandbox_enter(ROLE_REGISTRAR, &paths, config->sandbox_floor, report, report_len, err);
-    arena_done(&arena);
-    return rc;
-}
 
 static int start(struct registrar *r, struct err *err)
 {
@@ -166,10 +117,9 @@ static int start(struct registrar *r, struct err *err)
     int rc = digest_init(err);
     if (rc == 0)
         rc = voice_open(peer_fd(r, ROLE_LEDGER), instance, "registrar-0", &r->voice, err);
-    office_init(&r->office, r->child.config, r->child.policy);
-    r->office.voice = r->voice;
+    open_office(r);
     if (rc == 0)
-        rc = enter_sandbox(r, report, sizeof(report), err);
+        rc = child_narrow(&r->child, ROLE_REGISTRAR, report, sizeof(report), err);
     if (rc == 0 && child_ready(&r->child, report) < 0)
         rc = err_set(err, RF_ESYS, "could not reach the supervisor");
     return rc;
@@ -181,7 +131,7 @@ static void turn(struct registrar *r)
                               { .fd = peer_fd(r, ROLE_HUB), .events = POLLIN } };
     int64_t left_ms = r->tend_ms - clock_mono_ms();
     (void)poll(polls, RF_COUNT(polls), left_ms > 0 ? (int)left_ms : 0);
-    read_messages(r);
+    r->is_stopping = !child_hear(&r->child, &ear, r);
     if (!r->is_stopping)
         take_command(r);
     if (!r->is_stopping && clock_mono_ms() >= r->tend_ms) {

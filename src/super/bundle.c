@@ -13,6 +13,7 @@
 #include "auth/credentials.h"
 #include "base/digest.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "priv/child.h"
 #include "priv/lease.h"
@@ -211,11 +212,14 @@ static void move_mistakes(const struct mistakes *from, struct mistakes *to)
 static int seal_news(struct bundle *b, struct err *err)
 {
     const struct standing *s = &b->standing;
-    bool waits = s->kind == STANDING_WAITS, is_new = s->kind == STANDING_ACCEPTED;
+    bool waits = s->kind == STANDING_WAITS;
+    bool is_new = s->kind == STANDING_ACCEPTED || s->kind == STANDING_RULES;
     struct news news = { .is_counted = is_new && s->is_counted,
                          .valid = is_new ? s->valid : 0,
                          .announces = waits && !s->is_announced && !b->is_start };
     struct buf bytes;
+    if (news.is_counted)
+        memcpy(news.by, s->by, sizeof(news.by));
     if (news.announces) {
         memcpy(news.digest, s->digest, sizeof(news.digest));
         news.announced_valid = s->valid;
@@ -235,6 +239,24 @@ static int seal_news(struct bundle *b, struct err *err)
     }
     buf_done(&bytes);
     return rc;
+}
+
+/* At a start, for a log that has not heard how this policy came to rule. What cannot be recalled is
+   said, and serving goes on: the ledger refuses where it would have needed it. */
+static void recall(struct bundle *b)
+{
+    const struct policy_bytes rules = { b->policy, b->policy_text, b->policy_len };
+    struct err err;
+    char *sigs;
+    size_t len;
+    if (standing_recall(b->config->state_dir, b->config->policy_path, &rules, &b->standing, &sigs,
+                        &len, &err) < 0)
+        log_err(LOG_LEVEL_WARN, "policy-before-unknown", &err);
+    if (sigs == NULL)
+        return;
+    mem_free(b->sigs);
+    b->sigs = sigs;
+    b->sigs_len = len;
 }
 
 static void load_policy(struct bundle *b, const struct bundle *held, int64_t wall_ms,
@@ -264,6 +286,8 @@ static void load_policy(struct bundle *b, const struct bundle *held, int64_t wal
         goto out;
     }
     rc = stands_in || b->standing.kind == STANDING_WAITS ? keep_ruling(b, &ruling, mistakes) : 0;
+    if (rc == 0 && held == NULL && b->standing.kind == STANDING_RULES)
+        recall(b);
     const struct text t = { b->policy_text, b->policy_len };
     if (rc < 0)
         *worst = *worst == 0 ? rc : *worst;

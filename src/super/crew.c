@@ -49,6 +49,7 @@ void crew_init(struct crew *c, unsigned workers)
     c->program_fd = c->meter_fd = c->lease_fd = c->lease_read_fd = -1;
     c->grants_fd = c->grants_read_fd = -1;
     c->workers = workers;
+    c->is_unrecorded = true;
     add_member(c, ROLE_LEDGER, 0);
     add_member(c, ROLE_PARSER, 0);
     add_member(c, ROLE_CONTROL, 0);
@@ -212,6 +213,8 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     m->state = CREW_STARTING;
     m->deadline_ms = now_ms + CREW_START_MS;
     log_info("child-started", "child=%s pid=%ld", m->name, (long)m->pid);
+    if (m->role == ROLE_LEDGER)
+        c->is_unrecorded = true;
     tell_config(m, c->bundle);
     tell(m, IMSG_METER, c->workers, NULL, 0, &c->meter_fd, 1);
     if (m->role == ROLE_LEDGER && c->bundle->config->ledger.origin != NULL)
@@ -383,6 +386,11 @@ static bool hear_one(struct crew *c, struct crew_member *m, struct imsg *msg)
         return true;
     case IMSG_FAILED:
         return on_failed(c, m, text);
+    case IMSG_RECORDED:
+        if (m->role != ROLE_LEDGER)
+            return false;
+        c->is_unrecorded = false;
+        return true;
     case IMSG_CANCEL_FOR:
         if (m->role != ROLE_WORKER)
             return false;
@@ -504,6 +512,8 @@ void crew_done(struct crew *c)
 void crew_ask_config(struct crew *c, enum crew_some whom, const struct bundle *bundle,
                      int64_t deadline_ms)
 {
+    if (whom != CREW_OTHERS)
+        c->is_unrecorded = true; /* also when it does not run: it will start by this */
     for (size_t i = 0; i < c->count; i++) {
         struct crew_member *m = &c->members[i];
         if (m->state != CREW_SERVING || !is_running(m) ||

@@ -62,6 +62,8 @@ struct crew {
     bool hold;     /* a reload is under way: start nobody */
     bool failed;   /* a member could not start before the crew was complete */
     bool refused;  /* a member answered FAILED to a later CONFIG; reset by who asked */
+    /* The ledger was told a policy, or started, and has not said that it stands on record. */
+    bool is_unrecorded;
 };
 
 void crew_init(struct crew *c, unsigned workers);

@@ -57,7 +57,8 @@ static bool load_next(struct reload *r, const struct bundle *held, int64_t wall_
         bundle_compare(held, r->next, &mistakes);
         ok = !mistakes_any(&mistakes);
     }
-    reload_log_mistakes(&mistakes);
+    if (!r->is_retry)
+        reload_log_mistakes(&mistakes);
     mistakes_done(&mistakes);
     if (ok && listeners_open(r->next->config, NULL, listeners, held->config, &r->next_listeners,
                              &err) < 0) {
@@ -73,7 +74,8 @@ static bool load_next(struct reload *r, const struct bundle *held, int64_t wall_
 
 static enum reload_event refuse(struct reload *r, const char *reason)
 {
-    log_error("reload-refused", "reason=\"%s\" in_force=\"the configuration before\"", reason);
+    if (!r->is_retry)
+        log_error("reload-refused", "reason=\"%s\" in_force=\"the configuration before\"", reason);
     reload_done(r);
     return RELOAD_REFUSED;
 }
@@ -84,6 +86,8 @@ static enum reload_event begin(struct reload *r, struct crew *crew, struct bundl
     r->wanted = false;
     if (!load_next(r, held, crew_wall_ms(crew), listeners))
         return refuse(r, "the files have mistakes");
+    if (crew->is_unrecorded && r->next->standing.is_counted)
+        return refuse(r, "the policy that rules is not on record yet, and no other can follow it");
     r->phase = RELOAD_ASKED;
     crew->hold = true;
     crew->refused = false;
@@ -93,19 +97,18 @@ static enum reload_event begin(struct reload *r, struct crew *crew, struct bundl
 
 static void undo(struct reload *r, struct crew *crew, const struct bundle *held, int64_t now_ms)
 {
+    /* a ledger that was not told the new one would put the old one on record a second time */
+    enum crew_some told = r->phase == RELOAD_ASKED ? CREW_OTHERS : CREW_ALL;
     r->phase = RELOAD_UNDONE;
     crew->refused = false;
-    crew_ask_config(crew, CREW_ALL, held, now_ms + ANSWER_MS);
+    crew_ask_config(crew, told, held, now_ms + ANSWER_MS);
     crew_send_listeners(crew); /* those that the new one lacked are closed in workers by now */
 }
 
 static enum reload_event adopt(struct reload *r, struct crew *crew, struct bundle **held,
                                struct listeners *listeners)
 {
-    struct err err;
     listeners_adopt(listeners, &r->next_listeners);
-    if (bundle_commit_ruling(r->next, &err) < 0) /* it was prepared: hardly ever */
-        log_err(LOG_LEVEL_ERROR, "policy-not-kept", &err);
     bundle_free(*held);
     *held = r->next;
     r->next = NULL;
@@ -113,8 +116,6 @@ static enum reload_event adopt(struct reload *r, struct crew *crew, struct bundl
     crew->hold = false;
     crew_send_listeners(crew);
     log_set_level((enum log_level)(*held)->config->log_level);
-    log_info("reloaded", "configuration=%s listeners=%zu", (*held)->path, listeners->count);
-    reload_log_standing(*held);
     reload_done(r);
     return RELOAD_DONE;
 }

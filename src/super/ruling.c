@@ -39,26 +39,34 @@ static int read_if_there(const char *path, size_t max, char **ret, size_t *ret_l
     return fd_read_file(path, max, ret, ret_len, err);
 }
 
-int ruling_read(const char *state_dir, const char *name, struct ruling *ret, struct err *err)
+static int policy_read(const char *state_dir, const char *file, const char *name,
+                       struct ruling *ret, struct err *err)
 {
     char path[PATH_MAX];
     struct mistakes mistakes;
     *ret = (struct ruling){ 0 };
-    int rc = path_in(state_dir, "ruling", path, err);
+    int rc = path_in(state_dir, file, path, err);
     if (rc == 0)
         rc = read_if_there(path, YAML_BYTES_MAX, &ret->text, &ret->len, err);
     if (rc < 0 || ret->text == NULL)
         return rc;
     mistakes_init(&mistakes);
     if (policy_parse(name, ret->text, ret->len, &ret->policy, &mistakes) < 0) {
-        rc = err_set(err, RF_ECONFIG, "cannot understand the policy that rules, \"%.200s\": %.150s",
-                     path, mistakes.count > 0 ? mistakes.list[0].text : "out of memory");
+        rc = err_set(err, RF_ECONFIG,
+                     "cannot understand the policy that rules%s, \"%.200s\": %.150s",
+                     strcmp(file, "ruling") == 0 ? "" : "d before", path,
+                     mistakes.count > 0 ? mistakes.list[0].text : "out of memory");
         err_hint(err, "the program that it ruled with understood it: use that one, or restore the "
                       "file from a backup");
         ruling_done(ret);
     }
     mistakes_done(&mistakes);
     return rc;
+}
+
+int ruling_read(const char *state_dir, const char *name, struct ruling *ret, struct err *err)
+{
+    return policy_read(state_dir, "ruling", name, ret, err);
 }
 
 void ruling_done(struct ruling *r)
@@ -134,12 +142,28 @@ static int move(const char *state_dir, const char *from, const char *to, struct 
     return rc == 0 && rename(old, new) < 0 ? err_sys(err, "could not rename file \"%s\"", old) : rc;
 }
 
-/* The signatures first: after a crash between the two, the old policy rules, and the new one is
-   judged again by what lies beside its file. */
+/* A copy: there is a `ruling` at any time. */
+static int keep_before(const char *state_dir, struct err *err)
+{
+    char path[PATH_MAX], *text = NULL;
+    size_t len;
+    int rc = path_in(state_dir, "ruling", path, err);
+    if (rc == 0)
+        rc = read_if_there(path, YAML_BYTES_MAX, &text, &len, err);
+    if (rc == 0 && text != NULL)
+        rc = place(state_dir, "before", text, len, err);
+    mem_free(text);
+    return rc;
+}
+
+/* The policy before and the signatures first: after a crash on the way, the old policy rules, and
+   the new one is judged again by what lies beside its file. */
 int ruling_commit(const char *state_dir, struct err *err)
 {
     char folder[PATH_MAX];
     int rc = path_in(state_dir, "", folder, err);
+    if (rc == 0)
+        rc = keep_before(state_dir, err);
     if (rc == 0)
         rc = move(state_dir, "next.sig", "ruling.sig", err);
     if (rc == 0)
@@ -249,9 +273,37 @@ int standing_judge(const struct policy_bytes *ruling, const struct policy_bytes 
         return 0;
     }
     ret->is_counted = !is_first && policy_names_signers(ruling->policy);
+    if (ret->is_counted)
+        memcpy(ret->by, ruling->policy->digest, sizeof(ret->by));
     const struct policy *by = ret->is_counted ? ruling->policy : next->policy;
     if (!is_in_order(ruling, next, ret) ||
         (policy_names_signers(by) && !is_signed(by, next, sigs, sigs_len, ret)))
         return 0;
     return ret->is_counted ? judge_wait(ruling, next, announced, now_ms, ret, err) : 0;
+}
+
+int standing_recall(const char *state_dir, const char *name, const struct policy_bytes *ruling,
+                    struct standing *standing, char **ret_sigs, size_t *ret_len, struct err *err)
+{
+    struct ruling before;
+    char path[PATH_MAX];
+    *ret_sigs = NULL;
+    *ret_len = 0;
+    int rc = policy_read(state_dir, "before", name, &before, err);
+    if (rc < 0 || before.policy == NULL || !policy_names_signers(before.policy))
+        goto out;
+    rc = path_in(state_dir, "ruling.sig", path, err);
+    if (rc == 0)
+        rc = read_if_there(path, SIGNATURES_BYTES_MAX, ret_sigs, ret_len, err);
+    if (rc < 0 || *ret_sigs == NULL)
+        goto out;
+    standing->is_counted = true;
+    memcpy(standing->by, before.policy->digest, sizeof(standing->by));
+    struct standing counted = { .kind = standing->kind };
+    (void)is_signed(before.policy, ruling, *ret_sigs, *ret_len, &counted);
+    standing->valid = counted.valid;
+    standing->quorum = counted.quorum;
+out:
+    ruling_done(&before);
+    return rc;
 }

@@ -2,7 +2,8 @@
  * (docs/decisions/0022-a-policy-rules-when-signed.md).
  *
  * STATE/policy/ruling       bytes of the policy that rules; not there: none has ruled here
- *              ruling.sig   signatures that it came with, for whoever asks; nothing reads them
+ *              ruling.sig   signatures that it came with
+ *              before       bytes of the policy that ruled before it, whose signers those are
  *              next[.sig]   of one that is being taken over; nothing when found at a start
  *              announced    "DIGEST MS\n": which one waits, and from when on it rules
  *
@@ -44,7 +45,8 @@ enum { STANDING_TEXT_SIZE = 500 };
 struct standing {
     enum standing_kind kind;
     uint8_t digest[32]; /* of the policy that is judged */
-    bool is_counted;    /* the policy that rules names signers: VALID of QUORUM have signed */
+    bool is_counted;    /* the policy before names signers: VALID of QUORUM have signed */
+    uint8_t by[32];     /* is_counted: digest of that policy */
     unsigned valid;
     int64_t quorum;    /* 0: nobody had to sign */
     int64_t from_ms;   /* WAITS: until then; wall clock */
@@ -59,6 +61,13 @@ struct standing {
 RF_CHECK int standing_judge(const struct policy_bytes *ruling, const struct policy_bytes *next,
                             const char *sigs, size_t sigs_len, const struct announced *announced,
                             int64_t now_ms, struct standing *ret, struct err *err);
+
+/* The policy of RULING rules: by whose signatures, as far as the state folder still knows. A log
+   that has not heard of it asks for them. STANDING is left as it is where nothing is known;
+   *RET_SIGS is the caller's, NULL: none. NAME as in ruling_read(). */
+RF_CHECK int standing_recall(const char *state_dir, const char *name,
+                             const struct policy_bytes *ruling, struct standing *standing,
+                             char **ret_sigs, size_t *ret_len, struct err *err);
 
 /* The signatures beside the policy file at PATH: none when there is no such file. */
 RF_CHECK int signatures_read(const char *path, char **ret, size_t *ret_len, struct err *err);

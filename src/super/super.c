@@ -44,6 +44,8 @@ enum {
     OTHERS_STOP_MS = 5000,
     LEDGER_STOP_MS = 20000, /* a slow disk may owe a last sync */
     AT_ONCE_MS = 2000,
+    POLICY_RETRY_MS = 2000, /* doubled with each refusal, up to: */
+    POLICY_RETRY_MAX_MS = 60 * 1000,
 };
 
 enum end_stage {
@@ -77,7 +79,10 @@ struct super {
     enum end_stage end;
     bool at_once; /* a second signal came */
     bool was_ready;
-    int64_t policy_due_ms; /* wall clock: a policy that waits is taken then; 0: none waits */
+    int64_t policy_due_ms;   /* wall clock: a policy that waits is taken then; 0: none waits */
+    int64_t policy_retry_ms; /* after a refusal, how long until it is tried again; 0: none yet */
+    bool ruling_is_due;      /* the bundle holds, and STATE/policy does not say so yet */
+    bool said_unrecorded;
     int exit_status;
 };
 
@@ -312,6 +317,7 @@ static void on_signal(struct super *s, int number, int64_t now_ms)
         if (s->end != END_NONE)
             break;
         s->reload.wanted = true;
+        s->reload.is_retry = false;
         notify_send(&s->notify, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
         break;
     default:
@@ -329,19 +335,55 @@ static void take_signals(struct super *s, int64_t now_ms)
         on_signal(s, (int)info.ssi_signo, now_ms);
 }
 
-/* Everybody has taken the first bundle: its policy rules. */
-static void keep_first_ruling(struct super *s)
+/* Everybody has taken the bundle: its policy rules, and is remembered when it is on record. Should
+   we die before that, it is judged anew, by the one before and its signatures. */
+static void keep_ruling(struct super *s)
 {
     struct err err;
-    if (bundle_commit_ruling(s->bundle, &err) < 0)
+    bool was_late = s->said_unrecorded;
+    int rc = 0;
+    if (!s->ruling_is_due || s->reload.phase != RELOAD_IDLE)
+        return;
+    if (s->crew.is_unrecorded) {
+        if (!s->said_unrecorded && s->bundle->standing.kind != STANDING_RULES)
+            log_warn("policy-not-on-record",
+                     "hint=\"it rules; a start goes by the one before until the ledger has written "
+                     "it down\"");
+        s->said_unrecorded = true;
+        return;
+    }
+    s->ruling_is_due = s->said_unrecorded = false;
+    if (was_late) /* a reload that was refused meanwhile may have prepared its own */
+        rc = bundle_prepare_ruling(s->bundle, &err);
+    if (rc == 0)
+        rc = bundle_commit_ruling(s->bundle, &err);
+    if (rc < 0) /* it was prepared: hardly ever */
         log_err(LOG_LEVEL_ERROR, "policy-not-kept", &err);
-    reload_log_standing(s->bundle);
 }
 
 static void await_policy(struct super *s)
 {
     const struct standing *standing = &s->bundle->standing;
     s->policy_due_ms = standing->kind == STANDING_WAITS ? standing->from_ms : 0;
+    s->policy_retry_ms = 0;
+}
+
+/* The time of a policy that waits has come, and the reload was refused for another reason. */
+static void await_policy_again(struct super *s)
+{
+    int64_t wall_ms = crew_wall_ms(&s->crew), retry_ms = s->policy_retry_ms * 2;
+    const struct standing *standing = &s->bundle->standing;
+    if (standing->kind != STANDING_WAITS || wall_ms < standing->from_ms)
+        return;
+    if (s->policy_retry_ms == 0)
+        log_warn(
+            "policy-due",
+            "hint=\"its time has come, and the reload was refused: see above; it is tried again "
+            "until it is taken\"");
+    s->policy_retry_ms = retry_ms == 0                    ? POLICY_RETRY_MS
+                         : retry_ms > POLICY_RETRY_MAX_MS ? POLICY_RETRY_MAX_MS
+                                                          : retry_ms;
+    s->policy_due_ms = wall_ms + s->policy_retry_ms;
 }
 
 static void report_progress(struct super *s, int64_t now_ms)
@@ -352,13 +394,15 @@ static void report_progress(struct super *s, int64_t now_ms)
         end_begin(s, now_ms);
     }
     if (s->crew.complete && !s->was_ready) {
-        s->was_ready = true;
-        keep_first_ruling(s);
+        s->was_ready = s->ruling_is_due = true;
+        keep_ruling(s);
+        reload_log_standing(s->bundle);
         await_policy(s);
         s->reload.wanted = s->bundle->standing.kind == STANDING_WAITS;
         log_info("serving", "workers=%u listeners=%zu", s->crew.workers, s->listeners.count);
         notify_send(&s->notify, "READY=1\nSTATUS=serving with %u workers", s->crew.workers);
     }
+    keep_ruling(s);
 }
 
 static void tick_reload(struct super *s, int64_t now_ms)
@@ -366,16 +410,24 @@ static void tick_reload(struct super *s, int64_t now_ms)
     if (s->end != END_NONE)
         return;
     if (s->policy_due_ms > 0 && crew_wall_ms(&s->crew) >= s->policy_due_ms) {
-        s->policy_due_ms = 0; /* once: if it cannot be taken now, the next reload says why */
+        s->policy_due_ms = 0;
+        s->reload.is_retry = !s->reload.wanted && s->policy_retry_ms > 0;
         s->reload.wanted = true;
     }
     for (;;) /* on after an end, too: a SIGHUP that came meanwhile wants the next one now */
         switch (reload_tick(&s->reload, &s->crew, &s->bundle, &s->listeners, now_ms)) {
         case RELOAD_DONE:
+            s->ruling_is_due = true;
+            s->said_unrecorded = false;
+            keep_ruling(s);
+            log_info("reloaded", "configuration=%s listeners=%zu", s->bundle->path,
+                     s->listeners.count);
+            reload_log_standing(s->bundle);
             await_policy(s);
             notify_send(&s->notify, "READY=1\nSTATUS=serving by the new configuration");
             break;
         case RELOAD_REFUSED:
+            await_policy_again(s);
             notify_send(&s->notify,
                         "READY=1\nSTATUS=reload refused, serving by the configuration before");
             break;

@@ -7,7 +7,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 
 import pytest
 import yaml
@@ -295,7 +297,7 @@ def test_a_crash_between_the_two_files_leaves_the_old_policy_or_the_new(signed):
     assert world.ruling() == old
     world.gateway.start()
     wait_until(lambda: world.ruling() == world.text(), "the new policy does not rule")
-    assert sorted(os.listdir(state)) == ["ruling", "ruling.sig"]
+    assert sorted(os.listdir(state)) == ["before", "ruling", "ruling.sig"]
 
 
 def test_a_ruling_policy_that_cannot_be_understood_is_not_forgotten(signed):
@@ -365,3 +367,87 @@ def test_an_auditor_checks_each_policy_by_its_file(signed):
     assert done.returncode == 1 and "0 of 2 signatures" in done.stdout, done.stdout
     for path in glob.glob(f"{folder}/*"):
         os.unlink(path)
+
+
+def test_a_policy_whose_time_has_come_is_tried_until_it_is_taken(signed):
+    """Something else is wrong when it is due, and later is not; nobody asks for a reload."""
+    world = signed(wait="2s")
+    world.follow(OFFICERS, widen)
+    new = world.text()
+    assert world.reload() and world.ruling() != new
+    credentials = world.gateway.path("credentials")
+    os.chmod(credentials, 0o644)  # a mistake
+    world.gateway.wait_for_log("event=policy-due ")
+    refused = event_count(world.gateway)
+    time.sleep(3)  # it is tried again meanwhile, and nothing is said
+    assert world.ruling() != new and event_count(world.gateway) == refused
+    os.chmod(credentials, 0o600)
+    wait_until(lambda: world.ruling() == new, "it is never tried again", timeout=30)
+
+
+def test_a_policy_is_remembered_behind_its_record(signed):
+    """A ledger that cannot write lets services go on; it does not let a policy become the one before."""
+    world = signed(log=True)
+    old = world.text()
+    world.gateway.stop()
+    world.follow(OFFICERS, suspend)
+    journal = world.gateway.path("state/journal")
+    os.rename(journal, journal + ".away")
+    world.gateway.write("state/journal", "no folder", 0o600)
+    world.gateway.start()
+    world.gateway.wait_for_log("event=policy-not-on-record")
+    assert world.ruling() == old
+    world.gateway.stop()
+    os.unlink(journal)
+    os.rename(journal + ".away", journal)
+    world.gateway.start()
+    wait_until(lambda: world.ruling() == world.text(), "it is on record and not remembered")
+    world.log.wait_for("the policy", type="start", policy=world.digest(), signatures=2)
+
+
+def test_signatures_stand_once_in_the_log(signed):
+    """Where the policy came to rule, and not again when the ledger starts again."""
+    world = signed(log=True)
+    world.follow(OFFICERS, suspend)
+    assert world.reload()
+    world.log.wait_for("the policy", type="policy", policy=world.digest(), signatures=2)
+    os.kill(world.gateway.pids("ledger")[0], signal.SIGKILL)
+    leaf = world.log.wait_for("the start", type="start", policy=world.digest())[0]
+    assert "signatures" not in leaf and leaf["quorum"] == 2
+    world.log.assert_holds()
+
+
+def test_a_log_that_has_not_heard_of_the_policy_that_rules_hears_by_whom(signed):
+    """The policy was remembered, and its record lost with the disk: its signatures lie beside it."""
+    world = signed(log=True)
+    world.log.wait_for("the start", type="start", quorum=2)
+    first = world.text()
+    world.gateway.stop()
+    world.follow(OFFICERS, suspend)
+    for name, text in (("before", first), ("ruling", world.text()),
+                       ("ruling.sig", "".join(world.signature(name) for name in OFFICERS))):
+        world.gateway.write(f"state/policy/{name}", text, 0o600)
+    world.gateway.start()
+    world.log.wait_for("the policy", type="start", policy=world.digest(), signatures=2)
+    world.log.assert_holds()
+
+
+def test_a_past_that_somebody_wrote_into_the_state_folder_counts_nothing(signed):
+    """His own policy as the one that rules, which names him alone, and the next one signed by him."""
+    world = signed(log=True)
+    world.log.wait_for("the start", type="start", quorum=2)
+    world.gateway.stop()
+    him = "cn_audit_manager"
+
+    def take_over(policy):
+        policy["actors"][him]["keys"] = [world.people.public(him)]
+        policy["signers"] = {"quorum": 1, "actors": [him], "wait": "0s"}
+
+    take_over(world.gateway.policy)
+    world.write()
+    world.gateway.write("state/policy/ruling", world.text(), 0o600)
+    world.follow((him,), suspend)
+    world.gateway.start(wait=False)
+    world.gateway.wait_for_log("the log says that policy .* rules, and this one has 0 of the 2")
+    world.gateway.process.wait(timeout=60)
+    world.gateway.process = None

@@ -109,6 +109,39 @@ static void a_grant_is_found_as_it_was_put(void **state)
     assert_int_equal(look(us, 32), 0);
 }
 
+static bool is_withheld(unsigned database, uint64_t id)
+{
+    struct grant_entry e;
+    assert_int_equal(grant_table_look(worker, database, id, &e), 1);
+    return e.withheld;
+}
+
+static void in_a_new_era_everything_is_withheld_until_it_is_put_again(void **state)
+{
+    struct grant_entry e = grant(32), got;
+    (void)state;
+    unsigned us = claimed("us"), eu = claimed("eu");
+    answer(us, 31, 33);
+    answer(eu, 31, 31);
+    assert_false(is_withheld(us, 31));
+    uint64_t epoch = grant_table_epoch(worker, us);
+    grant_table_new_era(control, us);
+    assert_true(grant_table_epoch(worker, us) > epoch); /* workers look */
+    assert_true(is_withheld(us, 31) && is_withheld(us, 33) && !is_withheld(eu, 31));
+    put(us, grant(31));
+    assert_true(!is_withheld(us, 31) && is_withheld(us, 32));
+    (void)snprintf(e.ref, sizeof(e.ref), "7 example.com/log");
+    put(us, e);
+    e.ref[0] = '\0';
+    e.closed = false;
+    assert_int_equal(grant_table_withhold(control, us, &e), 0);
+    assert_int_equal(grant_table_look(worker, us, 32, &got), 1);
+    assert_true(got.withheld);
+    assert_string_equal(got.ref, "7 example.com/log"); /* it stays on record where it was */
+    grant_table_new_era_of_all(control);
+    assert_true(is_withheld(us, 31) && is_withheld(eu, 31));
+}
+
 static void a_grant_that_an_answer_leaves_out_is_gone_and_the_epoch_says_so(void **state)
 {
     (void)state;
@@ -359,6 +392,7 @@ int main(void)
         ONE(a_new_table_knows_nothing),
         ONE(a_grant_is_found_as_it_was_put),
         ONE(a_grant_that_an_answer_leaves_out_is_gone_and_the_epoch_says_so),
+        ONE(in_a_new_era_everything_is_withheld_until_it_is_put_again),
         ONE(an_end_only_comes_nearer_and_a_closing_stays),
         ONE(databases_do_not_see_each_others_grants),
         ONE(a_database_that_is_no_longer_configured_is_forgotten),
