@@ -263,7 +263,7 @@ def test_alerts_are_listed_and_reviewed(hub, analyst):
         hub.answers.append((200, {"requests": [], "alerts": [alert, {**alert, "alert": 4, "times": 1, "request": 0}]}))
     assert analyst.json("grants")["alerts"][0] == alert
     assert analyst.run("grants").stdout.splitlines()[1:] == [
-        "alert 3: eve U+001B[2J, new_place, request 31, 2 times", "alert 4: eve U+001B[2J, new_place"]
+        "alert 3: eveU+001B[2J, new_place, request 31, 2 times", "alert 4: eveU+001B[2J, new_place"]
     words = ["review-alert", "3", "--verdict", "proper", "--reason", "he was there"]
     assert analyst.json(*words) == {"alert": 3, "verdict": "proper"}
     assert [line for line in lines_of(hub.posts[-1]["command"]) if line[0] not in ("nonce", "expires")] == [
