@@ -299,7 +299,9 @@ static void add_rows(struct compiler *k)
         habit->days);
 }
 
-/* Two at once could each be the one before the bound: whoever acts waits for the others. */
+/* Two at once could each be the one before the bound: whoever acts waits for the others. A find
+   that found nobody is judged about somebody whom nobody knows: whoever looks must not learn by the
+   time it takes whether there is such a person. */
 static int compile_act(struct compiler *k)
 {
     const char *source;
@@ -322,7 +324,8 @@ static int compile_act(struct compiler *k)
     sql_add(&k->sql, "%S",
             " FOR it IN SELECT j.rule, j.suspends FROM ringfence.alert_judge(CASE WHEN event IN"
             "   ('find', 'request') THEN 'look' ELSE event END, actor, entity, department, based,"
-            "   place, keys, now) j LOOP"
+            "   place, CASE WHEN event = 'find' AND cardinality(keys) = 0"
+            "    THEN ARRAY[gen_random_uuid()::text] ELSE keys END, now) j LOOP"
             "  UPDATE ringfence.alert a SET times = a.times + 1 WHERE a.rule = it.rule"
             "   AND a.actor = alert_act.actor AND a.day = now::date AND a.reviewed_at IS NULL;"
             "  is_new := NOT FOUND; rule := it.rule; suspends := it.suspends; RETURN NEXT;"
