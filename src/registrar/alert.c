@@ -177,7 +177,7 @@ static int work_in(struct office *o, const struct record_news *news, struct err 
     if (rc == 0)
         rc = suspensions_read(&m.suspensions, m.line, err);
     if (rc == 0) {
-        m.is_suspended = suspensions_has(&m.suspensions, m.actor->name);
+        m.is_suspended = suspensions_names(&m.suspensions, m.actor->name);
         rc = act(&m, &d, err);
     }
     suspensions_done(&m.suspensions);
@@ -298,9 +298,7 @@ int verb_review_alert(struct matter *m)
     const char *const values[] = { number };
     PGresult *r = NULL;
     verb_number(number, (int64_t)m->command.alert);
-    int rc = verb_use_nonce(m);
-    if (rc == 0)
-        rc = matter_query(m, LIST_SQL, 1, values, &r);
+    int rc = matter_query(m, LIST_SQL, 1, values, &r);
     if (rc == 0)
         rc = check_review(m, r);
     if (rc == 0)
