@@ -20,10 +20,11 @@ static const struct option {
 #undef OPTION
 };
 
-/* Commands that take the number of a request: must they have it? */
-static const uint32_t numbered = VERB(APPROVE) | VERB(DENY) | VERB(REVOKE) | VERB(REVIEW);
+/* Commands that take the number of a request, or of an alert: must they have it? */
+static const uint32_t numbered =
+    VERB(APPROVE) | VERB(DENY) | VERB(REVOKE) | VERB(REVIEW) | VERB(REVIEW_ALERT);
 static const uint32_t may_be_numbered =
-    VERB(APPROVE) | VERB(DENY) | VERB(REVOKE) | VERB(REVIEW) | VERB(GRANTS);
+    VERB(APPROVE) | VERB(DENY) | VERB(REVOKE) | VERB(REVIEW) | VERB(REVIEW_ALERT) | VERB(GRANTS);
 
 /* Where the walk over the arguments is. */
 struct walk {
@@ -174,7 +175,8 @@ static int take_number(struct walk *w, enum command_verb verb, const char *text)
     if ((may_be_numbered & 1u << verb) == 0 || w->to->request != 0)
         return err_set(w->err, RF_EUSAGE, "unexpected argument \"%.60s\"", text);
     if (!line_number((struct line){ text, strlen(text) }, &w->to->request) || w->to->request == 0)
-        return err_set(w->err, RF_EUSAGE, "\"%.60s\" is no number of a request", text);
+        return err_set(w->err, RF_EUSAGE, "\"%.60s\" is no number of %s", text,
+                       verb == COMMAND_REVIEW_ALERT ? "an alert" : "a request");
     return 0;
 }
 
@@ -193,6 +195,7 @@ int grant_read_arguments(enum command_verb verb, int argc, char **argv, struct g
             rc = take_number(&w, verb, word);
     }
     if (rc == 0 && (numbered & 1u << verb) != 0 && ret->request == 0)
-        rc = err_set(err, RF_EUSAGE, "which request? give its number");
+        rc = err_set(err, RF_EUSAGE, "which %s? give its number",
+                     verb == COMMAND_REVIEW_ALERT ? "alert" : "request");
     return rc;
 }

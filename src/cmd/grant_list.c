@@ -86,6 +86,23 @@ static void print_suspended(const json_t *suspended)
     }
 }
 
+static void print_alerts(const json_t *alerts)
+{
+    for (size_t i = 0; i < json_array_size(alerts); i++) {
+        const json_t *one = json_array_get(alerts, i);
+        json_int_t times = number_of(one, "times"), request = number_of(one, "request");
+        (void)printf("alert %" JSON_INTEGER_FORMAT ": ", number_of(one, "alert"));
+        grant_show(stdout, text_of(one, "person"));
+        (void)fputs(", ", stdout);
+        grant_show(stdout, text_of(one, "rule"));
+        if (request > 0)
+            (void)printf(", request %" JSON_INTEGER_FORMAT, request);
+        if (times > 1)
+            (void)printf(", %" JSON_INTEGER_FORMAT " times", times);
+        (void)putchar('\n');
+    }
+}
+
 static int list(struct grant_session *s, struct err *err)
 {
     struct command c = grant_command(s, COMMAND_GRANTS);
@@ -109,6 +126,7 @@ static int list(struct grant_session *s, struct err *err)
         if (json_array_size(requests) == 0)
             (void)puts("no requests");
         print_suspended(json_object_get(answer, "suspended"));
+        print_alerts(json_object_get(answer, "alerts"));
     }
     json_decref(answer);
     return rc;

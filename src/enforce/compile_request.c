@@ -94,7 +94,7 @@ static int compile_tables(struct compiler *k)
         { "suspension",
           "CREATE TABLE ringfence.suspension (actor text CHECK (octet_length(actor) BETWEEN 1 AND "
           "56),"
-          " since timestamptz, reason text NOT NULL CHECK (reason IN ('honey', 'denials')),"
+          " since timestamptz, reason text NOT NULL CHECK (reason ~ '^[a-z_]{1,32}$'),"
           " leaf text NOT NULL, lifted_at timestamptz, PRIMARY KEY (actor, since))",
           "CREATE UNIQUE INDEX suspension_live ON ringfence.suspension (actor)"
           " WHERE lifted_at IS NULL" },

@@ -1,4 +1,4 @@
-/* exposure_grants.c - the policy's `grants` as facts.
+/* exposure_grants.c - the policy's `grants` and `alerts` as facts.
  *
  * A rule is told in pieces, so that each change reads as what it is: a class or a purpose more, an
  * audience more, a longer time, a group of approvers fewer. Two steps lead to persons: the rule
@@ -9,7 +9,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "policy/grants.h"
+#include "policy/alerts.h"
 #include "policy/seats.h"
 #include "sign/sshsig.h"
 
@@ -234,6 +234,84 @@ static void tell_registers(struct teller *t, const struct policy_grants *g)
                 g->sensitive_approver_count);
 }
 
+/* -- alerts -- */
+
+/* "Mon Tue 07:00-20:00 -05:00" */
+static const char *hours_in_words(struct teller *t, const struct policy_hours *h)
+{
+    static const char *const days[ALERTS_WEEK] = {
+        "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"
+    };
+    int64_t ahead = h->offset < 0 ? -h->offset : h->offset;
+    const char *text = "";
+    for (size_t i = 0; i < ALERTS_WEEK && text != NULL; i++)
+        if ((h->days >> i & 1) != 0)
+            text = arena_printf(t->arena, "%s%s ", text, days[i]);
+    return text == NULL
+               ? NULL
+               : arena_printf(t->arena,
+                              "%s%02" PRId64 ":%02" PRId64 "-%02" PRId64 ":%02" PRId64
+                              " %c%02" PRId64 ":%02" PRId64,
+                              text, h->from / 60, h->from % 60, h->until / 60, h->until % 60,
+                              h->offset < 0 ? '-' : '+', ahead / 60, ahead % 60);
+}
+
+/* "20 in 28 d, 4 times the median, 1000 rows": what the rule has of these. */
+static const char *rule_in_words(struct teller *t, const struct policy_alert *rule)
+{
+    const struct {
+        int64_t number;
+        const char *before, *behind;
+    } parts[] = { { rule->count, "", "" },
+                  { rule->days, "within ", " d" },
+                  { rule->factor, "", " times the median" },
+                  { rule->rows, "", " rows" } };
+    const char *text = "";
+    for (size_t i = 0; i < RF_COUNT(parts) && text != NULL; i++)
+        if (parts[i].number > 0)
+            text = arena_printf(t->arena, "%s%s%s%" PRId64 "%s", text, text[0] != '\0' ? ", " : "",
+                                parts[i].before, parts[i].number, parts[i].behind);
+    return text;
+}
+
+static void tell_suspends(struct teller *t, bool suspends, const char *what)
+{
+    if (suspends)
+        tell(t, "grant_suspends", "", what, "", 0);
+}
+
+/* All entries are one fact: another one more leaves less that is unusual. */
+static void tell_hours(struct teller *t, const struct policy_alerts *a)
+{
+    const char *text = "";
+    bool suspends = false;
+    for (size_t i = 0; i < a->hours_count && text != NULL; i++) {
+        const struct policy_hours *h = &a->hours[i];
+        const char *people = people_in_words(t, &h->who), *hours = hours_in_words(t, h);
+        text = people == NULL || hours == NULL
+                   ? NULL
+                   : arena_printf(t->arena, "%s%s%s: %s%s", text, i > 0 ? "; " : "", people, hours,
+                                  h->suspends ? ", suspends" : "");
+        suspends = suspends || h->suspends;
+    }
+    if (a->hours_count > 0)
+        tell(t, "alert", "", alerts_words(ALERT_HOURS), text, 0);
+    tell_suspends(t, suspends, alerts_words(ALERT_HOURS));
+}
+
+static void tell_alerts(struct teller *t, const struct policy_alerts *a)
+{
+    for (int i = ALERT_NONE + 1; i < ALERT_RULE_COUNT; i++) {
+        const struct policy_alert *rule = &a->rules[i];
+        if (i == ALERT_HOURS || i == ALERT_HONEY || !alerts_has(a, (enum alert_rule)i))
+            continue; /* a honey subject is told among the registers */
+        if (i != ALERT_FORGED_TOKEN)
+            tell(t, "alert", "", alerts_words((enum alert_rule)i), rule_in_words(t, rule), 0);
+        tell_suspends(t, rule->suspends, alerts_words((enum alert_rule)i));
+    }
+    tell_hours(t, a);
+}
+
 void exposure_grants_tell(const struct policy *p, const struct policy_region *region,
                           struct arena *arena, void (*add)(void *context, struct exposure fact),
                           void *context)
@@ -246,4 +324,5 @@ void exposure_grants_tell(const struct policy *p, const struct policy_region *re
     tell_keys(&t);
     tell_finders(&t, p->grants);
     tell_registers(&t, p->grants);
+    tell_alerts(&t, p->alerts);
 }

@@ -266,12 +266,13 @@ int clerk_roll_up(struct clerk *c, const struct policy *policy, uint32_t minute,
     for (; rc == 0 && done < due; done++) {
         const struct sum s = c->sums[done];
         struct logleaf l;
-        char detail[240];
+        char detail[300];
         sum_leaf(c, &s, policy->small_cell, &l);
         (void)snprintf(detail, sizeof(detail),
                        "{\"detail\":\"sessions=%" PRIu64 " statements=%" PRIu64 " rows=%" PRIu64
-                       " bytes=%" PRIu64 " denials=%" PRIu64 "\"}",
-                       s.sessions, s.statements, s.rows, s.bytes, s.denials);
+                       " bytes=%" PRIu64 " denials=%" PRIu64 " alerts=%" PRIu64 " reviewed=%" PRIu64
+                       "\"}",
+                       s.sessions, s.statements, s.rows, s.bytes, s.denials, s.alerts, s.reviewed);
         rc = clerk_own_leaf(c, &l, detail, now_ms, err);
     }
     sum_drop_first(c, rc < 0 ? done - 1 : done);

@@ -29,9 +29,9 @@ struct sum {
     enum logleaf_type type;
     uint32_t from; /* minute its interval begins with */
     char entity[RECORD_WORD_MAX + 1], place[3], room[RECORD_WORD_MAX + 1];
-    char actor_kind[RECORD_WORD_MAX + 1];
+    char actor_kind[RECORD_WORD_MAX + 1], rule[RECORD_WORD_MAX + 1];
     uint32_t next; /* in its chain: a place in the array, from 1 */
-    uint64_t sessions, statements, rows, bytes, denials;
+    uint64_t sessions, statements, rows, bytes, denials, alerts, reviewed;
 };
 
 struct totals { /* of one slot, as its last record said them */
@@ -110,7 +110,7 @@ struct clerk {
     struct buf fresh;             /* of a disclosure: what no leaf of the hour has said */
 };
 
-enum { CLERK_SIZE_OF_SNAPSHOT = 92760 }; /* of the structs that clerk_snapshot.c writes and reads */
+enum { CLERK_SIZE_OF_SNAPSHOT = 92840 }; /* of the structs that clerk_snapshot.c writes and reads */
 
 /* ---- snapshots (clerk_snapshot.c) ---- */
 

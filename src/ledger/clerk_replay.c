@@ -258,6 +258,7 @@ static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, s
     case LEAF_TRANSFER:
     case LEAF_SERVICE:
     case LEAF_DENIAL:
+    case LEAF_ALERT:
         if (is_replay)
             sum_forget(c, l);
         c->is_ending = l->value[LEAF_KEY_UNTIL].number > l->minute;

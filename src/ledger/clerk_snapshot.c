@@ -20,7 +20,7 @@
  * one that is missing, torn, of another version, configuration or journal is as good as none, and
  * then the whole journal is read. So nothing is synced, and nothing depends on it.
  *
- *   "RFCLRK04" || configuration || u64 index || chain || state || SHA-256 of all before
+ *   "RFCLRK05" || configuration || u64 index || chain || state || SHA-256 of all before
  *
  * Purposes that are held are sealed with the key of their leaf's day, as in the journal: whoever
  * erases the day erases them here. Repeats (repeat.h) are not in it. Of a log that has ended, or is
@@ -36,7 +36,7 @@ _Static_assert(sizeof(struct clerk) + sizeof(struct sum) + sizeof(struct totals)
                "see above: write it, read it");
 #endif
 
-static const char magic[8] = "RFCLRK04";
+static const char magic[8] = "RFCLRK05";
 static const char name_of_seal[] = "clerk-snapshot";
 
 enum { STATE_MAX = 64 * 1024 * 1024, EACH_ENTRIES = 1 << 18 };
@@ -73,7 +73,9 @@ static void put_sums(const struct clerk *c, struct wr *w)
         wr_cstr(w, s->place);
         wr_cstr(w, s->room);
         wr_cstr(w, s->actor_kind);
-        const uint64_t numbers[] = { s->sessions, s->statements, s->rows, s->bytes, s->denials };
+        wr_cstr(w, s->rule);
+        const uint64_t numbers[] = { s->sessions, s->statements, s->rows,    s->bytes,
+                                     s->denials,  s->alerts,     s->reviewed };
         for (size_t k = 0; k < RF_COUNT(numbers); k++)
             wr_u64(w, numbers[k]);
     }
@@ -294,12 +296,15 @@ static bool get_sums(struct clerk *c, struct rd *r)
         s.from = rd_u32(r);
         bool good = word_get(r, s.entity, sizeof(s.entity)) &&
                     word_get(r, s.place, sizeof(s.place)) && word_get(r, s.room, sizeof(s.room)) &&
-                    word_get(r, s.actor_kind, sizeof(s.actor_kind));
+                    word_get(r, s.actor_kind, sizeof(s.actor_kind)) &&
+                    word_get(r, s.rule, sizeof(s.rule));
         s.sessions = rd_u64(r);
         s.statements = rd_u64(r);
         s.rows = rd_u64(r);
         s.bytes = rd_u64(r);
         s.denials = rd_u64(r);
+        s.alerts = rd_u64(r);
+        s.reviewed = rd_u64(r);
         if (!good || r->bad || sum_restore(c, &s) < 0)
             return false;
     }

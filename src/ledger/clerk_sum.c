@@ -29,7 +29,9 @@ static int group_compare(const struct sum *a, const struct sum *b)
         order = strcmp(a->place, b->place);
     if (order == 0)
         order = strcmp(a->room, b->room);
-    return order != 0 ? order : strcmp(a->actor_kind, b->actor_kind);
+    if (order == 0)
+        order = strcmp(a->actor_kind, b->actor_kind);
+    return order != 0 ? order : strcmp(a->rule, b->rule);
 }
 
 static int compare(const void *a, const void *b)
@@ -66,6 +68,7 @@ static size_t bucket_of(const struct sum *s)
     hash_word(&hash, s->place);
     hash_word(&hash, s->room);
     hash_word(&hash, s->actor_kind);
+    hash_word(&hash, s->rule);
     return hash % SUM_BUCKETS;
 }
 
@@ -99,6 +102,8 @@ static struct sum *group(struct clerk *c, const struct sum *wanted)
     if (found == NULL && c->sum_count >= SUM_GROUPS_MAX) {
         (void)snprintf(key.entity, sizeof(key.entity), "%s", other);
         key.place[0] = key.actor_kind[0] = '\0';
+        if (key.type == LEAF_ALERT)
+            (void)snprintf(key.rule, sizeof(key.rule), "%s", other);
         found = group_find(c, &key);
     }
     if (found != NULL)
@@ -129,6 +134,10 @@ int sum_restore(struct clerk *c, const struct sum *s)
 static struct sum group_of(const struct clerk *c, enum logleaf_type type, const struct leaf *r)
 {
     struct sum s = { .type = type, .from = r->minute / c->rollup * c->rollup };
+    if (type == LEAF_ALERT) { /* by rule, and not by who: that says what is watched, not whom */
+        word_copy(s.rule, r->rule.len > 0 ? &r->rule : &unlisted);
+        return s;
+    }
     word_copy(s.entity, &r->entity);
     if (type == LEAF_DENIAL) /* all rules: whoever is refused chooses by which one */
         return s;
@@ -139,6 +148,13 @@ static struct sum group_of(const struct clerk *c, enum logleaf_type type, const 
         word_copy(s.actor_kind, &r->actor_kind);
     }
     return s;
+}
+
+static struct sum *wanted_group(struct clerk *c, enum logleaf_type type, const struct leaf *r)
+{
+    const struct sum wanted = group_of(c, type, r);
+    return wanted.from == 0 ? NULL
+                            : group(c, &wanted); /* at 1970 a clock stands: no leaf says so */
 }
 
 static bool is_abroad(const struct policy_region *region, const struct leaf *r)
@@ -153,10 +169,9 @@ static bool is_abroad(const struct policy_region *region, const struct leaf *r)
 static void add(struct clerk *c, enum logleaf_type type, const struct leaf *r,
                 const struct totals *more, uint64_t sessions, uint64_t denials)
 {
-    const struct sum wanted = group_of(c, type, r);
-    if (wanted.from == 0) /* a clock that stands at 1970: no leaf can say so */
+    struct sum *s = wanted_group(c, type, r);
+    if (s == NULL)
         return;
-    struct sum *s = group(c, &wanted);
     s->sessions += sessions;
     s->denials += denials;
     s->statements += more->statements;
@@ -180,6 +195,15 @@ static struct totals service_news(struct clerk *c, const struct leaf *r)
                                 now.bytes - last->bytes };
     *last = now;
     return news;
+}
+
+static void add_alert(struct clerk *c, const struct leaf *r)
+{
+    struct sum *s = wanted_group(c, LEAF_ALERT, r);
+    if (s == NULL)
+        return;
+    s->alerts += r->kind == RECORD_ALERT;
+    s->reviewed += r->kind == RECORD_ALERT_REVIEW;
 }
 
 static void add_released(struct clerk *c, const struct policy_region *region, const struct leaf *r,
@@ -211,6 +235,10 @@ void sum_record(struct clerk *c, const struct policy_region *region, const struc
     case RECORD_DENIAL:
         add(c, LEAF_DENIAL, r, &more, 0, 1);
         return;
+    case RECORD_ALERT:
+    case RECORD_ALERT_REVIEW:
+        add_alert(c, r);
+        return;
     case RECORD_SERVICE: /* a restarted ledger says the same totals again: that is no news */
         more = service_news(c, r);
         if (more.statements > 0 || more.rows > 0 || more.bytes > 0)
@@ -233,6 +261,7 @@ void sum_forget(struct clerk *c, const struct logleaf *l)
     value_copy(done.entity, &l->value[LEAF_KEY_ENTITY]);
     value_copy(done.room, &l->value[LEAF_KEY_ROOM]);
     value_copy(done.actor_kind, &l->value[LEAF_KEY_ACTOR_KIND]);
+    value_copy(done.rule, &l->value[LEAF_KEY_RULE]);
     if (l->value[LEAF_KEY_PLACE].len == 2)
         memcpy(done.place, l->value[LEAF_KEY_PLACE].text, 2);
     struct sum *found = group_find(c, &done);
@@ -283,6 +312,7 @@ void sum_leaf(const struct clerk *c, const struct sum *s, int64_t small_cell, st
     logleaf_text(ret, LEAF_KEY_PLACE, s->place);
     logleaf_text(ret, LEAF_KEY_ROOM, s->room);
     logleaf_text(ret, LEAF_KEY_ACTOR_KIND, s->actor_kind);
+    logleaf_text(ret, LEAF_KEY_RULE, s->rule);
     logleaf_number(ret, LEAF_KEY_FROM, s->from);
     logleaf_number(ret, LEAF_KEY_UNTIL, s->from + c->rollup);
     if (is_few(c, s, small_cell)) {
@@ -294,4 +324,6 @@ void sum_leaf(const struct clerk *c, const struct sum *s, int64_t small_cell, st
     logleaf_number(ret, LEAF_KEY_ROWS, s->rows);
     logleaf_number(ret, LEAF_KEY_BYTES, s->bytes);
     logleaf_number(ret, LEAF_KEY_DENIALS, s->denials);
+    logleaf_number(ret, LEAF_KEY_ALERTS, s->alerts);
+    logleaf_number(ret, LEAF_KEY_REVIEWED, s->reviewed);
 }

@@ -5,6 +5,8 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "ledger/tally.h"
+#include "policy/alerts.h"
 #include "wire/rd.h"
 #include "wire/wr.h"
 
@@ -22,6 +24,7 @@ struct desk {
     struct clerk *clerk;
     uint64_t reached[RECORD_LEVEL_COUNT]; /* entries of the journal */
     const struct policy *policy;
+    struct tally *tally;
     /* The batch may wait => of what was appended since the last commit everything is a statement:
        `patient` of them. Whatever else anybody appends makes the journal count more. */
     uint64_t committed, patient;
@@ -64,6 +67,11 @@ int desk_new(struct journal *journal, struct clerk *clerk, const struct policy *
     struct desk *d = mem_zalloc(1, sizeof(*d));
     if (d == NULL)
         return err_set(err, RF_ENOMEM, "out of memory");
+    int rc = tally_new(&d->tally, err);
+    if (rc < 0) {
+        mem_free(d);
+        return rc;
+    }
     d->journal = journal;
     d->clerk = clerk;
     d->policy = policy;
@@ -81,6 +89,7 @@ void desk_free(struct desk *d)
         return;
     while (d->count > 0)
         desk_worker_free(d->workers[d->count - 1]);
+    tally_free(d->tally);
     mem_free(d);
 }
 
@@ -301,6 +310,14 @@ static bool may_say(const struct desk_worker *w, enum record_kind kind)
     return kind != RECORD_START && kind != RECORD_SERVICE && !record_is_of_registrar(kind);
 }
 
+/* What a registrar will ask for. Rows are nobody's business where no rule asks for them. */
+static void tell(struct desk *d, const struct record *record)
+{
+    const struct policy_alerts *a = d->policy->alerts;
+    if (record->kind != RECORD_RESULT || (a != NULL && a->rules[ALERT_HABIT].rows > 0))
+        tally_note(d->tally, record);
+}
+
 static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int64_t now_ms,
                      struct err *err)
 {
@@ -333,6 +350,8 @@ static int on_record(struct desk_worker *w, const uint8_t *bytes, size_t n, int6
         w->desk->patient++;
     if (rc < 0 && journal_death(journal) != NULL)
         return 0; /* desk_commit() tells everybody */
+    if (rc == 0 && w->guest == DESK_WORKER)
+        tell(w->desk, &record);
     if (rc == 0 && w->guest == DESK_REGISTRAR) {
         clerk_ref_last(w->desk->clerk, journal, record.kind, w->ref);
         w->ref_seq = seq;
@@ -351,6 +370,21 @@ static int on_awaited(struct desk_worker *w, const uint8_t *bytes, size_t n, int
     return 0;
 }
 
+static int on_news(struct desk_worker *w, const uint8_t *bytes, size_t n, int64_t now_ms,
+                   struct err *err)
+{
+    struct record_news news;
+    uint64_t taken;
+    (void)now_ms;
+    if (w->guest != DESK_REGISTRAR || w->awaits != REF_NOT_DUE ||
+        record_news_asked(bytes, n, &taken) < 0)
+        return err_set(err, RF_EPROTO, "malformed question of %s", w->name);
+    bool is_any = tally_next(w->desk->tally, taken, &news);
+    return record_news_write(&w->out, is_any ? &news : NULL) < 0
+               ? err_set(err, RF_ENOMEM, "out of memory for what a registrar asks")
+               : 0;
+}
+
 static int on_dropped(struct desk_worker *w, const uint8_t *bytes, size_t n, int64_t now_ms,
                       struct err *err)
 {
@@ -361,8 +395,12 @@ static int on_dropped(struct desk_worker *w, const uint8_t *bytes, size_t n, int
 /* An empty cell ends the conversation. */
 static message_fn *const steps[DESK_STATE_COUNT][RECORD_MSG_COUNT] = {
     [DESK_NEW] = { [RECORD_MSG_HELLO] = on_hello },
-    [DESK_OPEN] = { [RECORD_MSG_RECORD] = on_record, [RECORD_MSG_AWAITED] = on_awaited },
-    [DESK_REFUSED] = { [RECORD_MSG_RECORD] = on_dropped, [RECORD_MSG_AWAITED] = on_dropped },
+    [DESK_OPEN] = { [RECORD_MSG_RECORD] = on_record,
+                    [RECORD_MSG_AWAITED] = on_awaited,
+                    [RECORD_MSG_NEWS] = on_news },
+    [DESK_REFUSED] = { [RECORD_MSG_RECORD] = on_dropped,
+                       [RECORD_MSG_AWAITED] = on_dropped,
+                       [RECORD_MSG_NEWS] = on_dropped },
 };
 
 int desk_work(struct desk_worker *w, int64_t now_ms, struct err *err)

@@ -4,6 +4,7 @@
  *             HELLO            RECORD                                       AWAITED
  *   NEW      -> OPEN, WELCOME  -> CLOSED                                    -> CLOSED
  *   OPEN     -> CLOSED         append it, or know it already; a gap -> CLOSED  the batch is due
+ *            and NEWS, of a registrar: what workers have said meanwhile (tally.h)
  *   REFUSED  -> CLOSED         dropped                                      dropped
  *
  * When the journal is dead, NEW goes to REFUSED by HELLO, and OPEN by desk_commit(), each with one

@@ -27,6 +27,8 @@ static const char *const kind_names[RECORD_KIND_COUNT] = {
     [RECORD_REVIEW] = "review",
     [RECORD_SUSPENSION] = "suspension",
     [RECORD_LIFTING] = "lifting",
+    [RECORD_ALERT] = "alert",
+    [RECORD_ALERT_REVIEW] = "alert_review",
 };
 
 /* The public words in the order of the message. */
@@ -95,6 +97,11 @@ static const struct {
     [RECORD_LIFTING] = { { offsetof(struct record, actor), offsetof(struct record, detail),
                            offsetof(struct record, text), offsetof(struct record, signature) },
                          { 0 } },
+    [RECORD_ALERT] = { { offsetof(struct record, actor), offsetof(struct record, rule) }, { 0 } },
+    [RECORD_ALERT_REVIEW] = { { offsetof(struct record, rule), offsetof(struct record, verdict),
+                                offsetof(struct record, detail), offsetof(struct record, text),
+                                offsetof(struct record, signature) },
+                              { 0 } },
 };
 #undef NEEDS_REQUEST
 
@@ -140,6 +147,7 @@ static bool is_verdict(enum record_kind kind, const char *verdict)
     case RECORD_APPROVAL:
         return strcmp(verdict, "approve") == 0 || strcmp(verdict, "deny") == 0;
     case RECORD_REVIEW:
+    case RECORD_ALERT_REVIEW:
         return strcmp(verdict, "proper") == 0 || strcmp(verdict, "improper") == 0;
     default:
         return verdict[0] == '\0';
@@ -320,6 +328,78 @@ int record_awaited_write(struct buf *to)
     wr_u32(&w, 1);
     wr_u8(&w, RECORD_MSG_AWAITED);
     return wr_done(&w) ? 0 : -RF_EBUG;
+}
+
+int record_news_ask(struct buf *to, uint64_t taken)
+{
+    if (buf_reserve(to, 4 + 1 + 8) == NULL)
+        return -RF_ENOMEM;
+    struct wr w = wr_to(to);
+    wr_u32(&w, 1 + 8);
+    wr_u8(&w, RECORD_MSG_NEWS);
+    wr_u64(&w, taken);
+    return wr_done(&w) ? 0 : -RF_EBUG;
+}
+
+int record_news_asked(const void *bytes, size_t n, uint64_t *ret_taken)
+{
+    struct rd r = rd_of(bytes, n);
+    bool is_news = rd_u8(&r) == RECORD_MSG_NEWS;
+    *ret_taken = rd_u64(&r);
+    return is_news && rd_done(&r) ? 0 : -RF_EPROTO;
+}
+
+int record_news_write(struct buf *to, const struct record_news *news)
+{
+    static const struct record_news none = { .region = "", .actor = "", .place = "" };
+    const struct record_news *m = news != NULL ? news : &none;
+    const char *const texts[] = { m->region, m->actor, m->place };
+    size_t n = 1 + 8 + 1 + 8;
+    for (size_t i = 0; i < RF_COUNT(texts); i++)
+        n += 4 + strlen(texts[i]);
+    if (buf_reserve(to, 4 + n) == NULL)
+        return -RF_ENOMEM;
+    struct wr w = wr_to(to);
+    wr_u32(&w, (uint32_t)n);
+    wr_u8(&w, RECORD_ANSWER_NEWS);
+    wr_u64(&w, m->number);
+    wr_u8(&w, (uint8_t)m->kind);
+    wr_u64(&w, m->count);
+    for (size_t i = 0; i < RF_COUNT(texts); i++)
+        wr_str32(&w, texts[i], strlen(texts[i]));
+    return wr_done(&w) ? 0 : -RF_EBUG;
+}
+
+static bool read_word(struct rd *r, char to[RECORD_WORD_MAX + 1])
+{
+    size_t len;
+    const char *text = rd_str32(r, &len);
+    to[0] = '\0';
+    if (r->bad || len > RECORD_WORD_MAX)
+        return false;
+    memcpy(to, text, len);
+    to[len] = '\0';
+    return strlen(to) == len && is_word(to);
+}
+
+int record_news_read(const void *body, size_t n, struct record_news_copy *copy,
+                     struct record_news *ret)
+{
+    struct rd r = rd_of(body, n);
+    struct record_news m = { .number = rd_u64(&r) };
+    unsigned kind = rd_u8(&r);
+    m.count = rd_u64(&r);
+    bool good = read_word(&r, copy->region) && read_word(&r, copy->actor) &&
+                read_word(&r, copy->place) && rd_done(&r) && is_country(copy->place) &&
+                kind < RECORD_NEWS_KIND_COUNT && (m.number != 0) == (kind != RECORD_NEWS_NONE);
+    if (!good)
+        return -RF_EPROTO;
+    m.kind = (enum record_news_kind)kind;
+    m.region = copy->region;
+    m.actor = copy->actor;
+    m.place = copy->place;
+    *ret = m;
+    return m.number != 0;
 }
 
 bool record_is_patient(enum record_kind kind)

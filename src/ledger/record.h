@@ -23,14 +23,16 @@ enum record_kind {
     RECORD_SERVICE,    /* roll-up of one service's counters */
     RECORD_DISCLOSURE, /* clear values of subjects were evaluated under a grant */
     /* Of the registrar alone: leaves where there is a public log (docs/formats/log.md). */
-    RECORD_FIND,       /* somebody was looked for, and found or not */
-    RECORD_REQUEST,    /* clear values of named subjects were asked for */
-    RECORD_APPROVAL,   /* somebody said yes or no to a request */
-    RECORD_GRANT,      /* it is granted: before there is such a grant anywhere */
-    RECORD_BREAKGLASS, /* a request that opens at once */
-    RECORD_REVIEW,     /* what was thought of that afterwards */
-    RECORD_SUSPENSION, /* somebody may do nothing more; in the journal alone, as the next */
-    RECORD_LIFTING,    /* one of two says that he may again */
+    RECORD_FIND,         /* somebody was looked for, and found or not */
+    RECORD_REQUEST,      /* clear values of named subjects were asked for */
+    RECORD_APPROVAL,     /* somebody said yes or no to a request */
+    RECORD_GRANT,        /* it is granted: before there is such a grant anywhere */
+    RECORD_BREAKGLASS,   /* a request that opens at once */
+    RECORD_REVIEW,       /* what was thought of that afterwards */
+    RECORD_SUSPENSION,   /* somebody may do nothing more; in the journal alone, as the next */
+    RECORD_LIFTING,      /* one of two says that he may again */
+    RECORD_ALERT,        /* a rule of the policy says that somebody should look; also the next */
+    RECORD_ALERT_REVIEW, /* what he thought of it */
     RECORD_KIND_COUNT
 };
 
@@ -60,10 +62,10 @@ struct record {
     const char *place; /* ISO country */
     const char *room;
     const char *purpose;
-    const char *rule;        /* that decided, denials */
+    const char *rule;        /* that decided: denials, suspensions, alerts */
     const char *actor_kind;  /* "person", "service", "unknown" */
     const char *classes;     /* DISCLOSURE: "identity,contact", in the policy's order */
-    const char *verdict;     /* APPROVAL: "approve", "deny"; REVIEW: "proper", "improper" */
+    const char *verdict;     /* APPROVAL: "approve", "deny"; REVIEW, ALERT_REVIEW: "proper", … */
     const char *request_ref; /* APPROVAL, GRANT, REVIEW: what the ledger answered for the REQUEST */
     const char
         *approval_refs;   /* GRANT: those of its APPROVALs, commas between; none: glass broken */
@@ -99,6 +101,8 @@ struct record {
    from worker:  HELLO    u8 1, u64 instance, str32 name; first; random per process
                  RECORD   u8 2, u64 seq, record; seq from 1, by one, per instance
                  AWAITED  u8 3; somebody waits for what was sent so far
+                 NEWS     u8 4, u64 number; of a registrar: that piece of news is taken (0: none
+                          was), what is next?
    from ledger:  WELCOME  u8 1, u64 last durable seq of that instance (0: none)
                  ACK      u8 2, u64 seq; all up to it are durable
                  REFUSED  u8 3, str32 reason; it takes no more (disk full, sync error)
@@ -106,11 +110,14 @@ struct record {
                           a witnessed checkpoint of the public log
                  LEAF     u8 5, u64 seq, str32 ref; to a registrar, behind the ACK of seq:
                           `INDEX ORIGIN` of its leaf, or `ENTRY journal` of what is none;
-                          he waits for it before he sends another record */
+                          he waits for it before he sends another record
+                 NEWS     u8 6, u64 number (0: there are none, and the rest is empty), u8 kind,
+                          u64 count, str32 region, str32 actor, str32 place; tally.h */
 enum record_message {
     RECORD_MSG_HELLO = 1,
     RECORD_MSG_RECORD = 2,
     RECORD_MSG_AWAITED = 3,
+    RECORD_MSG_NEWS = 4,
     RECORD_MSG_COUNT
 };
 enum record_answer {
@@ -118,7 +125,21 @@ enum record_answer {
     RECORD_ANSWER_ACK = 2,
     RECORD_ANSWER_REFUSED = 3,
     RECORD_ANSWER_REACHED = 4,
-    RECORD_ANSWER_LEAF = 5
+    RECORD_ANSWER_LEAF = 5,
+    RECORD_ANSWER_NEWS = 6
+};
+
+/* What workers have said, summed up for the registrar. */
+enum record_news_kind {
+    RECORD_NEWS_NONE,
+    RECORD_NEWS_ROWS,   /* COUNT more rows were released to ACTOR */
+    RECORD_NEWS_FORGED, /* ACTOR's session ended, COUNT times, with a forged disclosure */
+    RECORD_NEWS_KIND_COUNT
+};
+struct record_news {
+    uint64_t number, count;
+    enum record_news_kind kind;
+    const char *region, *actor, *place; /* of the last one; "": nobody knows */
 };
 
 /* How safe a record is: each level includes those before it. */
@@ -135,6 +156,17 @@ RF_CHECK int record_hello_read(const void *bytes, size_t n, uint64_t *ret_instan
                                char ret_name[RECORD_WORD_MAX + 1]);
 
 RF_CHECK int record_awaited_write(struct buf *to);
+
+RF_CHECK int record_news_ask(struct buf *to, uint64_t taken);
+RF_CHECK int record_news_asked(const void *bytes, size_t n, uint64_t *ret_taken);
+/* The answer; NULL: there are none. */
+RF_CHECK int record_news_write(struct buf *to, const struct record_news *news);
+/* BODY is what follows the type. Texts are copied into COPY. 1: news; 0: none; -RF_EPROTO. */
+struct record_news_copy {
+    char region[RECORD_WORD_MAX + 1], actor[RECORD_WORD_MAX + 1], place[RECORD_WORD_MAX + 1];
+};
+RF_CHECK int record_news_read(const void *body, size_t n, struct record_news_copy *copy,
+                              struct record_news *ret);
 
 /* Nobody waits for a record of KIND as such: it need not be durable before the first byte of an
    answer leaves, and the record of that answer, or AWAITED, comes behind it. */

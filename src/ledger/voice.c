@@ -1,4 +1,5 @@
 /*   NEW ──HELLO──▶ GREETING ──WELCOME──▶ READY ──record──▶ SAYING ──ACK, LEAF──▶ READY
+ *    │                                     READY ──NEWS────▶ ASKING ──NEWS───────▶ READY
  *    ▲                 │                   │                 │
  *    │                 └── REFUSED, end of file, anything that may not come ──▶ GONE
  *    └────────────────────────────── voice_relink() ──────────────────────────────┘
@@ -16,7 +17,7 @@
 #include "base/mem.h"
 #include "wire/rd.h"
 
-enum voice_state { VOICE_GONE, VOICE_NEW, VOICE_GREETING, VOICE_READY, VOICE_SAYING };
+enum voice_state { VOICE_GONE, VOICE_NEW, VOICE_GREETING, VOICE_READY, VOICE_SAYING, VOICE_ASKING };
 
 enum { ANSWER_MAX = 2048, HELLO_MAX = 128, IN_MAX = 4 * (ANSWER_MAX + 4) };
 
@@ -31,6 +32,12 @@ struct voice {
     bool is_out;     /* some of it was sent, on whatever stream */
     bool is_durable; /* its ACK has come */
     struct buf hello, in;
+    bool wants_news;     /* a question for news is due, or under way */
+    struct buf question; /* what is left to send of it */
+    int heard;           /* the answer: 1, 0 */
+    uint64_t taken;      /* of this ledger's news, the last one; 0: none */
+    struct record_news news;
+    struct record_news_copy news_copy;
     char ref[RECORD_REF_SIZE];
     char why[sizeof(((struct err *)0)->line)]; /* GONE: the ledger's reason, or "" */
 };
@@ -44,6 +51,7 @@ int voice_open(int fd, uint64_t instance, const char *name, struct voice **ret, 
     buf_init(&v->said, RECORD_MAX + 4);
     buf_init(&v->hello, HELLO_MAX);
     buf_init(&v->in, IN_MAX);
+    buf_init(&v->question, HELLO_MAX);
     int rc = record_hello_write(&v->hello, instance, name);
     if (rc < 0) {
         voice_close(v);
@@ -63,6 +71,7 @@ void voice_close(struct voice *v)
     buf_wipe_done(&v->said); /* who asked for whom */
     buf_done(&v->hello);
     buf_done(&v->in);
+    buf_done(&v->question);
     mem_free(v);
 }
 
@@ -75,6 +84,9 @@ void voice_relink(struct voice *v, int fd)
     v->why[0] = '\0';
     buf_clear(&v->hello);
     buf_clear(&v->in);
+    buf_clear(&v->question);
+    v->wants_news = false;
+    v->taken = 0; /* the other ledger counts anew */
 }
 
 bool voice_is_pending(const struct voice *v)
@@ -166,12 +178,23 @@ static int on_reached(struct voice *v, struct rd *r, struct err *err)
     return rd_done(r) ? 0 : nonsense(v, err);
 }
 
+static int on_news(struct voice *v, struct rd *r, struct err *err)
+{
+    v->heard = v->state == VOICE_ASKING ? record_news_read(r->at, r->left, &v->news_copy, &v->news)
+                                        : -RF_EPROTO;
+    if (v->heard < 0)
+        return nonsense(v, err);
+    v->wants_news = false;
+    v->state = VOICE_READY;
+    return 0;
+}
+
 typedef int answer_fn(struct voice *v, struct rd *r, struct err *err);
 
 static answer_fn *const answers[] = {
     [RECORD_ANSWER_WELCOME] = on_welcome, [RECORD_ANSWER_ACK] = on_ack,
     [RECORD_ANSWER_REFUSED] = on_refused, [RECORD_ANSWER_REACHED] = on_reached,
-    [RECORD_ANSWER_LEAF] = on_leaf,
+    [RECORD_ANSWER_LEAF] = on_leaf,       [RECORD_ANSWER_NEWS] = on_news,
 };
 
 /* All whole answers that are there. */
@@ -236,11 +259,16 @@ static int send_some(struct voice *v, struct err *err)
             return err_set(err, (enum err_code) - rc, "cannot greet the ledger");
         v->state = VOICE_GREETING;
     }
-    if (v->state == VOICE_READY && voice_is_pending(v))
+    if (v->state == VOICE_READY && v->wants_news)
+        v->state = VOICE_ASKING;
+    else if (v->state == VOICE_READY && voice_is_pending(v))
         v->state = VOICE_SAYING;
     if (buf_len(&v->hello) > 0) {
         rc = speak(v, buf_at(&v->hello), buf_len(&v->hello), &n, err);
         buf_consume(&v->hello, n);
+    } else if (v->state == VOICE_ASKING && buf_len(&v->question) > 0) {
+        rc = speak(v, buf_at(&v->question), buf_len(&v->question), &n, err);
+        buf_consume(&v->question, n);
     } else if (v->state == VOICE_SAYING && v->sent < buf_len(&v->said)) {
         rc = speak(v, buf_at(&v->said) + v->sent, buf_len(&v->said) - v->sent, &n, err);
         v->sent += n;
@@ -251,14 +279,15 @@ static int send_some(struct voice *v, struct err *err)
 
 static bool wants_to_send(const struct voice *v)
 {
-    return buf_len(&v->hello) > 0 || (v->state == VOICE_SAYING && v->sent < buf_len(&v->said));
+    return buf_len(&v->hello) > 0 || (v->state == VOICE_ASKING && buf_len(&v->question) > 0) ||
+           (v->state == VOICE_SAYING && v->sent < buf_len(&v->said));
 }
 
-/* Until nothing is pending. */
+/* Until nothing is pending and no answer is due: a question that was given up is settled first. */
 static int settle(struct voice *v, int64_t until_ms, struct err *err)
 {
     int rc = v->state == VOICE_GONE ? gone(v, err) : 0;
-    while (rc == 0 && voice_is_pending(v)) {
+    while (rc == 0 && (voice_is_pending(v) || v->wants_news)) {
         rc = send_some(v, err);
         if (rc < 0)
             break;
@@ -310,4 +339,27 @@ int voice_say(struct voice *v, const struct record *record, int timeout_ms,
     else if (!v->is_out)
         take_back(v);
     return rc;
+}
+
+int voice_news(struct voice *v, int timeout_ms, struct record_news *ret, struct err *err)
+{
+    int64_t until_ms = clock_mono_ms() + timeout_ms;
+    int rc = settle(v, until_ms, err);
+    if (rc < 0)
+        return rc;
+    buf_clear(&v->question);
+    rc = record_news_ask(&v->question, v->taken);
+    if (rc < 0)
+        return err_set(err, (enum err_code) - rc, "out of memory");
+    v->wants_news = true;
+    rc = settle(v, until_ms, err);
+    if (rc < 0)
+        return rc;
+    *ret = v->news;
+    return v->heard;
+}
+
+void voice_news_taken(struct voice *v)
+{
+    v->taken = v->news.number;
 }

@@ -33,6 +33,11 @@ void voice_relink(struct voice *v, int fd);
 RF_CHECK int voice_say(struct voice *v, const struct record *record, int timeout_ms,
                        char ret_ref[RECORD_REF_SIZE], struct err *err);
 
+/* What workers have said, one piece of news at a time: 1 and *RET, which borrows until the next
+   call; 0: there is none; codes as voice_say(). A piece is given again until it has been taken. */
+RF_CHECK int voice_news(struct voice *v, int timeout_ms, struct record_news *ret, struct err *err);
+void voice_news_taken(struct voice *v); /* the one that was given last */
+
 bool voice_is_pending(const struct voice *v);
 /* Settle what is pending and say where it stands. -RF_ENOTFOUND: nothing is. Else as above. */
 RF_CHECK int voice_settle(struct voice *v, int timeout_ms, char ret_ref[RECORD_REF_SIZE],

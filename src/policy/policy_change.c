@@ -42,6 +42,7 @@ static const struct {
     { "grants.refused_authorities", ALLOWED_MORE },
     { "grants.sensitive.subjects", ALLOWED_MORE },
     { "grants.bound", ALLOWED_MORE }, /* purposes; a person more of one is a person more to see */
+    { "alerts", ALLOWED_MORE },       /* rules; one that says something else waits */
 };
 
 struct at {

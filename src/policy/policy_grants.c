@@ -47,21 +47,21 @@ static const struct field entity_fields[] = {
     { "entity", FIELD_REFERENCE, .required = true, .width = sizeof(struct policy_entity *),
       .target = TARGET_ENTITY },
 };
-static const struct field_shape entity_shape = { .what = "the name of an entity",
-                                                 .size = sizeof(struct policy_entity *),
-                                                 FIELDS(entity_fields),
-                                                 .short_form = "entity",
-                                                 .line_offset = FIELD_NO_LINE };
+const struct field_shape policy_entity_name_shape = { .what = "the name of an entity",
+                                                      .size = sizeof(struct policy_entity *),
+                                                      FIELDS(entity_fields),
+                                                      .short_form = "entity",
+                                                      .line_offset = FIELD_NO_LINE };
 
 static const struct field department_fields[] = {
     { "department", FIELD_REFERENCE_NAME, .required = true, .width = sizeof(char *),
       .target = TARGET_DEPARTMENT },
 };
-static const struct field_shape department_shape = { .what = "the name of a department",
-                                                     .size = sizeof(char *),
-                                                     FIELDS(department_fields),
-                                                     .short_form = "department",
-                                                     .line_offset = FIELD_NO_LINE };
+const struct field_shape policy_department_name_shape = { .what = "the name of a department",
+                                                          .size = sizeof(char *),
+                                                          FIELDS(department_fields),
+                                                          .short_form = "department",
+                                                          .line_offset = FIELD_NO_LINE };
 
 static const struct field actor_fields[] = {
     { "actor", FIELD_REFERENCE, .required = true, .width = sizeof(struct policy_actor *),
@@ -81,14 +81,14 @@ static const struct field_shape actor_shape = { .what = "the name of an actor",
         ARRAY_AT(type, member.entities, member.entity_count),                    \
         .may_be_empty = true,                                                    \
         .max = PEOPLE_MAX,                                                       \
-        .shape = &entity_shape                                                   \
+        .shape = &policy_entity_name_shape                                       \
     },                                                                           \
         { "departments",                                                         \
           FIELD_LIST,                                                            \
           ARRAY_AT(type, member.departments, member.department_count),           \
           .may_be_empty = true,                                                  \
           .max = PEOPLE_MAX,                                                     \
-          .shape = &department_shape },                                          \
+          .shape = &policy_department_name_shape },                              \
     {                                                                            \
         "actors", FIELD_LIST, ARRAY_AT(type, member.actors, member.actor_count), \
             .may_be_empty = true, .max = PEOPLE_MAX, .shape = &actor_shape       \

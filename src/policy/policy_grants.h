@@ -8,6 +8,9 @@
 /* What holds where the file says nothing: nobody gets a grant. */
 extern const struct policy_grants policy_grants_initial;
 
+/* Elements of lists of names; other keys have such lists, too. */
+extern const struct field_shape policy_entity_name_shape, policy_department_name_shape;
+
 /* Reads into `grants` of the struct policy that RECORD is; it points to memory with the above. */
 void policy_grants_read(struct field_reader *r, const struct field_at *at,
                         const struct yaml_node *node, void *record);

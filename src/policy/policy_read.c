@@ -10,6 +10,7 @@
 #include "policy/arena.h"
 #include "policy/field.h"
 #include "policy/mistakes.h"
+#include "policy/policy_alerts.h"
 #include "policy/policy_check.h"
 #include "policy/policy_grants.h"
 #include "policy/policy_ingest.h"
@@ -33,6 +34,7 @@ enum {
 struct policy_owned {
     struct policy policy;
     struct policy_grants grants;
+    struct policy_alerts alerts;
     struct arena arena;
 };
 
@@ -528,6 +530,7 @@ static const struct field policy_fields[] = {
     { "publication", FIELD_SECTION, .shape = &publication_shape },
     { "release", FIELD_SECTION, .shape = &release_shape },
     { "grants", FIELD_OTHER, .read = policy_grants_read },
+    { "alerts", FIELD_OTHER, .read = policy_alerts_read },
     { "signers", FIELD_SECTION, .shape = &policy_signers_shape },
     { "follows", FIELD_OTHER, .read = policy_follows_read },
 };
@@ -561,6 +564,8 @@ static int read_policy(const char *name, const char *text, size_t len, struct po
         policy_signers_check(&r, &owned->policy);
     if (!r.no_memory)
         policy_grants_check(&r, &owned->policy);
+    if (!r.no_memory)
+        policy_alerts_check(&r, &owned->policy);
     if (r.no_memory)
         return -RF_ENOMEM;
     return r.wrong ? -RF_ECONFIG : rc;
@@ -587,6 +592,8 @@ int policy_parse(const char *name, const char *text, size_t len, struct policy *
     owned->policy = policy_initial;
     owned->grants = policy_grants_initial;
     owned->policy.grants = &owned->grants;
+    owned->alerts = policy_alerts_initial;
+    owned->policy.alerts = &owned->alerts;
     owned->policy.file = arena_strndup(&owned->arena, name, strlen(name));
     if (owned->policy.file == NULL)
         goto out;

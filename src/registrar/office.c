@@ -312,4 +312,5 @@ void office_tend(struct office *o)
         if (region != NULL && c->databases[i].primary_count > 0)
             tend_region(o, region, &o->lines[i]);
     }
+    alert_hear(o);
 }

@@ -13,6 +13,7 @@
 #include "ledger/voice.h"
 #include "policy/decide.h"
 #include "priv/relay.h"
+#include "registrar/alert.h"
 #include "registrar/line.h"
 #include "registrar/suspension.h"
 
@@ -23,6 +24,7 @@ struct office {
     const struct policy *policy;           /* borrowed */
     struct voice *voice;                   /* borrowed */
     struct line lines[OFFICE_REGIONS_MAX]; /* by the configuration's databases */
+    bool is_deaf;                          /* it was said that there is no news to be had */
 };
 
 /* A command that is being answered. */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "enforce/database.h"
+#include "policy/alerts.h"
 #include "priv/grant_table.h"
 #include "registrar/office.h"
 
@@ -99,7 +100,8 @@ void suspension_count(struct matter *m)
     const char *const values[] = { m->command.actor };
     struct err err = { 0 };
     PGresult *r;
-    if (most == 0 || m->is_suspended)
+    bool is_alert = alerts_has(m->office->policy->alerts, ALERT_DENIED);
+    if ((most == 0 && !is_alert) || m->is_suspended)
         return;
     if (line_ask(m->line, "SELECT ringfence.refusal_add($1)", 1, values, &r, &err) < 0) {
         log_err(LOG_LEVEL_ERROR, "refusal-not-counted", &err);
@@ -107,7 +109,8 @@ void suspension_count(struct matter *m)
     }
     int64_t count = strtoll(database_value(r, 0, 0), NULL, 10);
     PQclear(r);
-    if (count >= most)
+    alert_refusal(m);
+    if (most > 0 && count >= most)
         suspend_actor(m, "denials");
 }
 

@@ -31,7 +31,7 @@ bool suspensions_names(const struct suspensions *s, const char *actor);
 bool suspensions_are_all(const struct suspensions *s);
 
 /* Whoever gave the command is suspended from now on. Should that fail, it is logged, and the
-   command is refused as it would be. REASON: "honey", "denials". */
+   command is refused as it would be. REASON: "denials", or a rule of policy/tbl/alert.def. */
 void suspend_actor(struct matter *m, const char *reason);
 
 /* A command was refused to him by a rule, or named nobody: is it one too many for a day? */

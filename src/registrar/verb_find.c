@@ -58,6 +58,17 @@ static int record_find(struct matter *m, const PGresult *r)
     return rc;
 }
 
+static int look(struct matter *m, const PGresult *r)
+{
+    const char *key = database_value(r, 0, 1);
+    json_t *keys = json_array();
+    if (key[0] != '\0')
+        (void)json_array_append_new(keys, json_string(key));
+    int rc = alert_look(m, "find", keys, 0);
+    json_decref(keys);
+    return rc;
+}
+
 static bool found_honey(const struct matter *m, const PGresult *r)
 {
     const char *key = database_value(r, 0, 1);
@@ -83,11 +94,13 @@ int verb_find(struct matter *m)
     if (rc < 0)
         return rc;
     rc = record_find(m, r);
+    if (rc == 0)
+        rc = look(m, r);
     if (rc == 0) {
         m->status = 200;
         m->answer = json_pack("{s:s}", "handle", database_value(r, 0, 0));
         if (found_honey(m, r))
-            suspend_actor(m, "honey");
+            alert_honey(m);
     }
     PQclear(r);
     return rc;

@@ -104,5 +104,9 @@ int verb_grants(struct matter *m)
     if (json_array_size(suspended) > 0)
         (void)json_object_set(m->answer, "suspended", suspended);
     json_decref(suspended);
+    json_t *alerts = alerts_describe(m);
+    if (json_array_size(alerts) > 0)
+        (void)json_object_set(m->answer, "alerts", alerts);
+    json_decref(alerts);
     return 0;
 }

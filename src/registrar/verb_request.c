@@ -62,7 +62,7 @@ static int look_up(struct matter *m, struct named *named, bool *ret_nobody)
     named->keys = json_loads(database_value(r, 0, 0), JSON_DECODE_ANY, NULL);
     bool is_honey = touches_honey(m, named);
     if (is_honey)
-        suspend_actor(m, "honey");
+        alert_honey(m);
     *ret_nobody = is_honey || strcmp(database_value(r, 0, 1), "0") != 0;
     PQclear(r);
     return 0;
@@ -180,6 +180,8 @@ static int ask_for(struct matter *m, const struct named *named)
         rc = add_request(m, named, rule, &id);
     if (rc == 0)
         rc = record_request(m, named, rule, id, ref);
+    if (rc == 0)
+        rc = alert_look(m, "request", named->keys, id);
     if (rc == 0)
         rc = verb_move(m, id, ask.is_break_glass ? "break" : "logged", ref);
     if (rc < 0)

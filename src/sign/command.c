@@ -81,6 +81,11 @@ static const char *text_of(const struct command *c, enum key_id id)
     return *(const char *const *)member_of(c, id);
 }
 
+static uint64_t number_of(const struct command *c, enum key_id id)
+{
+    return *(const uint64_t *)member_of(c, id);
+}
+
 static size_t count_of(const struct command *c, enum key_id id)
 {
     return id == KEY_SUBJECT ? c->subject_count : c->class_count;
@@ -94,7 +99,7 @@ static bool is_said(const struct command *c, enum key_id id)
     case TYPE_VERB:
         return c->verb != COMMAND_NONE;
     case TYPE_NUMBER:
-        return c->request != 0;
+        return number_of(c, id) != 0;
     case TYPE_SECONDS:
         return c->seconds != 0;
     case TYPE_TIME:
@@ -170,7 +175,7 @@ static bool is_well_formed(const struct command *c, enum key_id id)
     case TYPE_VERDICT:
         return is_one_of(text_of(c, id), verdicts);
     case TYPE_NUMBER:
-        return c->request <= REQUEST_MAX;
+        return number_of(c, id) <= REQUEST_MAX;
     case TYPE_SECONDS:
         return c->seconds >= SECONDS_MIN && c->seconds <= SECONDS_MAX;
     case TYPE_DIGEST:
@@ -251,7 +256,7 @@ static void put_key(struct text *t, const struct command *c, enum key_id id)
         put_line(t, key, verbs[c->verb].name);
         return;
     case TYPE_NUMBER:
-        (void)snprintf(number, sizeof(number), "%" PRIu64, c->request);
+        (void)snprintf(number, sizeof(number), "%" PRIu64, number_of(c, id));
         put_line(t, key, number);
         return;
     case TYPE_SECONDS:
@@ -344,7 +349,7 @@ static bool read_value(struct command *c, enum key_id id, const char *value)
         c->verb = verb_find(value);
         return c->verb != COMMAND_NONE;
     case TYPE_NUMBER:
-        return read_number(value, &c->request);
+        return read_number(value, (uint64_t *)(void *)((char *)c + keys[id].offset));
     case TYPE_SECONDS:
         if (!read_number(value, &number))
             return false;

@@ -28,6 +28,7 @@ enum command_verb {
     COMMAND_REVIEW,
     COMMAND_GRANTS,
     COMMAND_LIFT,
+    COMMAND_REVIEW_ALERT,
     COMMAND_VERB_COUNT
 };
 
@@ -35,7 +36,7 @@ enum command_verb {
 struct command {
     enum command_verb verb;
     const char *region, *actor;
-    uint64_t request;
+    uint64_t request, alert;
     const char *requester;
     const char *person;
     const char *by, *value;

@@ -920,8 +920,10 @@ static int group_add(struct rules *r, const struct logleaf *l)
 /* What is too small to be told is not told. */
 static void judge_few(struct rules *r, const struct logleaf *l)
 {
-    static const enum logleaf_key bands[] = { LEAF_KEY_SESSIONS, LEAF_KEY_STATEMENTS, LEAF_KEY_ROWS,
-                                              LEAF_KEY_BYTES, LEAF_KEY_DENIALS };
+    static const enum logleaf_key bands[] = { LEAF_KEY_SESSIONS, LEAF_KEY_STATEMENTS,
+                                              LEAF_KEY_ROWS,     LEAF_KEY_BYTES,
+                                              LEAF_KEY_DENIALS,  LEAF_KEY_ALERTS,
+                                              LEAF_KEY_REVIEWED };
     bool has_band = false;
     if (!logleaf_has(l, LEAF_KEY_FEW))
         return;
@@ -929,6 +931,13 @@ static void judge_few(struct rules *r, const struct logleaf *l)
         has_band = has_band || logleaf_has(l, bands[i]);
     if (number_of(l, LEAF_KEY_FEW) != 1 || has_band)
         wrong(r, "few is 1, and stands without bands");
+}
+
+static void judge_alerts(struct rules *r, const struct logleaf *l)
+{
+    if (l->type == LEAF_ALERT && !logleaf_has(l, LEAF_KEY_ALERTS) &&
+        !logleaf_has(l, LEAF_KEY_REVIEWED))
+        wrong(r, "it has neither alerts nor reviews");
 }
 
 static int on_rollup(struct rules *r, const struct logleaf *l)
@@ -952,6 +961,7 @@ static int on_rollup(struct rules *r, const struct logleaf *l)
     r->from = (uint32_t)from;
     r->until = (uint32_t)until;
     judge_few(r, l);
+    judge_alerts(r, l);
     return group_add(r, l);
 }
 
@@ -1041,7 +1051,7 @@ static judge_fn *const judges[LEAF_TYPE_COUNT] = {
     [LEAF_DENIAL] = on_rollup,       [LEAF_SEAL] = on_seal,
     [LEAF_FIND] = on_find,           [LEAF_REQUEST] = on_request,
     [LEAF_BREAKGLASS] = on_request,  [LEAF_APPROVAL] = on_approval,
-    [LEAF_REVIEW] = on_review,
+    [LEAF_REVIEW] = on_review,       [LEAF_ALERT] = on_rollup,
 };
 
 /* ---- what holds for every leaf -------------------------------------------------------------- */

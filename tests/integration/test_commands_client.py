@@ -118,6 +118,8 @@ class Hub:
                 "wanted": True, "text": said["command"], "signature": said["signature"]}
         elif verb == "grants":
             return {"requests": [r for n, r in self.requests.items() if number in (0, n)]}
+        elif verb == "review-alert":
+            return {"alert": int(fields["alert"]), "verdict": fields["verdict"]}
         else:
             state = {"approve": "open", "deny": "denied", "revoke": "revoked", "review": "open"}[verb]
             self.requests[number]["state"] = state
@@ -255,6 +257,21 @@ def test_each_verb_posts_its_lines(hub, analyst):
             if line[0] != " "] == [["31", "revoked", "us_analyst"]]
 
 
+def test_alerts_are_listed_and_reviewed(hub, analyst):
+    alert = {"alert": 3, "rule": "new_place", "person": "eve\x1b[2J", "since": 1796058300, "times": 2, "request": 31}
+    for _ in range(2):
+        hub.answers.append((200, {"requests": [], "alerts": [alert, {**alert, "alert": 4, "times": 1, "request": 0}]}))
+    assert analyst.json("grants")["alerts"][0] == alert
+    assert analyst.run("grants").stdout.splitlines()[1:] == [
+        "alert 3: eveU+001B[2J, new_place, request 31, 2 times", "alert 4: eveU+001B[2J, new_place"]
+    words = ["review-alert", "3", "--verdict", "proper", "--reason", "he was there"]
+    assert analyst.json(*words) == {"alert": 3, "verdict": "proper"}
+    assert [line for line in lines_of(hub.posts[-1]["command"]) if line[0] not in ("nonce", "expires")] == [
+        ("region", "us-virginia"), ("actor", "us_analyst"), ("verb", "review-alert"), ("alert", "3"),
+        ("verdict", "proper"), ("reason", "he was there")]
+    assert analyst.run(*words).stdout == "alert 3 is closed: proper\n"
+
+
 def test_what_is_looked_for_is_not_in_the_list_of_processes(hub, analyst):
     seen = []
 
@@ -297,6 +314,9 @@ def test_what_is_looked_for_is_not_in_the_list_of_processes(hub, analyst):
     (["deny", "31", "--yes"], "--reason"),
     (["approve", "31"], "--yes"),
     (["review", "31", "--verdict", "fine", "--reason", "x"], "the value of \"verdict\""),
+    (["review-alert", "--verdict", "proper", "--reason", "x"], "which alert"),
+    (["review-alert", "3x", "--verdict", "proper", "--reason", "x"], "no number of an alert"),
+    (["review-alert", "3", "--verdict", "proper"], "\"reason\""),
     (["grants", "--hub", "http://127.0.0.1"], "no address of a hub"),
     (["grants", "--hub", "https://127.0.0.1/x"], "no address of a hub"),
 ])

@@ -12,7 +12,7 @@ import subprocess
 
 from sshsig import Key
 
-ORDER = ("region", "actor", "verb", "request", "requester", "person", "by", "value", "subject", "class", "purpose",
+ORDER = ("region", "actor", "verb", "request", "alert", "requester", "person", "by", "value", "subject", "class", "purpose",
          "reference", "authority", "seconds", "verdict", "reason", "command", "nonce", "expires")
 APPROVALS = ("approve", "deny")
 

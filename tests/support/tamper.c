@@ -584,6 +584,8 @@ static const struct lie {
       "session minute=+7 from=29922360 until=29922370 room=masked", 7 },
     { "few that is many", 12, 0, "session minute=+5 from=29922365 until=29922370 room=masked few=9",
       12 },
+    { "a sum of no alerts and no reviews", 10, INSERT,
+      "alert from=29922360 until=29922365 rule=habit", 10 },
     { "few, and yet told", 12, 0,
       "session minute=+5 from=29922365 until=29922370 room=masked few=1 rows=1024", 12 },
     { "an end of a grant for a reason of its own", 13, 0,

@@ -63,9 +63,10 @@ static char *knowledge(const struct clerk *c)
     for (size_t i = 0; i < c->sum_count; i++) {
         const struct sum *s = &c->sums[i];
         line_add(&l,
-                 "sum %d %u %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
-                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind, s->sessions,
-                 s->statements, s->rows, s->bytes, s->denials);
+                 "sum %d %u %s %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+                 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind, s->rule,
+                 s->sessions, s->statements, s->rows, s->bytes, s->denials, s->alerts, s->reviewed);
     }
     for (size_t i = 0; i < SUM_SLOTS; i++)
         if (c->slots[i].statements > 0 || c->slots[i].bytes > 0 || c->slots[i].rows > 0)
@@ -164,7 +165,7 @@ static struct record any_record(struct gateway *g, enum record_kind kind)
     r.entity = entities[pick(g, 4)];
     r.rows = pick(g, 5) == 0 ? 0 : pick(g, 3000);
     r.bytes = r.rows * 7;
-    if (kind == RECORD_DENIAL)
+    if (kind == RECORD_DENIAL || kind == RECORD_ALERT || kind == RECORD_ALERT_REVIEW)
         r.rule = rules[pick(g, 3)];
     return r;
 }
@@ -289,12 +290,14 @@ static void turn_clock(struct log_house *h, struct gateway *g)
 
 static void do_anything(struct log_house *h, struct gateway *g)
 {
-    static const enum record_kind kinds[] = { RECORD_SESSION_OPEN, RECORD_STATEMENT, RECORD_RESULT,
-                                              RECORD_DENIAL, RECORD_SESSION_CLOSE };
-    unsigned what = pick(g, 17);
+    static const enum record_kind kinds[] = { RECORD_SESSION_OPEN,  RECORD_STATEMENT,
+                                              RECORD_RESULT,        RECORD_DENIAL,
+                                              RECORD_SESSION_CLOSE, RECORD_ALERT,
+                                              RECORD_ALERT_REVIEW };
+    unsigned what = pick(g, 18);
     struct record r = any_record(g, kinds[what % RF_COUNT(kinds)]);
     turn_clock(h, g);
-    if (what < 6)
+    if (what < 6 || what == 17)
         log_say(h, &r);
     else if (what < 8)
         say_service(h, g);
@@ -666,6 +669,47 @@ static void all_refusals_of_an_entity_are_one_sum(void **state)
     assert_int_equal(f.seen, 1);
     assert_says(f.text, "\"denials\":8");
     assert_says_not(f.text, "rule");
+    log_house_done(&h);
+}
+
+/* By rule and by nothing else: who raised them, and for whom, is not to be read. */
+static void alerts_of_a_rule_are_one_sum_with_those_that_were_reviewed(void **state)
+{
+    struct log_house h;
+    struct record r = log_record(RECORD_ALERT), review = log_record(RECORD_ALERT_REVIEW);
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    r.rule = "habit";
+    for (unsigned i = 0; i < 5; i++) {
+        r.entity = i % 2 == 0 ? "clipstream-us" : "clipstream-sg";
+        r.place = i % 2 == 0 ? "US" : "SG";
+        log_say(&h, &r);
+    }
+    r.rule = "honey";
+    log_say(&h, &r);
+    review.rule = "habit";
+    review.verdict = "proper";
+    log_say(&h, &review);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    struct found first = leaf_of(&h, LEAF_ALERT, 1), second = leaf_of(&h, LEAF_ALERT, 2);
+    assert_int_equal(second.seen, 2);
+    assert_says(first.text, "\"rule\":\"habit\"");
+    assert_says(first.text, "\"alerts\":4,\"reviewed\":1,\"d\"");
+    assert_says(second.text, "\"rule\":\"honey\"");
+    assert_says(second.text, "\"alerts\":1,\"d\"");
+    assert_says_not(first.text, "clipstream");
+    assert_says_not(first.text, "place");
+    review.rule = "honey"; /* in another interval: a review without an alert */
+    log_say(&h, &review);
+    assert_int_equal(log_commit(&h), 0);
+    log_close(&h);
+    log_open(&h);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    assert_says(leaf_of(&h, LEAF_ALERT, 3).text, "\"reviewed\":1,\"d\"");
+    log_judge(&h, NULL);
     log_house_done(&h);
 }
 
@@ -2195,6 +2239,7 @@ int main(void)
         cmocka_unit_test(all_refusals_of_an_entity_are_one_sum),
         cmocka_unit_test(an_hour_says_each_class_of_a_subject_once),
         cmocka_unit_test(an_access_without_an_open_grant_always_has_its_leaf),
+        cmocka_unit_test(alerts_of_a_rule_are_one_sum_with_those_that_were_reviewed),
         cmocka_unit_test(what_a_worker_leaves_out_does_not_stop_the_log),
         cmocka_unit_test(a_clock_that_begins_in_1970_does_not_stop_the_log),
         cmocka_unit_test(records_from_before_the_log_are_in_none_of_its_sums),

@@ -175,6 +175,18 @@ static void each_verb_has_its_text(void **state)
                           .expires_s = 1796058300 };
     assert_written(&c,
                    "ringfence-command@1\nregion r\nactor a\nverb lift\nperson b\nreason no\n" TAIL);
+    c = (struct command){ .verb = COMMAND_REVIEW_ALERT,
+                          .region = "r",
+                          .actor = "a",
+                          .alert = 7,
+                          .verdict = "proper",
+                          .reason = "no",
+                          .nonce = NONCE,
+                          .expires_s = 1796058300 };
+    assert_written(&c, "ringfence-command@1\nregion r\nactor a\nverb review-alert\nalert 7\n"
+                       "verdict proper\nreason no\n" TAIL);
+    c.alert = UINT64_C(1) << 53;
+    assert_unwritable(&c, "alert");
     assert_string_equal(command_namespace(COMMAND_DENY), "ringfence-approval@1");
     assert_string_equal(command_namespace(COMMAND_BREAK_GLASS), "ringfence-command@1");
     assert_string_equal(command_verb_name(COMMAND_BREAK_GLASS), "break-glass");

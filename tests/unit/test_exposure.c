@@ -61,7 +61,11 @@ static const char sample[] =
     "    subjects: [0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
     "    approvers: [{count: 1, actors: [security, privacy]}]\n"
     "  honey: [1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
-    "  denials: {per_day: 9}\n";
+    "  denials: {per_day: 9}\n"
+    "alerts:\n"
+    "  repeated_subject: {looks: 3, days: 7, suspend: on}\n"
+    "  hours: [{departments: [support], from: \"07:00\", until: \"20:00\", offset: \"-05:00\",\n"
+    "           days: mon-tue}]\n";
 
 #define W EXPOSURE_WIDENS
 #define C EXPOSURE_CHANGES
@@ -111,6 +115,15 @@ static const struct {
       "what suspends has changed: a touch of a honey subject (1 in list ", C },
     { "  denials: {per_day: 9}\n", "", W,
       "nobody is suspended any more for too many refusals in a day (9)", N },
+    { "  repeated_subject: {looks: 3, days: 7, suspend: on}\n", "", W,
+      "no alert is raised any more by one person looked at again and again (3, within 7 d)", N },
+    { "days: 7, suspend: on", "days: 7", W,
+      "nobody is suspended any more for one person looked at again and again", N },
+    { "looks: 3", "looks: 30", C, "(3, within 7 d before, now 30, within 7 d)", C },
+    { "mon-tue", "tue", C,
+      "what raises an alert has changed: an unusual hour (department support: Mon Tue 07:00-20:00 "
+      "-05:00 before, now department support: Tue 07:00-20:00 -05:00)",
+      C },
     { "per_day: 9", "per_day: 90", C, "too many refusals in a day (9 before, now 90)", C },
     { "actors: [security, privacy]", "actors: [security]", W,
       "whatever shows sensitive persons takes no more approval by security or privacy (1)", W },

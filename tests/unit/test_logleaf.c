@@ -41,6 +41,7 @@ static const struct {
     { LEAF_SERVICE, "service", "region from until", "entity place sessions statements rows bytes" },
     { LEAF_DENIAL, "denial", "region from until denials", "entity" },
     { LEAF_SEAL, "seal", "region of", "disclosures leaves chain epoch tags tags_root" },
+    { LEAF_ALERT, "alert", "region from until rule", "alerts reviewed" },
 };
 
 static const uint8_t hash[DIGEST_LEN] = { 0xab, 1, 2 };
@@ -94,6 +95,8 @@ static void set(struct logleaf *l, enum logleaf_key key)
     case LEAF_KEY_ROWS:
     case LEAF_KEY_BYTES:
     case LEAF_KEY_DENIALS:
+    case LEAF_KEY_ALERTS:
+    case LEAF_KEY_REVIEWED:
     case LEAF_KEY_SUBJECTS:
         logleaf_number(l, key, 1000); /* written as 512 */
         return;

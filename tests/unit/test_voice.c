@@ -21,7 +21,8 @@ enum how {
     HOW_DIES_BEFORE_ANSWERING, /* the record is durable then */
     HOW_DIES_BEFORE_COMMIT,
     HOW_REFUSES,
-    HOW_SLEEPS, /* never answers */
+    HOW_SLEEPS,   /* never answers */
+    HOW_HAS_NEWS, /* a worker has said something */
 };
 
 struct counter {
@@ -71,6 +72,31 @@ static bool turn(struct desk *d, struct desk_worker *w, int fd, enum how how)
     return true;
 }
 
+/* What a registrar asks for. */
+static void overhear(struct desk *d)
+{
+    const struct record forged = { .kind = RECORD_DENIAL,
+                                   .region = "us-virginia",
+                                   .place = "US",
+                                   .rule = "reveal-forged",
+                                   .actor = "us_analyst" };
+    struct desk_worker *w;
+    struct buf b;
+    struct err err;
+    size_t room;
+    buf_init(&b, RECORD_MAX);
+    if (desk_worker_new(d, DESK_WORKER, &w, &err) < 0 ||
+        record_hello_write(&b, (uint64_t)getpid(), "worker-0") < 0 ||
+        record_write(&b, 1, &forged) < 0)
+        _exit(1);
+    uint8_t *to = desk_room(w, &room);
+    memcpy(to, buf_at(&b), buf_len(&b));
+    desk_fed(w, buf_len(&b));
+    if (desk_work(w, NOON, &err) < 0 || desk_commit(d, &err) < 0)
+        _exit(1);
+    buf_done(&b);
+}
+
 static void ledger_run(struct counter *c, int fd, enum how how, enum desk_guest guest)
 {
     struct desk *d;
@@ -83,6 +109,8 @@ static void ledger_run(struct counter *c, int fd, enum how how, enum desk_guest 
         rc = desk_new(c->house.house.journal, c->house.clerk, c->house.policy, NULL, &d, &err);
     if (rc == 0)
         rc = desk_worker_new(d, guest, &w, &err);
+    if (rc == 0 && how == HOW_HAS_NEWS)
+        overhear(d);
     while (rc == 0 && turn(d, w, fd, how))
         ;
     journal_close(c->house.house.journal);
@@ -316,9 +344,46 @@ static void a_registrar_may_not_say_what_a_worker_says(void **state)
     counter_done(&c);
 }
 
+static void news_of_workers_is_given_until_it_is_taken(void **state)
+{
+    struct counter c;
+    struct record_news news;
+    struct record record = request(7);
+    char ref[RECORD_REF_SIZE];
+    (void)state;
+    counter_init(&c, true, HOW_HAS_NEWS);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(voice_news(c.voice, 5000, &news, &c.house.err), 1);
+        assert_int_equal(news.kind, RECORD_NEWS_FORGED);
+        assert_int_equal(news.count, 1);
+        assert_string_equal(news.actor, "us_analyst");
+        assert_string_equal(news.place, "US");
+        assert_int_equal(voice_say(c.voice, &record, 5000, ref, &c.house.err), 0);
+    }
+    voice_news_taken(c.voice);
+    assert_int_equal(voice_news(c.voice, 5000, &news, &c.house.err), 0);
+    ledger_next(&c, HOW_HAS_NEWS); /* another ledger, and its numbers */
+    assert_int_equal(voice_news(c.voice, 5000, &news, &c.house.err), 1);
+    counter_done(&c);
+}
+
+static void who_does_not_hear_of_news_may_ask_again(void **state)
+{
+    struct counter c;
+    struct record_news news;
+    (void)state;
+    counter_init(&c, true, HOW_SLEEPS);
+    assert_int_equal(voice_news(c.voice, 50, &news, &c.house.err), -RF_ETIMEOUT);
+    ledger_next(&c, HOW_HONEST);
+    assert_int_equal(voice_news(c.voice, 5000, &news, &c.house.err), 0);
+    counter_done(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(news_of_workers_is_given_until_it_is_taken),
+        cmocka_unit_test(who_does_not_hear_of_news_may_ask_again),
         cmocka_unit_test(a_record_is_answered_with_the_ref_of_its_leaf),
         cmocka_unit_test(without_a_public_log_it_is_the_journals_entry),
         cmocka_unit_test(what_a_dying_ledger_had_is_not_said_twice),
