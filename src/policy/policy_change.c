@@ -43,6 +43,7 @@ static const struct {
     { "grants.sensitive.subjects", ALLOWED_MORE },
     { "grants.bound", ALLOWED_MORE }, /* purposes; a person more of one is a person more to see */
     { "alerts", ALLOWED_MORE },       /* rules; one that says something else waits */
+    { "grants.notices", ALLOWED_ALL }, /* enforce/exposure_grants.h */
 };
 
 struct at {
