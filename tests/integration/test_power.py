@@ -64,7 +64,7 @@ def test_no_login_of_the_gateway_has_a_power(pair):
     assert pair.primary.rows(
         "SELECT r.rolname FROM pg_roles r WHERE rolcanlogin AND (pg_has_role(oid, 'rf_person',"
         " 'MEMBER') OR pg_has_role(oid, 'rf_service', 'MEMBER') OR rolname IN"
-        "  ('rf_control', 'rf_registrar')) AND"
+        "  ('rf_control', 'rf_registrar', 'rf_herald')) AND"
         " NOT rolsuper AND (rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR EXISTS"
         "  (SELECT FROM pg_roles g WHERE (g.rolname LIKE 'pg\\_%' OR g.rolname IN ('rf_admin',"
         "   'rf_owner', 'rf_view')) AND pg_has_role(r.oid, g.oid, 'MEMBER')))") == []
