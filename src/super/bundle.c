@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "herald/webhook.h"
 #include "priv/child.h"
 #include "priv/lease.h"
 #include "priv/news.h"
@@ -83,6 +84,28 @@ static void check_readable(const char *path, const char *file, unsigned line,
     *worst = -RF_ESYS;
 }
 
+/* Secrets are read to find mistakes, and forgotten. */
+static void check_hooks(const struct bundle *b, struct mistakes *mistakes, int *worst)
+{
+    for (size_t i = 0; i < b->config->hook_count; i++) {
+        const struct config_hook *h = &b->config->hooks[i];
+        struct webhook_key key;
+        struct err err = { 0 };
+        check_readable(h->ca_path, b->path, h->line, mistakes, worst);
+        if (h->key_path != NULL && webhook_key_read(h->key_path, &key, &err) < 0) {
+            mistakes_add(mistakes, b->path, h->line, "hooks[%zu].key: %s%s%s", i, err.line,
+                         err.hint[0] != '\0' ? "; " : "", err.hint);
+            *worst = *worst == 0 || err.code != RF_ECONFIG ? -err.code : *worst;
+        }
+        explicit_bzero(&key, sizeof(key));
+        if (h->command_count > 0 && access(h->command[0], X_OK) < 0) {
+            mistakes_add(mistakes, b->path, h->line, "hooks[%zu].command: cannot run \"%s\": %s", i,
+                         h->command[0], strerrordesc_np(errno));
+            *worst = -RF_ESYS;
+        }
+    }
+}
+
 static void check_together(const struct bundle *b, struct mistakes *mistakes, int *worst)
 {
     const struct config *c = b->config;
@@ -104,6 +127,7 @@ static void check_together(const struct bundle *b, struct mistakes *mistakes, in
         check_readable(d->tls_key, b->path, d->line, mistakes, worst);
         check_readable(d->passfile, b->path, d->line, mistakes, worst);
     }
+    check_hooks(b, mistakes, worst);
     int rc = b->policy != NULL ? config_check_policy(c, b->policy, mistakes) : 0;
     if (rc == 0 && b->policy != NULL)
         rc = config_check_quorum(c, b->policy, mistakes);
@@ -474,6 +498,7 @@ void bundle_compare(const struct bundle *old, const struct bundle *next, struct 
         { "workers", a->workers == b->workers },
         { "ledger", same_ledger(&a->ledger, &b->ledger) },
         { "hub", (a->hub.listen_count > 0) == (b->hub.listen_count > 0) },
+        { "hooks", config_same_hooks(a, b) },
         { "sandbox", a->sandbox_floor == b->sandbox_floor },
     };
     for (size_t i = 0; i < RF_COUNT(rows); i++)

@@ -12,7 +12,7 @@ from conftest import BUILD, ROOT
 
 # A folder includes only itself and folders before it (src/meson.build links in the same order).
 FOLDERS = ["base", "tlog", "wire", "io", "sign", "policy", "priv", "auth", "guard", "ledger", "verify",
-           "courier", "witness", "hub", "enforce", "discover", "gate", "control", "registrar", "super", "cmd"]
+           "courier", "witness", "hub", "enforce", "discover", "gate", "control", "registrar", "herald", "super", "cmd"]
 
 
 def read(path):
