@@ -102,17 +102,26 @@ int compile_outbox(struct compiler *k)
 #include "enforce/tbl/outbox_function.def"
 #undef OUTBOX_FUNCTION
     };
-    static const char *const tables[] = { "request_fact", "hold",        "hold_vote",
-                                          "outbox",       "outbox_hook", "outbox_send" };
-    static const char *const privileges[] = { "SELECT", "INSERT", "UPDATE", "DELETE" };
+    static const struct {
+        const char *table, *privileges[4];
+    } rights[] = {
+        { "request_fact", { "SELECT", "INSERT", "UPDATE" } },
+        { "hold", { "SELECT", "INSERT", "UPDATE" } },
+        { "hold_vote", { "SELECT", "INSERT", "UPDATE" } },
+        { "outbox", { "SELECT", "INSERT", "UPDATE", "DELETE" } },
+        { "outbox_hook", { "SELECT", "INSERT", "UPDATE", "DELETE" } },
+        { "outbox_send", { "SELECT", "INSERT", "UPDATE", "DELETE" } },
+    };
     int rc = compile_tables(k);
     if (rc == 0)
         rc = compile_put(k);
     for (size_t i = 0; i < RF_COUNT(functions) && rc == 0; i++)
         rc = compile_function(k, functions[i].name, functions[i].arguments, ROLE_NAME_ADMIN,
                               functions[i].who, functions[i].source);
-    for (size_t i = 0; i < RF_COUNT(tables) * RF_COUNT(privileges); i++)
-        right_set_add(&k->rights, ROLE_NAME_ADMIN, privileges[i % RF_COUNT(privileges)], "TABLE",
-                      SCHEMA_OWN, tables[i / RF_COUNT(privileges)]);
+    for (size_t i = 0; i < RF_COUNT(rights); i++)
+        for (size_t p = 0; p < RF_COUNT(rights[i].privileges); p++)
+            if (rights[i].privileges[p] != NULL)
+                right_set_add(&k->rights, ROLE_NAME_ADMIN, rights[i].privileges[p], "TABLE",
+                              SCHEMA_OWN, rights[i].table);
     return rc;
 }

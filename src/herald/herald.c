@@ -69,9 +69,9 @@ static void on_outcome(void *context, size_t hook, const struct outcome *outcome
     log_debug("delivered", "hook=%s done=%d result=%s", s->name, outcome->is_done, outcome->word);
 }
 
-static void fail(struct herald *h, size_t hook, const char *word)
+static void fail(struct herald *h, size_t hook, const char *word, bool is_refused)
 {
-    struct outcome outcome = { .is_done = false };
+    struct outcome outcome = { .is_refused = is_refused };
     (void)snprintf(outcome.word, sizeof(outcome.word), "%s", word);
     on_outcome(h, hook, &outcome);
 }
@@ -123,7 +123,7 @@ static void run(struct herald *h, size_t hook, const struct parcel *p)
     if (rc == -RF_EUNAVAIL)
         lose_runner(h);
     if (rc < 0)
-        fail(h, hook, rc == -RF_ETOOBIG ? "too-large" : "no-runner");
+        fail(h, hook, rc == -RF_ETOOBIG ? "too-large" : "no-runner", rc == -RF_ETOOBIG);
 }
 
 static void on_answer(struct herald *h, const struct order_answer *a)
@@ -154,7 +154,7 @@ static void hear_runner(struct herald *h)
     for (size_t i = 0; i < h->child.config->hook_count; i++)
         if (h->slots[i].state == SLOT_BUSY && h->slots[i].ticket != 0 &&
             (h->is_runner_lost || clock_mono_ms() >= h->slots[i].until_ms))
-            fail(h, i, "no-runner");
+            fail(h, i, "no-runner", false);
 }
 
 /* ---- the outbox ----------------------------------------------------------------------------- */
@@ -177,8 +177,7 @@ static void deliver(struct herald *h, size_t box, const struct parcel *p)
     }
 }
 
-/* True: something was there. */
-static bool ask_box(struct herald *h, size_t box)
+static void ask_box(struct herald *h, size_t box)
 {
     const char *idle[CONFIG_HOOKS_MAX];
     size_t count = 0;
@@ -187,14 +186,12 @@ static bool ask_box(struct herald *h, size_t box)
         if (h->slots[i].state == SLOT_IDLE)
             idle[count++] = h->slots[i].name;
     if (count == 0 || !box_ready(&h->boxes[box]) || box_next(&h->boxes[box], idle, count, &r) < 0)
-        return false;
-    int rows = PQntuples(r);
-    for (int row = 0; row < rows; row++) {
+        return;
+    for (int row = 0; row < PQntuples(r); row++) {
         struct parcel p = box_parcel(r, row);
         deliver(h, box, &p);
     }
     PQclear(r);
-    return rows > 0;
 }
 
 static void ask_all(struct herald *h)
@@ -202,7 +199,7 @@ static void ask_all(struct herald *h)
     if (clock_mono_ms() < h->ask_ms)
         return;
     for (size_t i = 0; i < h->box_count; i++)
-        (void)ask_box(h, i); /* the next turn comes soon, or with an outcome */
+        ask_box(h, i);
     h->ask_ms = clock_mono_ms() + ASK_MS;
 }
 
@@ -210,12 +207,23 @@ static void ask_all(struct herald *h)
 
 /* Hooks do not change while it runs, but everything borrows from the configuration: another one
    makes the boxes anew, and its hooks are the same. */
+/* Two aliases of one database have one outbox. */
+static bool is_known(const struct config *c, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (c->databases[i].primary_count > 0 &&
+            strcmp(c->databases[i].region, c->databases[index].region) == 0 &&
+            strcmp(c->databases[i].dbname, c->databases[index].dbname) == 0)
+            return true;
+    return false;
+}
+
 static void open_boxes(struct herald *h, bool has_begun)
 {
     const struct config *c = h->child.config;
     h->box_count = 0;
     for (size_t i = 0; i < c->database_count && h->box_count < OFFICE_REGIONS_MAX; i++)
-        if (c->databases[i].primary_count > 0)
+        if (c->databases[i].primary_count > 0 && !is_known(c, i))
             box_init(&h->boxes[h->box_count++], c, &c->databases[i], has_begun);
 }
 

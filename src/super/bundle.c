@@ -15,7 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "herald/webhook.h"
+#include "herald/hookfiles.h"
 #include "priv/child.h"
 #include "priv/lease.h"
 #include "priv/news.h"
@@ -84,28 +84,6 @@ static void check_readable(const char *path, const char *file, unsigned line,
     *worst = -RF_ESYS;
 }
 
-/* Secrets are read to find mistakes, and forgotten. */
-static void check_hooks(const struct bundle *b, struct mistakes *mistakes, int *worst)
-{
-    for (size_t i = 0; i < b->config->hook_count; i++) {
-        const struct config_hook *h = &b->config->hooks[i];
-        struct webhook_key key;
-        struct err err = { 0 };
-        check_readable(h->ca_path, b->path, h->line, mistakes, worst);
-        if (h->key_path != NULL && webhook_key_read(h->key_path, &key, &err) < 0) {
-            mistakes_add(mistakes, b->path, h->line, "hooks[%zu].key: %s%s%s", i, err.line,
-                         err.hint[0] != '\0' ? "; " : "", err.hint);
-            *worst = *worst == 0 || err.code != RF_ECONFIG ? -err.code : *worst;
-        }
-        explicit_bzero(&key, sizeof(key));
-        if (h->command_count > 0 && access(h->command[0], X_OK) < 0) {
-            mistakes_add(mistakes, b->path, h->line, "hooks[%zu].command: cannot run \"%s\": %s", i,
-                         h->command[0], strerrordesc_np(errno));
-            *worst = -RF_ESYS;
-        }
-    }
-}
-
 static void check_together(const struct bundle *b, struct mistakes *mistakes, int *worst)
 {
     const struct config *c = b->config;
@@ -127,7 +105,9 @@ static void check_together(const struct bundle *b, struct mistakes *mistakes, in
         check_readable(d->tls_key, b->path, d->line, mistakes, worst);
         check_readable(d->passfile, b->path, d->line, mistakes, worst);
     }
-    check_hooks(b, mistakes, worst);
+    int hooks = hookfiles_check(c, b->path, mistakes);
+    if (hooks < 0 && (*worst == 0 || hooks != -RF_ECONFIG))
+        *worst = hooks;
     int rc = b->policy != NULL ? config_check_policy(c, b->policy, mistakes) : 0;
     if (rc == 0 && b->policy != NULL)
         rc = config_check_quorum(c, b->policy, mistakes);

@@ -509,7 +509,7 @@ int super_main(const char *config_path)
         return err_exit_status(RF_ENOMEM);
     s->signal_fd = s->pidfile.fd = s->notify.fd = -1;
     s->crew.program_fd = s->crew.meter_fd = s->crew.lease_fd = s->crew.lease_read_fd = -1;
-    s->crew.grants_fd = s->crew.grants_read_fd = -1;
+    s->crew.grants_fd = s->crew.grants_read_fd = s->crew.runner_fd = -1;
     err_clear(&err);
     int status, rc = load_as_user(s, config_path, &err);
     if (rc == 0)

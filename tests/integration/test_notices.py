@@ -234,6 +234,41 @@ def test_broken_glass_is_told_to_whom_may_review_it_and_a_suspension_is_told(hom
     home.wait_for("suspended", "the suspension", person="cn_engineer", reason="denials")
 
 
+def test_where_the_policy_says_so_nobody_is_told(home, people):
+    gateway = home.gateway
+    gateway.policy["grants"]["notices"] = {"to_subjects": "off"}
+    gateway.write_policy()
+    gateway.reload()
+    gateway.wait_for_log("event=reloaded")
+    number = open_request(people)
+    del gateway.policy["grants"]["notices"]  # what held when it was opened is done
+    gateway.write_policy()
+    gateway.reload()
+    wait_until(lambda: gateway.log().count("event=reloaded") == 2, "no second reload", timeout=20 * SLOW)
+    assert people.do(ANALYST, "revoke", request=number).status == 200
+    home.wait_for("ended", "the end", request=number)
+    assert not [one for one in home.receiver.told("notice") if one["data"]["grant"] == number]
+
+
+def test_other_hooks_and_bad_files_of_hooks_are_told(home):
+    gateway = home.gateway
+    kept = json.loads(json.dumps(gateway.config))
+    try:
+        gateway.config["hooks"].append({"events": ["denied"], "command": ["/nonexistent/tell"]})
+        gateway.config["hooks"][0]["key"] = "ca.crt"
+        gateway.write_config()
+        done = gateway.command("check")
+        assert "hooks[0].key" in done.stderr and "hooks[3].command: could not run" in done.stderr, done
+        assert done.returncode == 3
+        gateway.config["hooks"] = kept["hooks"][1:]
+        gateway.write_config()
+        gateway.reload()
+        gateway.wait_for_log("hooks: cannot change while running, restart instead")
+    finally:
+        gateway.config = kept
+        gateway.write_config()
+
+
 def test_a_hook_that_hangs_keeps_no_other_waiting(home, people):
     number = people.ask(ANALYST, [SUBJECT]).json["request"]
     assert people.vote(PRIVACY, number, verb="deny", reason="no ticket").json["state"] == "denied"
@@ -256,7 +291,7 @@ def test_what_a_dead_herald_had_in_hand_is_delivered_all_the_same(home, people):
 
 def test_a_notice_waits_for_the_end_of_a_hold_that_two_officers_signed(home, people):
     number = open_request(people)
-    until, ends = utc(12 * SLOW), time.time() + 12 * SLOW
+    until, ends = utc(8 * SLOW), time.time() + 8 * SLOW
     for voter, when, rule in ((ANALYST, until, "approver-requester"), ("us_head_of_data", until, "approver-chain"),
                               ("eu_privacy_officer", until, "approver-abroad"),
                               ("auditor", until, "approver-not-listed"), (PRIVACY, utc(-5), "hold-over"),
@@ -355,7 +390,7 @@ def test_what_one_takes_nobody_else_gets_before_the_lease_is_over(outbox):
 
 
 def test_what_fails_is_tried_again_with_growing_pauses_and_in_order(outbox):
-    first, second, _ = ids(outbox)
+    first, second, third = ids(outbox)
     pauses = []
     for _ in range(15):
         assert next_of(outbox, "one") == {"one": (first, "suspended")}
@@ -369,6 +404,10 @@ def test_what_fails_is_tried_again_with_growing_pauses_and_in_order(outbox):
     assert next_of(outbox, "one") == {"one": (first, "suspended")}
     outbox.execute("SELECT ringfence.outbox_later(%s, 'one', 'status-503', false)", (first,))
     assert next_of(outbox, "one") == {"one": (second, "suspended")}, "after a day it lets others pass"
+    outbox.execute("SELECT ringfence.outbox_done(%s, 'one')", (second,))
+    outbox.execute("SELECT ringfence.outbox_hooks('another', '{one}', '{suspended}', true)")
+    outbox.execute("SELECT ringfence.outbox_done(%s, 'one')", (third,))
+    assert next_of(outbox, "one") == {"one": (first, "suspended")}, "a gateway that starts tries what failed at once"
 
 
 def test_what_a_receiver_does_not_want_lets_others_pass_at_once(outbox):
@@ -414,3 +453,15 @@ def test_nothing_personal_is_in_the_gateways_log(home):
 def test_what_was_applied_is_no_drift(home):
     done = home.gateway.command("plan", "--check", "--dsn", home.pair.primary.dsn())
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_dead_runner_is_said_and_stops_no_webhook(home, people):
+    """The last one: it is not started again while the gateway runs."""
+    home.gateway.kill_role("runner")
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    wait_until(lambda: [one for one in home.receiver.told("request") if one["data"]["request"] == number],
+               "no post", timeout=20 * SLOW)
+    home.gateway.wait_for_log("event=runner-died")
+    home.gateway.wait_for_log("event=runner-lost")
+    assert not [one for one in home.commanded("request") if one["body"]["data"]["request"] == number]
+    assert not home.gateway.pids("runner") and home.gateway.pids("herald")
