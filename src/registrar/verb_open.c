@@ -160,7 +160,7 @@ static int open_judged(struct office *o, const struct policy_region *region, str
     if (f->refusal != REFUSAL_NONE ||
         evidence_is_enough(o->policy, f->judged, clock_wall_ms(), &missing) != REFUSAL_NONE)
         return let_lapse(line, number, err); /* votes are over, and approvals only grow older */
-    int rc = tell_opening(o, line, f, err); /* by the policy that opens it */
+    int rc = tell_opening(o, line, f, err);  /* by the policy that opens it */
     if (rc == 0)
         rc = record_grant(o, region, line, f, ref, err);
     if (rc < 0)
