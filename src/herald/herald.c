@@ -6,8 +6,6 @@
  * comes from. Receivers and programs are not. */
 #include "herald/herald.h"
 
-#include <errno.h>
-#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,15 +19,12 @@
 #include "herald/dispatch.h"
 #include "herald/order.h"
 #include "herald/runner.h"
-#include "policy/arena.h"
 #include "priv/child.h"
-#include "priv/sandbox.h"
 #include "registrar/office.h"
 
 enum {
     ASK_MS = 500,                        /* between two questions while nothing is there */
     RUN_MS = RUNNER_LIMIT_MS + 5 * 1000, /* a runner that says nothing of it by then is gone */
-    FOLDERS_MAX = 4 * OFFICE_REGIONS_MAX,
 };
 
 #define BOX_NONE SIZE_MAX /* it is not among the databases any more */
@@ -205,8 +200,6 @@ static void ask_all(struct herald *h)
 
 /* ---- the supervisor ------------------------------------------------------------------------- */
 
-/* Hooks do not change while it runs, but everything borrows from the configuration: another one
-   makes the boxes anew, and its hooks are the same. */
 /* Two aliases of one database have one outbox. */
 static bool is_known(const struct config *c, size_t index)
 {
@@ -218,6 +211,8 @@ static bool is_known(const struct config *c, size_t index)
     return false;
 }
 
+/* They borrow from the configuration, and so another one makes them anew. Hooks do not change while
+   this process runs. */
 static void open_boxes(struct herald *h, bool has_begun)
 {
     const struct config *c = h->child.config;
@@ -259,72 +254,23 @@ static int open_dispatch(struct herald *h, struct err *err)
     return dispatch_new(c, on_outcome, h, &h->dispatch, err);
 }
 
-static void take(struct herald *h, struct imsg *m)
+static void let_go(void *context)
 {
-    struct err err = { 0 };
-    bool is_reload = m->type == IMSG_CONFIG;
-    if (m->type == IMSG_STOP) {
-        imsg_close_fds(m);
-        h->is_stopping = true;
-        return;
-    }
-    int rc = child_take(&h->child, m, &err);
-    if (rc < 0)
-        log_err(LOG_LEVEL_ERROR, "message-refused", &err);
-    if (rc == 0 && is_reload) {
-        close_boxes(h);
-        move_slots(h, h->child.retired.config);
-        open_boxes(h, true);
-    }
-    if (is_reload && (rc < 0 ? child_failed(&h->child, &err) : child_ready(&h->child, "")) < 0)
-        log_warn("supervisor-silent", "about=reload");
-    fd_close(&h->child.replaced_fd);
-    child_retired_done(&h->child.retired);
+    struct herald *h = context;
+    close_boxes(h);
 }
 
-static void read_messages(struct herald *h)
+static void take_up(void *context)
 {
-    while (!h->is_stopping) {
-        struct imsg m;
-        int rc = imsg_recv(h->child.imsg_fd, &m);
-        if (rc == 1) {
-            take(h, &m);
-            continue;
-        }
-        if (rc < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        h->is_stopping = true; /* the supervisor is gone, or speaks nonsense */
-    }
+    struct herald *h = context;
+    if (h->child.retired.config != NULL) /* else the old one stays */
+        move_slots(h, h->child.retired.config);
+    open_boxes(h, true);
 }
+
+static const struct child_ear ear = { .let_go = let_go, .take_up = take_up };
 
 /* ---- life ----------------------------------------------------------------------------------- */
-
-/* The folders of the files that connections read, not the files: a renewed certificate is a new
-   file. */
-static int enter_sandbox(const struct herald *h, char *report, size_t report_len, struct err *err)
-{
-    const struct config *config = h->child.config;
-    const char *folders[FOLDERS_MAX + 1];
-    size_t count = 0;
-    struct arena arena;
-    arena_init(&arena);
-    for (size_t i = 0; i < config->database_count; i++) {
-        const struct config_database *d = &config->databases[i];
-        const char *files[] = { d->tls_ca, d->tls_certificate, d->tls_key, d->passfile };
-        for (size_t f = 0; f < RF_COUNT(files); f++) {
-            char *copy =
-                files[f] != NULL ? arena_strndup(&arena, files[f], strlen(files[f])) : NULL;
-            if (copy != NULL && count < FOLDERS_MAX)
-                folders[count++] = dirname(copy);
-        }
-    }
-    folders[count] = NULL;
-    const char *nothing[] = { NULL };
-    struct sandbox_paths paths = { .read_only = folders, .read_write = nothing };
-    int rc = sandbox_enter(ROLE_HERALD, &paths, config->sandbox_floor, report, report_len, err);
-    arena_done(&arena);
-    return rc;
-}
 
 static int start(struct herald *h, struct err *err)
 {
@@ -339,7 +285,7 @@ static int start(struct herald *h, struct err *err)
     if (rc == 0)
         rc = open_dispatch(h, err);
     if (rc == 0)
-        rc = enter_sandbox(h, report, sizeof(report), err);
+        rc = child_narrow(&h->child, ROLE_HERALD, report, sizeof(report), err);
     if (rc == 0 && child_ready(&h->child, report) < 0)
         rc = err_set(err, RF_ESYS, "could not reach the supervisor");
     open_boxes(h, false);
@@ -358,7 +304,7 @@ static void turn(struct herald *h)
         h->is_stopping = true; /* it starts again */
         return;
     }
-    read_messages(h);
+    h->is_stopping = !child_hear(&h->child, &ear, h);
     if (h->is_stopping)
         return;
     hear_runner(h);
