@@ -1,6 +1,6 @@
 """One region's PostgreSQL: a primary and its hot standby, made, loaded, started, stopped.
 
-Nobody but the gateway can log in as a person, a service, rf_control or rf_registrar: only its client certificate
+Nobody but the gateway can log in as a person, a service, rf_control, rf_registrar or rf_herald: only its client certificate
 is signed by the authority that the servers trust for clients. (pg_ident.conf of PostgreSQL 15 cannot
 map one certificate to every member of a group, so pg_hba.conf asks for the certificate and for the
 group.) The superuser has no way in but the unix socket, in a folder that only the demo's user and
@@ -68,6 +68,7 @@ hostssl app          +rf_person   127.0.0.1/32  trust clientcert=verify-ca
 hostssl app          +rf_service  127.0.0.1/32  trust clientcert=verify-ca
 hostssl app          rf_control   127.0.0.1/32  trust clientcert=verify-ca
 hostssl app          rf_registrar 127.0.0.1/32  trust clientcert=verify-ca
+hostssl app          rf_herald    127.0.0.1/32  trust clientcert=verify-ca
 """
 
 

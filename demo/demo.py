@@ -321,6 +321,9 @@ ledger:
   rollup: 1min
   seal: 1min
   checkpoint: 100ms
+hooks:
+  - events: [request, denied, opened, ended, broken_glass, suspended, notice]
+    command: [/bin/sh, -c, 'cat >> "$1" && echo >> "$1"', tell, {self.base}/outbox.log]
 sandbox: {sandbox_floor()}
 """)
             f.write(self.hub_section(region))
@@ -629,6 +632,11 @@ signature counts in his own policy alone. The old one stays.
   grep reload-refused {self.base}/log/us-virginia-gateway.log
   $RF_BIN/ringfence -c $RF_CONFIG check
   mv $RF_POLICY.kept $RF_POLICY
+
+When the grant is over, the person who was looked at is told: here a file is the company's mailer.
+  $RF_BIN/ringfence -c $RF_CONFIG revoke 1 --region us-virginia --actor us_analyst \\
+    --identity $RF_SSHKEY_US_ANALYST && sleep 2
+  grep '"notice"' {self.base}/outbox.log
 
 What a database lacks to hold the policy (nothing):
   $RF_BIN/ringfence -c $RF_CONFIG plan --dsn $RF_US_DSN --check

@@ -8,6 +8,7 @@
 #include "auth/credentials.h"
 #include "cmd/command.h"
 #include "cmd/standing.h"
+#include "herald/hookfiles.h"
 #include "io/tls.h"
 #include "policy/mistakes.h"
 
@@ -86,6 +87,7 @@ static void check_files(struct check *c)
     }
     for (size_t i = 0; i < config->database_count; i++)
         check_database_files(c, &config->databases[i]);
+    note(c, hookfiles_check(config, c->config_path, &c->mistakes));
 }
 
 /* Whoever may not read the state folder learns everything else. */

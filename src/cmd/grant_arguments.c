@@ -22,9 +22,9 @@ static const struct option {
 
 /* Commands that take the number of a request, or of an alert: must they have it? */
 static const uint32_t numbered =
-    VERB(APPROVE) | VERB(DENY) | VERB(REVOKE) | VERB(REVIEW) | VERB(REVIEW_ALERT);
-static const uint32_t may_be_numbered =
-    VERB(APPROVE) | VERB(DENY) | VERB(REVOKE) | VERB(REVIEW) | VERB(REVIEW_ALERT) | VERB(GRANTS);
+    VERB(APPROVE) | VERB(DENY) | VERB(REVOKE) | VERB(REVIEW) | VERB(REVIEW_ALERT) | VERB(HOLD);
+static const uint32_t may_be_numbered = VERB(APPROVE) | VERB(DENY) | VERB(REVOKE) | VERB(REVIEW) |
+                                        VERB(REVIEW_ALERT) | VERB(GRANTS) | VERB(HOLD);
 
 /* Where the walk over the arguments is. */
 struct walk {

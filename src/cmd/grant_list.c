@@ -30,14 +30,14 @@ static void print_classes(const json_t *list)
     }
 }
 
-static void print_time(json_int_t seconds)
+static void print_time(const char *before, json_int_t seconds)
 {
     char text[TIME_SIZE];
     time_t at = (time_t)seconds;
     struct tm tm;
     if (seconds > 0 && gmtime_r(&at, &tm) != NULL &&
         strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm) > 0)
-        (void)printf(", until %s", text);
+        (void)printf(", %s %s", before, text);
 }
 
 static void print_one(const json_t *one)
@@ -59,7 +59,9 @@ static void print_one(const json_t *one)
         (void)putchar(')');
     }
     (void)printf(", %s", grant_duration(seconds, duration, sizeof(duration)));
-    print_time(number_of(one, "until"));
+    print_time("until", number_of(one, "until"));
+    print_time("notices held until", number_of(one, "held_until"));
+    print_time("one of two asks to hold notices until", number_of(one, "hold_asked"));
     (void)puts(json_is_true(json_object_get(one, "wanted")) ? "; you can approve it" : "");
 }
 

@@ -12,7 +12,7 @@
 /* tbl/grant_option.def; NULL and zero: not given. */
 struct grant_arguments {
     const char *region, *actor, *identity, *hub, *ca;
-    const char *by, *value, *purpose, *reference, *authority, *reason, *verdict, *person;
+    const char *by, *value, *purpose, *reference, *authority, *reason, *verdict, *person, *until;
     const char *subjects[COMMAND_LIST_MAX];
     size_t subject_count;
     const char *classes[COMMAND_LIST_MAX];

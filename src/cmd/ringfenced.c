@@ -10,6 +10,8 @@
 #include "courier/courier.h"
 #include "gate/worker.h"
 #include "guard/inspect.h"
+#include "herald/herald.h"
+#include "herald/runner.h"
 #include "hub/hub.h"
 #include "ledger/ledger.h"
 #include "ledger/libraries.h"
@@ -88,6 +90,10 @@ static int run_role(const char *name, unsigned index)
         return hub_main(IMSG_CHILD_FD);
     if (strcmp(name, imsg_role_name(ROLE_REGISTRAR)) == 0)
         return registrar_main(IMSG_CHILD_FD);
+    if (strcmp(name, imsg_role_name(ROLE_HERALD)) == 0)
+        return herald_main(IMSG_CHILD_FD);
+    if (strcmp(name, imsg_role_name(ROLE_RUNNER)) == 0)
+        return runner_main(IMSG_CHILD_FD);
     return usage("no such role");
 }
 

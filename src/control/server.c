@@ -12,6 +12,14 @@ static void drop_notice(void *context RF_UNUSED, const char *message RF_UNUSED)
 {
 }
 
+/* How a connection is called among the server's. */
+static const char *application_of(const char *role)
+{
+    return strcmp(role, ROLE_NAME_CONTROL) == 0  ? "ringfence control"
+           : strcmp(role, ROLE_NAME_HERALD) == 0 ? "ringfence herald"
+                                                 : "ringfence registrar";
+}
+
 static const char *or_empty(const char *s)
 {
     return s != NULL ? s : "";
@@ -55,8 +63,7 @@ PGconn *server_connect(const struct config_database *database, const struct conf
                                    or_empty(database->passfile),
                                    "disable",
                                    "3000",
-                                   strcmp(role, ROLE_NAME_CONTROL) == 0 ? "ringfence control"
-                                                                        : "ringfence registrar",
+                                   application_of(role),
                                    "UTF8",
                                    kinds[kind],
                                    "-c jit=off", /* compiling would take longer than answering */

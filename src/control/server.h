@@ -1,4 +1,4 @@
-/* server.h - how control and registrar log in at a region's servers, without waiting. */
+/* server.h - how control, registrar and herald log in at a region's servers, without waiting. */
 #ifndef RF_CONTROL_SERVER_H
 #define RF_CONTROL_SERVER_H
 

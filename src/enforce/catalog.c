@@ -94,10 +94,10 @@ static void add_managed(struct reader *r)
     char name[ROLE_NAME_SIZE];
     sql_add(&r->sql,
             LASTING_ROLES ", managed AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname IN"
-                          " (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L",
+                          " (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L",
             ROLE_NAME_OWNER, ROLE_NAME_VIEW, ROLE_NAME_ADMIN, ROLE_NAME_MASKED, ROLE_NAME_STATS,
             ROLE_NAME_GRANTED, ROLE_NAME_PERSON, ROLE_NAME_SERVICE, ROLE_NAME_CONTROL,
-            ROLE_NAME_REGISTRAR, ROLE_NAME_FUNCTION, ROLE_NAME_EVERYBODY);
+            ROLE_NAME_REGISTRAR, ROLE_NAME_HERALD, ROLE_NAME_FUNCTION, ROLE_NAME_EVERYBODY);
     for (size_t i = 0; i < r->policy->actor_count; i++) {
         const struct policy_actor *actor = &r->policy->actors[i];
         if (actor->kind == ACTOR_SERVICE)

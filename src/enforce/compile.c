@@ -98,11 +98,13 @@ static void want_own_rights(struct compiler *k)
         { ROLE_NAME_STATS, "USAGE", "SCHEMA", NULL, SCHEMA_STATS },
         { ROLE_NAME_CONTROL, "USAGE", "SCHEMA", NULL, SCHEMA_OWN },
         { ROLE_NAME_REGISTRAR, "USAGE", "SCHEMA", NULL, SCHEMA_OWN },
+        { ROLE_NAME_HERALD, "USAGE", "SCHEMA", NULL, SCHEMA_OWN },
         { ROLE_NAME_CONTROL, "SELECT", "TABLE", SCHEMA_OWN, "applied" },
         { ROLE_NAME_CONTROL, "SELECT", "TABLE", SCHEMA_OWN, "object" },
     };
     static const char *const may_connect[] = { ROLE_NAME_PERSON, ROLE_NAME_SERVICE,
-                                               ROLE_NAME_CONTROL, ROLE_NAME_REGISTRAR };
+                                               ROLE_NAME_CONTROL, ROLE_NAME_REGISTRAR,
+                                               ROLE_NAME_HERALD };
     for (size_t i = 0; i < RF_COUNT(rights); i++)
         right_set_add(&k->rights, rights[i].role, rights[i].privilege, rights[i].kind,
                       rights[i].schema, rights[i].name);
@@ -282,10 +284,10 @@ int compile_region(const struct policy *p, const struct policy_region *region,
                    const struct catalog *c, struct script *script, struct err *err)
 {
     static int (*const parts[])(struct compiler *) = {
-        check_database,    check_tables,    compile_role_list, compile_roles,
-        compile_objects,   compile_grants,  compile_requests,  compile_alerts,
-        compile_ingest,    compile_expire,  compile_rights,    compile_builtins,
-        compile_everybody, compile_retired, compile_residency, compile_applied,
+        check_database,    check_tables,     compile_role_list, compile_roles,     compile_objects,
+        compile_grants,    compile_requests, compile_alerts,    compile_outbox,    compile_ingest,
+        compile_expire,    compile_rights,   compile_builtins,  compile_everybody, compile_retired,
+        compile_residency, compile_applied,
     };
     struct compiler k = {
         .policy = p, .region = region, .catalog = c, .script = script, .err = err

@@ -298,6 +298,7 @@ static const char close_source[] =
     "  WHERE g.id = grant_close.id AND g.closed IS NULL RETURNING g.role, g.role_id INTO gone, "
     "gone_id;"
     " IF NOT FOUND THEN RETURN false; END IF;"
+    " PERFORM ringfence.outbox_notices(grant_close.id);"
     " DELETE FROM ringfence.grant_subject s WHERE s.role = gone;"
     " IF EXISTS (SELECT FROM pg_roles r WHERE r.rolname = gone AND r.oid = gone_id) THEN"
     "  EXECUTE format('ALTER ROLE %I NOLOGIN', gone); END IF;"

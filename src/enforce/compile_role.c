@@ -204,6 +204,11 @@ int compile_role_list(struct compiler *k)
           .groups = { ROLE_NAME_FUNCTION, NULL },
           .path_sql = "pg_catalog",
           .path_stored = "pg_catalog" },
+        { .name = ROLE_NAME_HERALD,
+          .kind = WANTED_CONTROL,
+          .groups = { ROLE_NAME_FUNCTION, NULL },
+          .path_sql = "pg_catalog",
+          .path_stored = "pg_catalog" },
     };
     int rc = 0;
     for (size_t i = 0; i < RF_COUNT(ours) && rc == 0; i++) {

@@ -164,6 +164,11 @@ static void tell_freedoms(struct teller *t, const struct policy_grants *g)
         tell(t, "grant_freedom", who, "the requester's chain of command may approve", "", 0);
     if (g->department_any)
         tell(t, "grant_freedom", who, "the requester's department may approve", "", 0);
+    if (g->is_silent)
+        tell(t, "grant_freedom", who, "persons are not told who looked at them", "", 0);
+    if (!g->is_silent && (g->rule_count > 0 || g->has_break_glass))
+        tell(t, "grant_limit", who, "time that notices to persons may be held back",
+             time_in_words(t, g->hold_ms), g->hold_ms);
     if (g->rule_count > 0) {
         tell(t, "grant_limit", who, "age of requests", time_in_words(t, g->request_age_ms),
              g->request_age_ms);

@@ -18,6 +18,7 @@
 #define ROLE_NAME_EVERYBODY "rf_everybody" /* every role that is nobody's in the policy */
 #define ROLE_NAME_CONTROL   "rf_control"   /* the control process */
 #define ROLE_NAME_REGISTRAR "rf_registrar" /* the registrar process: functions of requests */
+#define ROLE_NAME_HERALD    "rf_herald"    /* the herald process: the outbox */
 
 #define ROLE_PATTERN_GRANT "^rf_g_[0-9a-f]{16}$" /* the role of one grant: a regular expression */
 

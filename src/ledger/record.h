@@ -33,6 +33,7 @@ enum record_kind {
     RECORD_LIFTING,      /* one of two says that he may again */
     RECORD_ALERT,        /* a rule of the policy says that somebody should look; also the next */
     RECORD_ALERT_REVIEW, /* what he thought of it */
+    RECORD_HOLD, /* one of two says that the notices of a grant wait; in the journal alone */
     RECORD_KIND_COUNT
 };
 
@@ -70,7 +71,7 @@ struct record {
     const char
         *approval_refs;   /* GRANT: those of its APPROVALs, commas between; none: glass broken */
     uint64_t grant;       /* that the session runs under, or a request's number; 0: none */
-    uint64_t until;       /* GRANT: its end, milliseconds since 1970 */
+    uint64_t until;       /* GRANT: its end; HOLD: that of the hold; milliseconds since 1970 */
     uint64_t rows, bytes; /* RESULT: of this chunk; SESSION_CLOSE: in all; SERVICE: cumulative */
     uint64_t statements;  /* SESSION_CLOSE, SERVICE */
     uint64_t subjects;    /* DISCLOSURE */

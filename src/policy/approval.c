@@ -360,6 +360,21 @@ enum grant_refusal approval_may_lift(const struct policy_region *region,
     return REFUSAL_NONE;
 }
 
+/* -- holding back notices -- */
+
+enum grant_refusal approval_may_hold(const struct policy *p, const struct grant_ask *ask,
+                                     const struct policy_grant_rule *rule,
+                                     const struct grant_vote *vote)
+{
+    enum grant_refusal refusal = approval_may_lift(ask->region, ask->actor, vote);
+    if (refusal != REFUSAL_NONE)
+        return refusal;
+    if (ask->is_break_glass)
+        return approval_may_review(p, ask, vote);
+    return rule == NULL ? REFUSAL_APPROVER_NOT_LISTED
+                        : approval_may_vote(p, ask, rule, vote, NULL, 0);
+}
+
 /* -- the registers of sensitive persons, of honey, and of whom a purpose is for -- */
 
 /* False: out of memory. */

@@ -79,6 +79,15 @@ bool approval_is_wanted(const struct policy *p, const struct grant_ask *ask,
 enum grant_refusal approval_may_review(const struct policy *p, const struct grant_ask *ask,
                                        const struct grant_vote *vote);
 
+/* May VOTE help to hold back what the persons of ASK, which came under RULE (NULL: under none any
+   more), are to be told? He must be one who may approve it, or where the glass was broken review
+   it, and at home and outside the requester's chain of command whatever the policy says about
+   approvers. That two of them are needed is elsewhere. */
+enum { APPROVAL_HOLD_VOTES = 2 };
+enum grant_refusal approval_may_hold(const struct policy *p, const struct grant_ask *ask,
+                                     const struct policy_grant_rule *rule,
+                                     const struct grant_vote *vote);
+
 /* May VOTE help to lift the suspension of ACTOR in REGION? He must be a person, not suspended
    himself, not ACTOR, at home by identity and network, and not above or below ACTOR in the chain of
    command, whatever the policy says about approvers. That two of them are needed is elsewhere. */

@@ -22,7 +22,9 @@ enum {
     HOSTS_MAX = 16,
     LISTEN_MAX = 64,
     DATABASES_MAX = 200,
-    HUB_URL_MAX = 250
+    HUB_URL_MAX = 250,
+    HOOK_URL_MAX = 1000,
+    ARGUMENT_MAX = 1000
 };
 
 /* A socket's name must fit into the kernel's sockaddr_un with its NUL. */
@@ -322,6 +324,55 @@ static const struct field hub_fields[] = {
 };
 static const struct field_shape hub_shape = { .what = "the hub", FIELDS(hub_fields) };
 
+/* -- hooks -- */
+
+static const struct field_word event_words[] = {
+#define EVENT(id, name, sentence) { name, EVENT_##id },
+#include "policy/tbl/event.def"
+#undef EVENT
+    { NULL, 0 }
+};
+
+static void read_events(struct field_reader *r, const struct field_at *at,
+                        const struct yaml_node *node, void *record)
+{
+    struct config_hook *hook = record;
+    char found[FIELD_FOUND_MAX];
+    size_t index = 0;
+    if (node->kind != YAML_LIST || node->count == 0) {
+        field_wrong(r, at, node->line, "expected a list of events, found %s",
+                    node->kind == YAML_LIST ? "none" : field_found(node, found));
+        return;
+    }
+    for (const struct yaml_node *one = node->first; one != NULL; one = one->next, index++) {
+        struct field_at here = { .up = at, .index = index };
+        int64_t which;
+        if (one->kind != YAML_REFUSED && field_read_word(r, &here, event_words, one, &which))
+            hook->events |= 1U << which;
+    }
+}
+
+static const struct field argument_fields[] = {
+    { "argument", FIELD_TEXT, .required = true, .width = sizeof(char *), .max = ARGUMENT_MAX },
+};
+static const struct field_shape argument_shape = { .what = "an argument",
+                                                   .size = sizeof(char *),
+                                                   FIELDS(argument_fields),
+                                                   .short_form = "argument",
+                                                   .line_offset = FIELD_NO_LINE };
+static const struct field hook_fields[] = {
+    { "events", FIELD_OTHER, .required = true, .read = read_events },
+    { "url", FIELD_TEXT, .one_of = true, FIELD_AT(struct config_hook, url), .max = HOOK_URL_MAX },
+    { "command", FIELD_LIST, .one_of = true, ARRAY_AT(struct config_hook, command, command_count),
+      .max = CONFIG_ARGUMENTS_MAX, .shape = &argument_shape },
+    { "key", FIELD_PATH, FIELD_AT(struct config_hook, key_path), .max = PATH_LEN_MAX },
+    { "ca", FIELD_PATH, FIELD_AT(struct config_hook, ca_path), .max = PATH_LEN_MAX },
+};
+static const struct field_shape hook_shape = { .what = "a hook",
+                                               .size = sizeof(struct config_hook),
+                                               FIELDS(hook_fields),
+                                               .line_offset = offsetof(struct config_hook, line) };
+
 /* -- the file -- */
 
 static const struct field tls_fields[] = {
@@ -364,6 +415,8 @@ static const struct field config_fields[] = {
       .max = DATABASES_MAX, .shape = &database_shape },
     { "ledger", FIELD_SECTION, .shape = &ledger_shape },
     { "hub", FIELD_SECTION, .shape = &hub_shape },
+    { "hooks", FIELD_LIST, ARRAY_AT(struct config, hooks, hook_count), .may_be_empty = true,
+      .max = CONFIG_HOOKS_MAX, .shape = &hook_shape },
     { "limits", FIELD_SECTION, .shape = &limits_shape },
     { "workers", FIELD_INTEGER, FIELD_AT(struct config, workers), .min = 0, .max = 64 },
     { "sandbox", FIELD_WORD, FIELD_AT(struct config, sandbox_floor), .words = sandbox_words },
@@ -472,6 +525,64 @@ static void check_hub(struct field_reader *r, const struct config *c)
     }
 }
 
+/* A query may hold a receiver's token; nothing else that could lead somewhere else is there. */
+static bool is_hook_url(const char *url)
+{
+    static const char scheme[] = "https://";
+    const char *host = url + sizeof(scheme) - 1;
+    return strncmp(url, scheme, sizeof(scheme) - 1) == 0 && strcspn(host, "/?:") > 0 &&
+           strpbrk(host, "#@ \"\\") == NULL;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Both would deliver the same under one name. */
+static bool same_target(const struct config_hook *a, const struct config_hook *b)
+{
+    if (!same_text(a->url, b->url) || a->command_count != b->command_count)
+        return false;
+    for (size_t i = 0; i < a->command_count; i++)
+        if (!same_text(a->command[i], b->command[i]))
+            return false;
+    return true;
+}
+
+static void check_webhook(struct field_reader *r, const struct config_hook *h, size_t index)
+{
+    if (!is_hook_url(h->url))
+        field_wrong(r, NULL, h->line,
+                    "hooks[%zu].url: expected https://HOST…, without user, \"#\" and blanks",
+                    index);
+    if (h->key_path == NULL)
+        field_wrong(r, NULL, h->line,
+                    "hooks[%zu]: a webhook needs \"key\", the file of the secret that signs its "
+                    "posts",
+                    index);
+}
+
+static void check_hook(struct field_reader *r, const struct config *c, size_t index)
+{
+    const struct config_hook *h = &c->hooks[index];
+    if (h->url != NULL) {
+        check_webhook(r, h, index);
+    } else {
+        if (h->command_count > 0 && h->command[0] != NULL && h->command[0][0] != '/')
+            field_wrong(r, NULL, h->line,
+                        "hooks[%zu].command: expected a program's absolute path first", index);
+        if (h->key_path != NULL || h->ca_path != NULL)
+            field_wrong(r, NULL, h->line,
+                        "hooks[%zu]: \"key\" and \"ca\" are for webhooks; a command has neither",
+                        index);
+    }
+    for (size_t i = 0; i < index; i++)
+        if (same_target(&c->hooks[i], h))
+            field_wrong(r, NULL, h->line,
+                        "hooks[%zu]: the same as hooks[%zu]; name all its events there", index, i);
+}
+
 static void check_database(struct field_reader *r, const struct config_database *d)
 {
     if (strcmp(d->alias, "pgbouncer") == 0 || strcmp(d->alias, "ringfence") == 0)
@@ -516,6 +627,8 @@ static void check(struct field_reader *r, struct config *c)
     check_hub(r, c);
     for (size_t i = 0; i < c->database_count; i++)
         check_database(r, &c->databases[i]);
+    for (size_t i = 0; i < c->hook_count; i++)
+        check_hook(r, c, i);
 }
 
 /* -- parse and load -- */
@@ -614,6 +727,32 @@ size_t config_socket_count(const struct config *c)
 const struct config_listen *config_socket(const struct config *c, size_t index)
 {
     return index < c->listen_count ? &c->listen[index] : &c->hub.listen[index - c->listen_count];
+}
+
+const char *config_event_name(enum config_event event)
+{
+    return event_words[event < EVENT_COUNT ? event : 0].word;
+}
+
+bool config_has_commands(const struct config *c)
+{
+    for (size_t i = 0; i < c->hook_count; i++)
+        if (c->hooks[i].command_count > 0)
+            return true;
+    return false;
+}
+
+bool config_same_hooks(const struct config *a, const struct config *b)
+{
+    if (a->hook_count != b->hook_count)
+        return false;
+    for (size_t i = 0; i < a->hook_count; i++) {
+        const struct config_hook *x = &a->hooks[i], *y = &b->hooks[i];
+        if (x->events != y->events || !same_target(x, y) || !same_text(x->key_path, y->key_path) ||
+            !same_text(x->ca_path, y->ca_path))
+            return false;
+    }
+    return true;
 }
 
 const struct config_database *config_database_find(const struct config *c, const char *alias)

@@ -91,6 +91,26 @@ struct config_hub {
     int64_t stale_ms;                /* a checkpoint that is older is bad health */
 };
 
+enum config_event {
+#define EVENT(id, name, sentence) EVENT_##id,
+#include "policy/tbl/event.def"
+#undef EVENT
+    EVENT_COUNT
+};
+
+enum { CONFIG_HOOKS_MAX = 32, CONFIG_ARGUMENTS_MAX = 64 };
+
+/* Who is told what: a webhook, or a program. */
+struct config_hook {
+    uint32_t events; /* bits 1 << enum config_event */
+    char *url;       /* https; or NULL: */
+    char **command;  /* absolute path and arguments */
+    size_t command_count;
+    char *key_path; /* of a webhook: the secret by which its posts are signed */
+    char *ca_path;  /* of a webhook: by which its certificate is known; NULL: by the system's */
+    unsigned line;
+};
+
 struct config {
     char *path;         /* the file */
     char *name;         /* of this gateway; log and record label */
@@ -107,6 +127,8 @@ struct config {
     size_t database_count;
     struct config_ledger ledger;
     struct config_hub hub;
+    struct config_hook *hooks;
+    size_t hook_count;
     int64_t workers;     /* 0: one a core */
     int64_t max_clients; /* per worker */
     int64_t max_waiting; /* sessions queued for a server connection, per worker */
@@ -141,6 +163,10 @@ RF_CHECK int config_check_quorum(const struct config *c, const struct policy *p,
 /* All listening sockets in one row: those of `listen`, then the hub's. */
 size_t config_socket_count(const struct config *c);
 const struct config_listen *config_socket(const struct config *c, size_t index);
+
+const char *config_event_name(enum config_event event); /* "request", … */
+bool config_has_commands(const struct config *c);       /* among its hooks */
+bool config_same_hooks(const struct config *a, const struct config *b);
 
 const struct config_database *config_database_find(const struct config *c, const char *alias);
 

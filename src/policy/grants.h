@@ -30,6 +30,8 @@
  *                                           # as `sensitive`: this purpose is for those alone
  *     honey: [SHA-256 hex, ...]             # as `sensitive`: whoever touches one is suspended
  *     denials: {per_day: 20}                # so many refused commands suspend; without it: none do
+ *     notices: {to_subjects: on, hold: 90d} # a person hears of a grant when it is over, or never:
+ *                                           # off; two officers hold that back, at most so long
  *
  * An empty list of entities, departments or actors says nothing; several of them must all be met.
  */
@@ -107,6 +109,8 @@ struct policy_grants {
     char **honey; /* 64 hex digits each */
     size_t honey_count;
     int64_t denials_per_day; /* 0: nobody is suspended for what he was refused */
+    bool is_silent;          /* persons are not told, `to_subjects: off` */
+    int64_t hold_ms;         /* the longest time that a notice is held back */
 };
 
 #endif

@@ -41,8 +41,9 @@ static const struct {
     { "grants.find", ALLOWED_NONE },
     { "grants.refused_authorities", ALLOWED_MORE },
     { "grants.sensitive.subjects", ALLOWED_MORE },
-    { "grants.bound", ALLOWED_MORE }, /* purposes; a person more of one is a person more to see */
-    { "alerts", ALLOWED_MORE },       /* rules; one that says something else waits */
+    { "grants.bound", ALLOWED_MORE },  /* purposes; a person more of one is a person more to see */
+    { "alerts", ALLOWED_MORE },        /* rules; one that says something else waits */
+    { "grants.notices", ALLOWED_ALL }, /* enforce/exposure_grants.h */
 };
 
 struct at {

@@ -39,6 +39,7 @@ const struct policy_grants policy_grants_initial = {
     .review_ms = DAY,
     .glass_open_at_most = 1,
     .finds_per_day = 20,
+    .hold_ms = 90 * DAY,
 };
 
 /* -- people -- */
@@ -345,6 +346,15 @@ static const struct field denials_fields[] = {
 static const struct field_shape denials_shape = { .what = "how many refusals suspend",
                                                   FIELDS(denials_fields) };
 
+static const struct field_word told_words[] = { { "on", 0 }, { "off", 1 }, { NULL, 0 } };
+static const struct field notices_fields[] = {
+    { "to_subjects", FIELD_WORD, FIELD_AT(struct policy_grants, is_silent), .words = told_words },
+    { "hold", FIELD_DURATION, FIELD_AT(struct policy_grants, hold_ms), .min = MINUTE,
+      .max = 366 * DAY },
+};
+static const struct field_shape notices_shape = { .what = "what persons are told",
+                                                  FIELDS(notices_fields) };
+
 static const struct field authority_fields[] = {
     { "authority", FIELD_TEXT, .required = true, .width = sizeof(char *), .max = AUTHORITY_MAX },
 };
@@ -392,6 +402,7 @@ static const struct field grants_fields[] = {
     { "honey", FIELD_LIST, ARRAY_AT(struct policy_grants, honey, honey_count), .may_be_empty = true,
       .max = HONEY_MAX, .shape = &hash_shape },
     { "denials", FIELD_SECTION, .shape = &denials_shape },
+    { "notices", FIELD_SECTION, .shape = &notices_shape },
 };
 static const struct field_shape grants_shape = { .what = "who may see somebody by name",
                                                  FIELDS(grants_fields) };

@@ -32,6 +32,8 @@ static void check_opened_by(struct field_reader *r, const struct policy_grants *
         { "honey", g->honey_count > 0, &g->honey },
         { "denials", g->denials_per_day > 0, &g->denials_per_day },
         { "refused_authorities", g->refused_authority_count > 0, &g->refused_authorities },
+        { "notices", field_line_of(r, &g->is_silent) > 0, &g->is_silent },
+        { "notices", field_line_of(r, &g->hold_ms) > 0, &g->hold_ms },
     };
     for (size_t i = 0; g->opened_by == GRANTS_BY_ADMINISTRATOR && i < RF_COUNT(keys); i++)
         if (keys[i].is_there)

@@ -128,7 +128,8 @@ const char *imsg_role_name(enum imsg_role role)
         [ROLE_PARSER] = "parser",         [ROLE_LEDGER] = "ledger",
         [ROLE_CONTROL] = "control",       [ROLE_NOTARY] = "notary",
         [ROLE_COURIER] = "courier",       [ROLE_HUB] = "hub",
-        [ROLE_REGISTRAR] = "registrar",
+        [ROLE_REGISTRAR] = "registrar",   [ROLE_HERALD] = "herald",
+        [ROLE_RUNNER] = "runner",
     };
     return role < ROLE_COUNT ? names[role] : "unknown";
 }

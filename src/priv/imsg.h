@@ -52,6 +52,8 @@ enum imsg_role {
     ROLE_COURIER,   /* talks to witnesses for it */
     ROLE_HUB,       /* serves the public files */
     ROLE_REGISTRAR, /* takes signed commands, moves grants */
+    ROLE_HERALD,    /* tells hooks what has happened */
+    ROLE_RUNNER,    /* runs their programs; not narrowed, docs/decisions/0025 */
     ROLE_COUNT
 };
 

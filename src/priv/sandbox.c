@@ -44,7 +44,8 @@ enum {
     COU = 1 << ROLE_COURIER,
     HUB = 1 << ROLE_HUB,
     REG = 1 << ROLE_REGISTRAR,
-    ALL = SUP | WRK | PAR | LED | CTL | NOT | COU | HUB | REG,
+    HER = 1 << ROLE_HERALD,
+    ALL = SUP | WRK | PAR | LED | CTL | NOT | COU | HUB | REG | HER,
 };
 
 /* Rows may overlap: a call is allowed when any row says so. What a child may do, the supervisor
@@ -70,7 +71,7 @@ static const struct {
            "getpeername" },
     /* sessions: clients come, databases are called, names are looked up */
     { WRK | HUB | SUP, "accept accept4" },
-    { WRK | CTL | REG | COU | SUP,
+    { WRK | CTL | REG | COU | HER | SUP,
       "connect sendmmsg recvmmsg stat lstat statx access faccessat faccessat2 "
       "readlink readlinkat getcwd" },
     /* public files of logs: looked at and sent (and see `watched`) */
@@ -106,16 +107,16 @@ static const struct {
     { ALL & ~SUP, "mmap mprotect", 0, 2, PROT_EXEC, 0 },
     { ALL & ~SUP, "mmap mprotect", EACCES, 2, PROT_EXEC, PROT_EXEC },
     /* reading only, where landlock lets it */
-    { WRK | CTL | REG | COU | HUB, "openat", 0, 2, OPEN_WRITES, 0 },
-    { WRK | CTL | REG | COU | HUB, "open", 0, 1, OPEN_WRITES, 0 },
+    { WRK | CTL | REG | COU | HUB | HER, "openat", 0, 2, OPEN_WRITES, 0 },
+    { WRK | CTL | REG | COU | HUB | HER, "open", 0, 1, OPEN_WRITES, 0 },
     /* sockets of its own: to databases and name servers. getaddrinfo() can do without netlink. */
-    { WRK | CTL | REG, "socket", 0, 0, UINT32_MAX, AF_UNIX },
+    { WRK | CTL | REG | HER, "socket", 0, 0, UINT32_MAX, AF_UNIX },
     { COU, "socket", EAFNOSUPPORT, 0, UINT32_MAX, AF_UNIX }, /* no neighbours: nscd, databases */
-    { WRK | CTL | REG | COU, "socket", 0, 0, UINT32_MAX, AF_INET },
-    { WRK | CTL | REG | COU, "socket", 0, 0, UINT32_MAX, AF_INET6 },
-    { WRK | CTL | REG | COU, "socket", EAFNOSUPPORT, 0, UINT32_MAX, AF_NETLINK },
+    { WRK | CTL | REG | COU | HER, "socket", 0, 0, UINT32_MAX, AF_INET },
+    { WRK | CTL | REG | COU | HER, "socket", 0, 0, UINT32_MAX, AF_INET6 },
+    { WRK | CTL | REG | COU | HER, "socket", EAFNOSUPPORT, 0, UINT32_MAX, AF_NETLINK },
     /* libpq's Kerberos looks for a key ring that nobody here uses */
-    { CTL | REG | SUP, "keyctl add_key request_key", ENOSYS, 0, 0, 0 },
+    { CTL | REG | HER | SUP, "keyctl add_key request_key", ENOSYS, 0, 0, 0 },
     /* is standard error a terminal; how much is there to read */
     { ALL & ~SUP, "ioctl", 0, 1, UINT32_MAX, TCGETS },
     { ALL & ~SUP, "ioctl", 0, 1, UINT32_MAX, FIONREAD },
@@ -180,6 +181,11 @@ static const struct {
                          false,
                          { NAMES, AUTHORITIES, CLIENT, NULL },
                          { NULL } },
+    [ROLE_HERALD] = { HANDLED_EVERYTHING, /* the keys and authorities of hooks are read before */
+                      true,
+                      false,
+                      { NAMES, AUTHORITIES, CLIENT, NULL },
+                      { NULL } },
     [ROLE_NOTARY] = { HANDLED_EVERYTHING,
                       false,
                       false,

@@ -41,7 +41,7 @@ static int connect_host(struct line *l, size_t host, struct err *err)
     int64_t until_ms = clock_mono_ms() + LINE_LIMIT_MS;
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
     l->conn = server_connect(l->database, &l->database->primary[host], SERVER_PRIMARY,
-                             ROLE_NAME_REGISTRAR);
+                             l->role != NULL ? l->role : ROLE_NAME_REGISTRAR);
     if (l->conn == NULL || PQstatus(l->conn) == CONNECTION_BAD)
         return unavailable(l, err);
     while (next != PGRES_POLLING_OK) {

@@ -1,4 +1,5 @@
-/* line.h - one connection to a region's primary, as rf_registrar; waits, with a time limit. */
+/* line.h - one connection to a region's primary, as registrar or herald; waits, with a time limit.
+ */
 #ifndef RF_REGISTRAR_LINE_H
 #define RF_REGISTRAR_LINE_H
 
@@ -10,6 +11,7 @@ enum { LINE_LIMIT_MS = 4000, LINE_VALUES_MAX = 16 };
 
 struct line {
     const struct config_database *database; /* borrowed */
+    const char *role;                       /* a literal of enforce/role.h; NULL: rf_registrar */
     PGconn *conn;
     size_t host;
 };

@@ -1,11 +1,14 @@
 /* `grants`: what somebody may know of. */
 #include "registrar/verb.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "enforce/database.h"
 
 enum {
     LISTED_REFERENCE_MAX = 64 /* 200 requests fit one answer, whatever somebody wrote into them */
@@ -56,8 +59,20 @@ static json_t *describe(const struct matter *m, const struct file *f, const char
     return one;
 }
 
+/* What holds back the notices of one grant, or would if another person said so, too. */
+static void describe_holds(json_t *one, const PGresult *holds)
+{
+    json_int_t number = json_integer_value(json_object_get(one, "request"));
+    for (int row = 0; row < PQntuples(holds); row++) {
+        if (strtoll(database_value(holds, row, 0), NULL, 10) != number)
+            continue;
+        (void)json_object_set_new(one, database_true(holds, row, 2) ? "held_until" : "hold_asked",
+                                  json_integer(strtoll(database_value(holds, row, 1), NULL, 10)));
+    }
+}
+
 /* Those of ROWS that he may see. */
-static json_t *describe_all(struct matter *m, const PGresult *rows)
+static json_t *describe_all(struct matter *m, const PGresult *rows, const PGresult *holds)
 {
     json_t *list = json_array();
     struct err err = { 0 };
@@ -69,13 +84,27 @@ static json_t *describe_all(struct matter *m, const PGresult *rows)
         if (is_read && evidence_judge(m->office->policy, m->region, &f.proof.evidence, f.judged,
                                       &err) != REFUSAL_COUNT) {
             const char *as = shown_as(m, &f);
-            if (as != NULL)
-                (void)json_array_append_new(list, describe(m, &f, as));
+            json_t *one = as != NULL ? describe(m, &f, as) : NULL;
+            if (one != NULL && strcmp(as, "requester") != 0)
+                describe_holds(one, holds);
+            if (one != NULL)
+                (void)json_array_append_new(list, one);
         }
         proof_done(&f.proof);
     }
     mem_free(f.judged);
     return list;
+}
+
+static int read_holds(struct matter *m, PGresult **ret)
+{
+    char age[TIME_SIZE];
+    const char *const values[] = { age };
+    (void)snprintf(age, sizeof(age), "%" PRId64 " ms", m->office->policy->grants->approval_age_ms);
+    return matter_query(m,
+                        "SELECT request, floor(extract(epoch FROM until))::bigint, stands"
+                        " FROM ringfence.holds($1::interval)",
+                        1, values, ret);
 }
 
 int verb_grants(struct matter *m)
@@ -87,13 +116,16 @@ int verb_grants(struct matter *m)
                   " ORDER BY n, request DESC LIMIT 200) l))"; /* nobody hides those of others */
     char number[NUMBER_SIZE];
     const char *const values[] = { m->command.actor, m->command.request != 0 ? number : NULL };
-    PGresult *r;
+    PGresult *r = NULL, *holds = NULL;
     verb_number(number, (int64_t)m->command.request);
     int rc = matter_query(m, sql, 2, values, &r);
+    if (rc == 0)
+        rc = read_holds(m, &holds);
+    json_t *list = rc == 0 ? describe_all(m, r, holds) : NULL;
+    PQclear(r);
+    PQclear(holds);
     if (rc < 0)
         return rc;
-    json_t *list = describe_all(m, r);
-    PQclear(r);
     if (m->command.request != 0 && json_array_size(list) == 0) {
         json_decref(list);
         return matter_refuse(m, 404, "not-found", "there is no such request that you may see");

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "registrar/tell.h"
 
 /* ---- what is kept ---------------------------------------------------------------------------- */
 
@@ -135,6 +136,18 @@ static bool is_final(int rc, const struct err *err)
     return rc == -RF_EDATABASE && (strcmp(state, "02000") == 0 || strcmp(state, "22023") == 0);
 }
 
+static int tell_opening(struct office *o, struct line *line, const struct file *f, struct err *err)
+{
+    const struct tell tell = { .policy = o->policy,
+                               .ask = &f->judged->ask,
+                               .rule = f->judged->rule,
+                               .votes = f->judged->votes,
+                               .vote_count = f->judged->vote_count,
+                               .suspended = f->proof.evidence.suspended,
+                               .suspended_count = f->proof.evidence.suspended_count };
+    return tell_request(&tell, line, f->proof.evidence.request, err);
+}
+
 /* What F says goes on record and is opened; what can never be, lapses. */
 static int open_judged(struct office *o, const struct policy_region *region, struct line *line,
                        const struct file *f, struct err *err)
@@ -147,7 +160,9 @@ static int open_judged(struct office *o, const struct policy_region *region, str
     if (f->refusal != REFUSAL_NONE ||
         evidence_is_enough(o->policy, f->judged, clock_wall_ms(), &missing) != REFUSAL_NONE)
         return let_lapse(line, number, err); /* votes are over, and approvals only grow older */
-    int rc = record_grant(o, region, line, f, ref, err);
+    int rc = tell_opening(o, line, f, err);  /* by the policy that opens it */
+    if (rc == 0)
+        rc = record_grant(o, region, line, f, ref, err);
     if (rc < 0)
         return rc;
     rc = line_ask(line, "SELECT ringfence.request_open($1::bigint, $2)", 2, values, &r, err);

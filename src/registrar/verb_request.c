@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "enforce/database.h"
 #include "ledger/revealed.h"
+#include "registrar/tell.h"
 
 static bool touches_honey(const struct matter *m, const struct named *named)
 {
@@ -166,6 +167,18 @@ static int record_request(struct matter *m, const struct named *named,
     return rc;
 }
 
+static int tell_asked(struct matter *m, const struct grant_ask *ask,
+                      const struct policy_grant_rule *rule, uint64_t id)
+{
+    const struct tell tell = { .policy = m->office->policy,
+                               .ask = ask,
+                               .rule = rule,
+                               .suspended = m->suspensions.names,
+                               .suspended_count = m->suspensions.count };
+    struct err err = { 0 };
+    return tell_request(&tell, m->line, id, &err) < 0 ? matter_fail(m, &err) : 0;
+}
+
 static int ask_for(struct matter *m, const struct named *named)
 {
     const struct policy_grant_rule *rule = NULL;
@@ -178,6 +191,8 @@ static int ask_for(struct matter *m, const struct named *named)
     int rc = ask.is_break_glass ? check_reviews(m) : 0;
     if (rc == 0)
         rc = add_request(m, named, rule, &id);
+    if (rc == 0)
+        rc = tell_asked(m, &ask, rule, id); /* before the step of which it is told */
     if (rc == 0)
         rc = record_request(m, named, rule, id, ref);
     if (rc == 0)

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "registrar/tell.h"
 
 static int add_vote(struct matter *m)
 {
@@ -70,6 +72,21 @@ static int check_vote(struct matter *m, const struct file *f)
     return refusal != REFUSAL_NONE ? matter_deny(m, refusal) : 0;
 }
 
+/* It still waits, and for others than before. The vote counts whether or not they hear of it. */
+static void tell_waiting(struct matter *m, const struct file *f)
+{
+    const struct tell tell = { .policy = m->office->policy,
+                               .ask = &f->judged->ask,
+                               .rule = f->judged->rule,
+                               .votes = f->judged->votes,
+                               .vote_count = f->judged->vote_count,
+                               .suspended = m->suspensions.names,
+                               .suspended_count = m->suspensions.count };
+    struct err err = { 0 };
+    if (tell_request(&tell, m->line, m->command.request, &err) < 0)
+        log_err(LOG_LEVEL_WARN, "not-told", &err);
+}
+
 /* With this vote it may be enough. Read anew, since it is on record only now, as others that came
    meanwhile at another gateway are; and opened as it was read: what the database knows by then
    besides (a denial, a suspension) it looks at itself. */
@@ -82,6 +99,8 @@ static int count_votes(struct matter *m)
     bool is_enough =
         rc == 0 && f.refusal == REFUSAL_NONE &&
         evidence_is_enough(m->office->policy, f.judged, clock_wall_ms(), &missing) == REFUSAL_NONE;
+    if (rc == 0 && !is_enough && f.refusal == REFUSAL_NONE)
+        tell_waiting(m, &f);
     if (rc == 0 && is_enough)
         rc = verb_move(m, id, "complete", NULL);
     if (rc == 0)

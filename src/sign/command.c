@@ -86,6 +86,11 @@ static uint64_t number_of(const struct command *c, enum key_id id)
     return *(const uint64_t *)member_of(c, id);
 }
 
+static int64_t time_of(const struct command *c, enum key_id id)
+{
+    return *(const int64_t *)member_of(c, id);
+}
+
 static size_t count_of(const struct command *c, enum key_id id)
 {
     return id == KEY_SUBJECT ? c->subject_count : c->class_count;
@@ -103,7 +108,7 @@ static bool is_said(const struct command *c, enum key_id id)
     case TYPE_SECONDS:
         return c->seconds != 0;
     case TYPE_TIME:
-        return c->expires_s != 0;
+        return time_of(c, id) != 0;
     default:
         return text_of(c, id) != NULL;
     }
@@ -183,7 +188,7 @@ static bool is_well_formed(const struct command *c, enum key_id id)
     case TYPE_NONCE:
         return is_hex(text_of(c, id), NONCE_LEN);
     case TYPE_TIME:
-        return c->expires_s > 0 && c->expires_s < YEAR_10000;
+        return time_of(c, id) > 0 && time_of(c, id) < YEAR_10000;
     }
     return false;
 }
@@ -264,7 +269,7 @@ static void put_key(struct text *t, const struct command *c, enum key_id id)
         put_line(t, key, number);
         return;
     case TYPE_TIME:
-        put_time(t, key, c->expires_s);
+        put_time(t, key, time_of(c, id));
         return;
     default:
         put_line(t, key, text_of(c, id));
@@ -356,7 +361,7 @@ static bool read_value(struct command *c, enum key_id id, const char *value)
         c->seconds = (int64_t)number; /* LINE_NUMBER_MAX fits */
         return true;
     case TYPE_TIME:
-        return read_time(value, &c->expires_s);
+        return read_time(value, (int64_t *)(void *)((char *)c + keys[id].offset));
     default:
         *(const char **)(void *)((char *)c + keys[id].offset) = value;
         return true;

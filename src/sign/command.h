@@ -29,6 +29,7 @@ enum command_verb {
     COMMAND_GRANTS,
     COMMAND_LIFT,
     COMMAND_REVIEW_ALERT,
+    COMMAND_HOLD,
     COMMAND_VERB_COUNT
 };
 
@@ -46,6 +47,7 @@ struct command {
     size_t class_count;
     const char *purpose, *reference, *authority;
     int64_t seconds;
+    int64_t until_s; /* since 1970 */
     const char *verdict, *reason;
     const char *digest; /* key `command` */
     const char *nonce;

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "herald/hookfiles.h"
 #include "priv/child.h"
 #include "priv/lease.h"
 #include "priv/news.h"
@@ -104,6 +105,9 @@ static void check_together(const struct bundle *b, struct mistakes *mistakes, in
         check_readable(d->tls_key, b->path, d->line, mistakes, worst);
         check_readable(d->passfile, b->path, d->line, mistakes, worst);
     }
+    int hooks = hookfiles_check(c, b->path, mistakes);
+    if (hooks < 0 && (*worst == 0 || hooks != -RF_ECONFIG))
+        *worst = hooks;
     int rc = b->policy != NULL ? config_check_policy(c, b->policy, mistakes) : 0;
     if (rc == 0 && b->policy != NULL)
         rc = config_check_quorum(c, b->policy, mistakes);
@@ -474,6 +478,7 @@ void bundle_compare(const struct bundle *old, const struct bundle *next, struct 
         { "workers", a->workers == b->workers },
         { "ledger", same_ledger(&a->ledger, &b->ledger) },
         { "hub", (a->hub.listen_count > 0) == (b->hub.listen_count > 0) },
+        { "hooks", config_same_hooks(a, b) },
         { "sandbox", a->sandbox_floor == b->sandbox_floor },
     };
     for (size_t i = 0; i < RF_COUNT(rows); i++)

@@ -47,7 +47,7 @@ void crew_init(struct crew *c, unsigned workers)
     RF_ASSERT(workers >= 1 && workers <= CHILD_WORKERS_MAX);
     memset(c, 0, sizeof(*c));
     c->program_fd = c->meter_fd = c->lease_fd = c->lease_read_fd = -1;
-    c->grants_fd = c->grants_read_fd = -1;
+    c->grants_fd = c->grants_read_fd = c->runner_fd = -1;
     c->workers = workers;
     c->is_unrecorded = true;
     add_member(c, ROLE_LEDGER, 0);
@@ -67,7 +67,7 @@ void crew_add(struct crew *c, enum imsg_role role)
 /* Can the gateway not do without it? */
 static bool is_essential(const struct crew_member *m)
 {
-    return m->role != ROLE_HUB;
+    return m->role != ROLE_HUB && m->role != ROLE_HERALD;
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -194,6 +194,43 @@ static void tell_go(struct crew *c, struct crew_member *m)
     tell(m, IMSG_GO, 0, ahead, sizeof(ahead), NULL, 0);
 }
 
+int crew_start_runner(struct crew *c, struct err *err)
+{
+    const struct bundle *b = c->bundle;
+    int pair[2] = { -1, -1 }, room = LINK_BUFFER;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(err, "could not make a socket pair");
+    (void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)); /* best effort */
+    int rc = spawn_child(c->program_fd, ROLE_RUNNER, 0, pair[1], &c->runner_pid, err);
+    fd_close(&pair[1]);
+    if (rc == 0 &&
+        imsg_send(pair[0], IMSG_CONFIG, 0, b->path, strlen(b->path), &b->config_fd, 1) < 0)
+        rc = err_sys(err, "could not tell the runner its programs");
+    if (rc < 0) {
+        fd_close(&pair[0]);
+        return rc;
+    }
+    c->runner_fd = pair[0];
+    log_info("child-started", "child=runner-0 pid=%ld", (long)c->runner_pid);
+    return 0;
+}
+
+static void tell_runner(const struct crew *c, struct crew_member *herald)
+{
+    static const uint8_t index[4];
+    if (c->runner_fd >= 0)
+        tell(herald, IMSG_PEER, ROLE_RUNNER, index, sizeof(index), &c->runner_fd, 1);
+}
+
+/* A new one would be narrowed like us, and its programs with it. */
+static void lose_runner(struct crew *c)
+{
+    log_error("runner-died", "pid=%ld action=\"restart the service: command hooks wait\"",
+              (long)c->runner_pid);
+    c->runner_pid = 0;
+    fd_close(&c->runner_fd);
+}
+
 static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
 {
     struct err err;
@@ -227,6 +264,8 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
     }
     tell_listeners(c, m);
     link_member(c, m);
+    if (m->role == ROLE_HERALD)
+        tell_runner(c, m);
     tell_go(c, m);
     return;
 failed:
@@ -484,12 +523,15 @@ void crew_reap(struct crew *c, int64_t now_ms)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == c->runner_pid)
+            lose_runner(c);
         for (size_t i = 0; i < c->count; i++)
             if (c->members[i].pid == pid) {
                 bury(c, &c->members[i], status, now_ms);
                 break;
             }
+    }
 }
 
 void crew_done(struct crew *c)
@@ -504,6 +546,7 @@ void crew_done(struct crew *c)
         fd_close(&m->fd);
         outbox_done(&m->out);
     }
+    fd_close(&c->runner_fd); /* it ends of that */
     c->count = 0;
 }
 

@@ -10,7 +10,9 @@
  *   crew->hold                            =>  nobody is started
  *
  * The hub is nobody's business but its readers': it starts when it can, whether or not the ledger
- * does, completeness does not wait for it, and its failures are logged and tried again for ever. */
+ * does, completeness does not wait for it, and its failures are logged and tried again for ever. So
+ * it is with the herald. The runner is no member: it starts once, before the supervisor is
+ * narrowed, because what a narrowed process starts is narrowed too, and ends with it. */
 #ifndef RF_SUPER_CREW_H
 #define RF_SUPER_CREW_H
 
@@ -24,7 +26,7 @@
 #include "super/bundle.h"
 #include "super/outbox.h"
 
-enum { CREW_MAX = CHILD_WORKERS_MAX + 7, CREW_START_MS = 60 * 1000 };
+enum { CREW_MAX = CHILD_WORKERS_MAX + 8, CREW_START_MS = 60 * 1000 };
 
 enum crew_state { CREW_DOWN, CREW_STARTING, CREW_SERVING, CREW_STOPPING, CREW_STATE_COUNT };
 
@@ -53,6 +55,8 @@ struct crew {
     int program_fd, meter_fd;
     int lease_fd, lease_read_fd;   /* of control, which grants; of workers, which may not */
     int grants_fd, grants_read_fd; /* likewise */
+    pid_t runner_pid;              /* 0: none. It runs the programs of hooks, and is not narrowed */
+    int runner_fd;                 /* given to each herald */
     unsigned workers;
     struct crew_member members[CREW_MAX];
     size_t count;
@@ -69,6 +73,8 @@ struct crew {
 void crew_init(struct crew *c, unsigned workers);
 /* One more member, of a role that not every gateway has; before anybody is started. */
 void crew_add(struct crew *c, enum imsg_role role);
+/* Start the one that runs hooks' programs; before the supervisor narrows itself. */
+RF_CHECK int crew_start_runner(struct crew *c, struct err *err);
 /* The time, as far as the wall clock is believed: what waits comes late rather than early. */
 int64_t crew_wall_ms(struct crew *c);
 void crew_done(struct crew *c); /* kills and reaps whoever still runs */

@@ -4,8 +4,8 @@
  * and sealed files that it passes on. Its whole state is which child runs (crew.c), whether a
  * reload is under way (reload.c), and how far the end has come:
  *
- *   END_NONE -> END_WORKERS -> END_REGISTRAR -> END_CONTROL -> END_PARSER -> END_LEDGER ->
- * END_NOTARY
+ *   END_NONE -> END_WORKERS -> END_REGISTRAR -> END_HERALD -> END_CONTROL -> END_PARSER ->
+ * END_LEDGER -> END_NOTARY
  *            -> END_COURIER -> END_HUB -> END_OVER
  *
  * Each stage tells one role to stop and waits until it is gone, so that the ledger has
@@ -52,6 +52,7 @@ enum end_stage {
     END_NONE,
     END_WORKERS,
     END_REGISTRAR,
+    END_HERALD,
     END_CONTROL,
     END_PARSER,
     END_LEDGER,
@@ -64,7 +65,7 @@ enum end_stage {
 static const enum imsg_role stage_roles[END_OVER] = {
     [END_WORKERS] = ROLE_WORKER, [END_CONTROL] = ROLE_CONTROL,     [END_PARSER] = ROLE_PARSER,
     [END_LEDGER] = ROLE_LEDGER,  [END_NOTARY] = ROLE_NOTARY,       [END_COURIER] = ROLE_COURIER,
-    [END_HUB] = ROLE_HUB,        [END_REGISTRAR] = ROLE_REGISTRAR,
+    [END_HUB] = ROLE_HUB,        [END_REGISTRAR] = ROLE_REGISTRAR, [END_HERALD] = ROLE_HERALD,
 };
 
 struct super {
@@ -232,6 +233,8 @@ static int open_everything(struct super *s, struct err *err)
         crew_add(&s->crew, ROLE_HUB);
         crew_add(&s->crew, ROLE_REGISTRAR);
     }
+    if (c->hook_count > 0)
+        crew_add(&s->crew, ROLE_HERALD);
     s->crew.bundle = s->bundle;
     s->crew.listeners = &s->listeners;
     if ((rc = open_signals(s, err)) < 0 ||
@@ -240,7 +243,8 @@ static int open_everything(struct super *s, struct err *err)
         (rc = lease_open_read(s->crew.lease_fd, &s->crew.lease_read_fd, err)) < 0 ||
         (rc = grant_table_create(&s->crew.grants_fd, err)) < 0 ||
         (rc = lease_open_read(s->crew.grants_fd, &s->crew.grants_read_fd, err)) < 0 ||
-        (rc = spawn_open_program(&s->crew.program_fd, err)) < 0)
+        (rc = spawn_open_program(&s->crew.program_fd, err)) < 0 ||
+        (config_has_commands(c) && (rc = crew_start_runner(&s->crew, err)) < 0))
         return rc;
     notify_open(&s->notify);
     return chdir("/") < 0 ? err_sys(err, "could not change folder") : narrow(c, err);
@@ -286,6 +290,7 @@ static void end_at_once(struct super *s, int64_t now_ms)
     s->at_once = true;
     crew_kill(&s->crew, ROLE_WORKER);
     crew_kill(&s->crew, ROLE_REGISTRAR);
+    crew_kill(&s->crew, ROLE_HERALD);
     crew_kill(&s->crew, ROLE_CONTROL);
     crew_kill(&s->crew, ROLE_PARSER);
     crew_kill(&s->crew, ROLE_COURIER);
@@ -504,7 +509,7 @@ int super_main(const char *config_path)
         return err_exit_status(RF_ENOMEM);
     s->signal_fd = s->pidfile.fd = s->notify.fd = -1;
     s->crew.program_fd = s->crew.meter_fd = s->crew.lease_fd = s->crew.lease_read_fd = -1;
-    s->crew.grants_fd = s->crew.grants_read_fd = -1;
+    s->crew.grants_fd = s->crew.grants_read_fd = s->crew.runner_fd = -1;
     err_clear(&err);
     int status, rc = load_as_user(s, config_path, &err);
     if (rc == 0)

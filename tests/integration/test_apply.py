@@ -468,6 +468,7 @@ def test_services_have_exactly_the_rights_of_the_policy(applied):
                                                 ("ringfence.expired", "SELECT"),
                                                 ("ringfence.applied", "SELECT")}
     assert rights_of(applied, "rf_registrar") == set()
+    assert rights_of(applied, "rf_herald") == set()
 
 
 def test_a_service_works_by_table_names_without_schema(applied):
@@ -528,7 +529,7 @@ def test_nobody_of_ours_has_a_password_or_a_power(applied):
         " rolreplication OR rolbypassrls OR rolcreaterole AND rolname <> 'rf_admin')") == []
     assert {r for (r,) in applied.rows(
         "SELECT rolname FROM pg_roles WHERE rolname LIKE 'rf\\_%' AND rolcanlogin")} == \
-        {"rf_control", "rf_registrar"}
+        {"rf_control", "rf_registrar", "rf_herald"}
 
 
 # -- drift ---------------------------------------------------------------------------------------------
@@ -746,7 +747,7 @@ def test_a_service_must_own_nothing(region):
     region.apply()
 
 
-@pytest.mark.parametrize("group", ["rf_service", "rf_control", "rf_registrar", "rf_person"])
+@pytest.mark.parametrize("group", ["rf_service", "rf_control", "rf_registrar", "rf_herald", "rf_person"])
 def test_a_group_must_own_nothing(region, group):
     region.apply()
     region.rows(f"ALTER TABLE app.scratch OWNER TO {group}")

@@ -77,6 +77,7 @@ def test_every_command_of_the_tour_does_what_is_said(running):
     shown = "\n".join(output for *_, output in outcomes)
     assert re.search(r"38\.9 +\| -77 +\| 203\.0\.113\.0/24", shown) and "38.897663" not in shown
     assert "grant 1 of us_analyst: support_ticket" in shown and "@example.com" in shown
+    assert '"grant":1,"subject":"42"' in shown, "no notice"
     assert "request 1 is open" in shown and shown.count("refused by rule") == 2
     assert "event=reload-refused" in shown and "would be refused: 0 of 2 signatures are valid" in shown
 

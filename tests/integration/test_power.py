@@ -9,8 +9,8 @@ from planted import found_in
 from waiting import wait_until
 
 PERSON, ABROAD, SERVICE, CONTROL = "us_analyst.masked", "cn_engineer.stats", "app_us", "rf_control"
-REGISTRAR = "rf_registrar"
-ROLES = [CONTROL, REGISTRAR, PERSON, ABROAD, SERVICE]
+REGISTRAR, HERALD = "rf_registrar", "rf_herald"
+ROLES = [CONTROL, REGISTRAR, HERALD, PERSON, ABROAD, SERVICE]
 
 
 class Thief:
@@ -64,7 +64,7 @@ def test_no_login_of_the_gateway_has_a_power(pair):
     assert pair.primary.rows(
         "SELECT r.rolname FROM pg_roles r WHERE rolcanlogin AND (pg_has_role(oid, 'rf_person',"
         " 'MEMBER') OR pg_has_role(oid, 'rf_service', 'MEMBER') OR rolname IN"
-        "  ('rf_control', 'rf_registrar')) AND"
+        "  ('rf_control', 'rf_registrar', 'rf_herald')) AND"
         " NOT rolsuper AND (rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR EXISTS"
         "  (SELECT FROM pg_roles g WHERE (g.rolname LIKE 'pg\\_%' OR g.rolname IN ('rf_admin',"
         "   'rf_owner', 'rf_view')) AND pg_has_role(r.oid, g.oid, 'MEMBER')))") == []
@@ -215,7 +215,15 @@ def test_the_registrar_takes_steps_of_requests_and_nothing_else(thief):
         "request_revoke", "request_evidence", "request_list", "command_use", "find_subject", "request_sweep",
         "requests_left", "review_add", "reviews_due",
         "suspend", "suspensions", "lift_add", "refusal_add",
-        "alert_act", "alert_add", "alert_list", "alert_review"}
+        "alert_act", "alert_add", "alert_list", "alert_review",
+        "request_tell", "hold_check", "hold_add", "holds"}
+
+
+def test_the_herald_takes_what_is_to_be_told_and_nothing_else(thief):
+    with thief.connect(HERALD) as connection:
+        relations, functions = reach(connection)
+    assert relations == set()
+    assert functions == {"outbox_hooks", "outbox_next", "outbox_done", "outbox_later", "outbox_waiting"}
 
 
 def ask_without_a_signature(connection):
@@ -309,7 +317,7 @@ EVERYBODYS = [
 ]
 
 
-@pytest.mark.parametrize("role", [PERSON, SERVICE, CONTROL, REGISTRAR])
+@pytest.mark.parametrize("role", [PERSON, SERVICE, CONTROL, REGISTRAR, HERALD])
 def test_on_a_primary_every_role_keeps_what_postgresql_gives_it(thief, pair, gateway, role):
     """Residual of `persons_on_primary: accept`, and of services. A standby has none of it; plan
     finds what it leaves behind, and a password opens no door that wants a certificate."""

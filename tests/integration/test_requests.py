@@ -960,7 +960,7 @@ def test_a_standby_answers_questions_and_takes_no_step(registrar, region):
 FUNCTIONS = {"request_facts", "request_add", "request_move", "approval_add", "approval_logged",
              "request_open", "request_revoke", "request_evidence", "request_list", "command_use",
              "find_subject", "request_sweep", "requests_left", "review_add", "reviews_due", "suspend",
-             "suspensions", "lift_add", "refusal_add"}
+             "suspensions", "lift_add", "refusal_add", "request_tell", "hold_check", "hold_add", "holds"}
 
 
 def callable_by(server, role):
@@ -979,7 +979,7 @@ def test_the_registrar_may_call_its_functions_and_nothing_else(server):
 
 @pytest.mark.parametrize("statement", [
     *(f"SELECT * FROM ringfence.{t}" for t in ("request", "approval", "request_step", "command_nonce", "found",
-                                               "review", "suspension", "suspension_vote", "refusal_day", '"grant"', "grant_subject", "reveal_token", "object",
+                                               "review", "suspension", "suspension_vote", "refusal_day", "request_fact", "hold", "hold_vote", "outbox", '"grant"', "grant_subject", "reveal_token", "object",
                                                "applied", "pseudonym_key")),
     "UPDATE ringfence.request SET state = 'approved'", "DELETE FROM ringfence.approval",
     "INSERT INTO ringfence.command_nonce VALUES ('x', now())", "SELECT ringfence.request_next(1, 'open')",

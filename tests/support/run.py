@@ -86,7 +86,7 @@ def run_meson(build, names, valgrind, slow, count):
 # Modules that mostly wait (for the minutes of a public log, for witnesses, for builds): where all are
 # run, these run beside the others, in a region of their own.
 WAITING = ["approvals", "approvals_attack", "attack_signed", "commands_client", "covert", "erasure", "hub", "keys",
-           "log_writer", "policy_signed", "public_log", "reproducible", "requests", "suspension", "who_looked"]
+           "log_writer", "notices", "policy_signed", "public_log", "reproducible", "requests", "suspension", "who_looked"]
 
 
 class Pytest:

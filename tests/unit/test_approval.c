@@ -370,6 +370,35 @@ static void a_suspension_is_lifted_by_others_at_home_outside_the_chain(void **st
     policy_free(p);
 }
 
+static void notices_are_held_back_by_whoever_may_approve_at_home_outside_the_chain(void **state)
+{
+    struct policy *p = parse(office);
+    const struct policy_grant_rule *rule = NULL;
+    struct grant_ask ask = ask_of(p, "analyst");
+    struct grant_vote vote = vote_of(p, "privacy");
+    (void)state;
+    assert_int_equal(approval_may_ask(p, &ask, &rule), REFUSAL_NONE);
+    vote.is_from_home = true;
+    assert_int_equal(approval_may_hold(p, &ask, rule, &vote), REFUSAL_NONE);
+    assert_int_equal(approval_may_hold(p, &ask, NULL, &vote), REFUSAL_APPROVER_NOT_LISTED);
+    vote.is_from_home = false;
+    assert_int_equal(approval_may_hold(p, &ask, rule, &vote), REFUSAL_APPROVER_ABROAD);
+    vote.is_from_home = vote.is_suspended = true;
+    assert_int_equal(approval_may_hold(p, &ask, rule, &vote), REFUSAL_APPROVER_SUSPENDED);
+    vote = vote_of(p, "analyst");
+    vote.is_from_home = true;
+    assert_int_equal(approval_may_hold(p, &ask, rule, &vote), REFUSAL_APPROVER_REQUESTER);
+    vote = vote_of(p, "head");
+    vote.is_from_home = true;
+    assert_int_equal(approval_may_hold(p, &ask, rule, &vote), REFUSAL_APPROVER_CHAIN);
+    ask = ask_of(p, "security");
+    ask.is_break_glass = true; /* its reviewers */
+    vote = vote_of(p, "privacy");
+    vote.is_from_home = true;
+    assert_int_equal(approval_may_hold(p, &ask, &p->grants->break_glass, &vote), REFUSAL_NONE);
+    policy_free(p);
+}
+
 static void of_several_rules_any_may_allow_and_the_first_says_why_not(void **state)
 {
     struct policy *p = parse(office);
@@ -935,6 +964,7 @@ int main(void)
         cmocka_unit_test(the_known_case_is_refused_where_the_rule_names_other_approvers),
         cmocka_unit_test(nobody_approves_his_own_request_or_twice_whatever_is_off),
         cmocka_unit_test(what_is_asked_is_refused_for_its_reason),
+        cmocka_unit_test(notices_are_held_back_by_whoever_may_approve_at_home_outside_the_chain),
         cmocka_unit_test(of_several_rules_any_may_allow_and_the_first_says_why_not),
         cmocka_unit_test(the_glass_is_broken_by_whoever_is_named_and_never_for_the_sensitive),
         cmocka_unit_test(sensitive_persons_take_an_approver_more),

@@ -192,6 +192,62 @@ static void mistakes_of_a_hub_are_told(void **state)
     }
 }
 
+static void hooks_are_webhooks_or_commands(void **state)
+{
+    struct mistakes m;
+    struct config *c =
+        parse_hub("hooks:\n"
+                  "  - {events: [request, notice], url: \"https://mail.example:8443/x?y=1\",\n"
+                  "     key: hook.key, ca: ca.pem}\n"
+                  "  - {events: [broken_glass], command: [/usr/bin/tell, --all]}\n",
+                  &m);
+    (void)state;
+    assert_non_null(c);
+    assert_int_equal(c->hook_count, 2);
+    assert_int_equal(c->hooks[0].events, 1U << EVENT_REQUEST | 1U << EVENT_NOTICE);
+    assert_string_equal(c->hooks[0].url, "https://mail.example:8443/x?y=1");
+    assert_string_equal(c->hooks[0].key_path, "/etc/rf/hook.key");
+    assert_string_equal(c->hooks[0].ca_path, "/etc/rf/ca.pem");
+    assert_int_equal(c->hooks[1].command_count, 2);
+    assert_string_equal(c->hooks[1].command[1], "--all");
+    assert_true(config_has_commands(c) && config_same_hooks(c, c));
+    assert_string_equal(config_event_name(EVENT_BROKEN_GLASS), "broken_glass");
+    config_free(c);
+    mistakes_done(&m);
+}
+
+#define HOOK(text) "hooks: [{events: [notice], " text "}]\n"
+
+static void mistakes_of_hooks_are_told(void **state)
+{
+    static const struct {
+        const char *section, *complaint;
+    } rows[] = {
+        { "hooks: [{events: [notices], command: [/x]}]\n", "hooks[0].events[0]: expected one of" },
+        { "hooks: [{events: [], command: [/x]}]\n", "hooks[0].events: expected a list of events" },
+        { "hooks: [{command: [/x]}]\n", "hooks[0]: \"events\" is missing" },
+        { "hooks: [{events: [notice]}]\n", "hooks[0]: expected" },
+        { HOOK("url: \"https://a\", command: [/x], key: k"), "hooks[0]: expected" },
+        { HOOK("url: \"http://a.example\", key: k"), "hooks[0].url: expected https://HOST" },
+        { HOOK("url: \"https://\", key: k"), "hooks[0].url: expected https://HOST" },
+        { HOOK("url: \"https://u@a.example\", key: k"), "hooks[0].url: expected https://HOST" },
+        { HOOK("url: \"https://a.example\""), "hooks[0]: a webhook needs \"key\"" },
+        { HOOK("command: [mail]"), "hooks[0].command: expected a program's absolute path" },
+        { HOOK("command: [/x], key: k"), "hooks[0]: \"key\" and \"ca\" are for webhooks" },
+        { "hooks: [{events: [notice], command: [/x]}, {events: [request], command: [/x]}]\n",
+          "hooks[1]: the same as hooks[0]" },
+    };
+    (void)state;
+    for (size_t i = 0; i < RF_COUNT(rows); i++) {
+        struct mistakes m;
+        assert_null(parse_hub(rows[i].section, &m));
+        if (strstr(m.list[0].text, rows[i].complaint) == NULL || m.list[0].line == 0)
+            fail_msg("%u: %s", m.list[0].line, m.list[0].text);
+        mistakes_done(&m);
+    }
+}
+#undef HOOK
+
 static void logs_for_auditors_need_a_list_and_a_private_way(void **state)
 {
     static const struct {
@@ -522,6 +578,8 @@ int main(void)
         cmocka_unit_test(every_key_lands_where_it_belongs),
         cmocka_unit_test(a_hub_has_sockets_logs_and_limits),
         cmocka_unit_test(mistakes_of_a_hub_are_told),
+        cmocka_unit_test(hooks_are_webhooks_or_commands),
+        cmocka_unit_test(mistakes_of_hooks_are_told),
         cmocka_unit_test(logs_for_auditors_need_a_list_and_a_private_way),
         cmocka_unit_test(a_database_has_hosts_tls_and_a_pool),
         cmocka_unit_test(relative_paths_start_at_the_folder_of_the_file),

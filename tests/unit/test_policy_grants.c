@@ -70,7 +70,8 @@ static const char sample[] =
     "  bound: {security_incident: {subjects: ["
     "2123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]}}\n"
     "  honey: [1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
-    "  denials: {per_day: 9}\n";
+    "  denials: {per_day: 9}\n"
+    "  notices: {to_subjects: off, hold: 30d}\n";
 
 static struct policy *parse(const char *text, struct mistakes *m)
 {
@@ -151,6 +152,8 @@ static void the_rest_of_grants_is_read_too(void **state)
     assert_int_equal(g->honey_count, 1);
     assert_int_equal(g->honey[0][0], '1');
     assert_int_equal(g->denials_per_day, 9);
+    assert_true(g->is_silent);
+    assert_int_equal(g->hold_ms, INT64_C(30) * 24 * 3600 * 1000);
     policy_free(p);
 }
 
@@ -167,6 +170,8 @@ static void a_policy_that_says_nothing_of_grants_gives_none(void **state)
     assert_int_equal(p->grants->rule_count, 0);
     assert_false(p->grants->has_break_glass);
     assert_int_equal(p->grants->denials_per_day, 0); /* nobody is suspended for refusals */
+    assert_false(p->grants->is_silent);              /* persons are told */
+    assert_int_equal(p->grants->hold_ms, INT64_C(90) * 24 * 3600 * 1000);
     policy_free(p);
     mistakes_done(&m);
     free(text);
@@ -250,6 +255,10 @@ static const struct {
     { "opened_by: signatures", "opened_by: administrator", "grants.bound: nobody looks" },
     { "opened_by: signatures", "opened_by: administrator", "grants.honey: nobody looks" },
     { "opened_by: signatures", "opened_by: administrator", "grants.denials: nobody looks" },
+    { "opened_by: signatures", "opened_by: administrator", "grants.notices: nobody looks" },
+    { "to_subjects: off", "to_subjects: never", "to_subjects: expected one of on, off" },
+    { "hold: 30d", "hold: 367d", "hold: expected a time" },
+    { "hold: 30d", "held: 30d", "grants.notices: unknown key \"held\"" },
     { "opened_by: signatures", "opened_by: anybody", "expected one of signatures, administrator" },
     /* find */
     { "{email: app", "{mail: app", "grants.find.by: expected email, phone or handle" },
