@@ -30,6 +30,8 @@
  *                                           # as `sensitive`: this purpose is for those alone
  *     honey: [SHA-256 hex, ...]             # as `sensitive`: whoever touches one is suspended
  *     denials: {per_day: 20}                # so many refused commands suspend; without it: none do
+ *     marks: {times: on, per_day: 20}       # clear times bear the grant's watermark, too (default:
+ *                                           # off); how often one person may trace in a day
  *
  * An empty list of entities, departments or actors says nothing; several of them must all be met.
  */
@@ -107,6 +109,8 @@ struct policy_grants {
     char **honey; /* 64 hex digits each */
     size_t honey_count;
     int64_t denials_per_day; /* 0: nobody is suspended for what he was refused */
+    bool marks_times;        /* watermarks of clear times: policy/watermark.h */
+    int64_t traces_per_day;
 };
 
 #endif

@@ -39,6 +39,7 @@ const struct policy_grants policy_grants_initial = {
     .review_ms = DAY,
     .glass_open_at_most = 1,
     .finds_per_day = 20,
+    .traces_per_day = 20,
 };
 
 /* -- people -- */
@@ -345,6 +346,15 @@ static const struct field denials_fields[] = {
 static const struct field_shape denials_shape = { .what = "how many refusals suspend",
                                                   FIELDS(denials_fields) };
 
+static const struct field_word times_words[] = { { "off", 0 }, { "on", 1 }, { NULL, 0 } };
+static const struct field marks_fields[] = {
+    { "times", FIELD_WORD, FIELD_AT(struct policy_grants, marks_times), .words = times_words },
+    { "per_day", FIELD_INTEGER, FIELD_AT(struct policy_grants, traces_per_day), .min = 1,
+      .max = 10000 },
+};
+static const struct field_shape marks_shape = { .what = "what of a grant's values can be traced",
+                                                FIELDS(marks_fields) };
+
 static const struct field authority_fields[] = {
     { "authority", FIELD_TEXT, .required = true, .width = sizeof(char *), .max = AUTHORITY_MAX },
 };
@@ -392,6 +402,7 @@ static const struct field grants_fields[] = {
     { "honey", FIELD_LIST, ARRAY_AT(struct policy_grants, honey, honey_count), .may_be_empty = true,
       .max = HONEY_MAX, .shape = &hash_shape },
     { "denials", FIELD_SECTION, .shape = &denials_shape },
+    { "marks", FIELD_SECTION, .shape = &marks_shape },
 };
 static const struct field_shape grants_shape = { .what = "who may see somebody by name",
                                                  FIELDS(grants_fields) };

@@ -70,7 +70,8 @@ static const char sample[] =
     "  bound: {security_incident: {subjects: ["
     "2123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]}}\n"
     "  honey: [1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
-    "  denials: {per_day: 9}\n";
+    "  denials: {per_day: 9}\n"
+    "  marks: {times: on, per_day: 7}\n";
 
 static struct policy *parse(const char *text, struct mistakes *m)
 {
@@ -151,6 +152,8 @@ static void the_rest_of_grants_is_read_too(void **state)
     assert_int_equal(g->honey_count, 1);
     assert_int_equal(g->honey[0][0], '1');
     assert_int_equal(g->denials_per_day, 9);
+    assert_true(g->marks_times);
+    assert_int_equal(g->traces_per_day, 7);
     policy_free(p);
 }
 
@@ -167,6 +170,8 @@ static void a_policy_that_says_nothing_of_grants_gives_none(void **state)
     assert_int_equal(p->grants->rule_count, 0);
     assert_false(p->grants->has_break_glass);
     assert_int_equal(p->grants->denials_per_day, 0); /* nobody is suspended for refusals */
+    assert_false(p->grants->marks_times);
+    assert_int_equal(p->grants->traces_per_day, 20);
     policy_free(p);
     mistakes_done(&m);
     free(text);
@@ -258,6 +263,11 @@ static const struct {
     { "app.users.email", "app.tags.name", "does not say whose it is" },
     { "app.users.email", "users.email", "expected SCHEMA.TABLE.COLUMN, found \"users.email\"" },
     { "app.users.email", "app.users.email.x", "expected SCHEMA.TABLE.COLUMN" },
+    /* marks */
+    { "times: on", "times: yes", "grants.marks.times: expected one of off, on, found \"yes\"" },
+    { "on, per_day: 7", "on, per_day: 0",
+      "grants.marks.per_day: expected a whole number from 1 to 10000" },
+    { "{times: on, ", "{columns: on, ", "grants.marks" },
     /* the register */
     { "[0123456789abcdef", "[42, 0123456789abcdef",
       "grants.sensitive.subjects[0]: expected a SHA-256 as 64 hexadecimal digits" },
