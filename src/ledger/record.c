@@ -29,6 +29,7 @@ static const char *const kind_names[RECORD_KIND_COUNT] = {
     [RECORD_LIFTING] = "lifting",
     [RECORD_ALERT] = "alert",
     [RECORD_ALERT_REVIEW] = "alert_review",
+    [RECORD_TRACE] = "trace",
 };
 
 /* The public words in the order of the message. */
@@ -102,6 +103,9 @@ static const struct {
                                 offsetof(struct record, detail), offsetof(struct record, text),
                                 offsetof(struct record, signature) },
                               { 0 } },
+    [RECORD_TRACE] = { { offsetof(struct record, actor), offsetof(struct record, detail),
+                         offsetof(struct record, text), offsetof(struct record, signature) },
+                       { 0 } },
 };
 #undef NEEDS_REQUEST
 

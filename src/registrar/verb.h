@@ -54,5 +54,6 @@ int verb_vote(struct matter *m);    /* approve, deny */
 int verb_revoke(struct matter *m);
 int verb_review(struct matter *m);
 int verb_grants(struct matter *m);
+int verb_trace(struct matter *m);
 
 #endif

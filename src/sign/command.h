@@ -29,6 +29,7 @@ enum command_verb {
     COMMAND_GRANTS,
     COMMAND_LIFT,
     COMMAND_REVIEW_ALERT,
+    COMMAND_TRACE,
     COMMAND_VERB_COUNT
 };
 
@@ -44,6 +45,8 @@ struct command {
     size_t subject_count;
     const char *classes[COMMAND_LIST_MAX];
     size_t class_count;
+    const char *leaked[COMMAND_LIST_MAX];
+    size_t leaked_count;
     const char *purpose, *reference, *authority;
     int64_t seconds;
     const char *verdict, *reason;

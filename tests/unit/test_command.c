@@ -187,6 +187,16 @@ static void each_verb_has_its_text(void **state)
                        "verdict proper\nreason no\n" TAIL);
     c.alert = UINT64_C(1) << 53;
     assert_unwritable(&c, "alert");
+    c = (struct command){ .verb = COMMAND_TRACE,
+                          .region = "r",
+                          .actor = "a",
+                          .leaked = { "p_1", "p_0" },
+                          .leaked_count = 2,
+                          .reason = "no",
+                          .nonce = NONCE,
+                          .expires_s = 1796058300 };
+    assert_written(&c, "ringfence-command@1\nregion r\nactor a\nverb trace\n"
+                       "leaked p_1\nleaked p_0\nreason no\n" TAIL);
     assert_string_equal(command_namespace(COMMAND_DENY), "ringfence-approval@1");
     assert_string_equal(command_namespace(COMMAND_BREAK_GLASS), "ringfence-command@1");
     assert_string_equal(command_verb_name(COMMAND_BREAK_GLASS), "break-glass");
