@@ -4,12 +4,12 @@
  *
  * trace() reads no row of the application and needs none: a grant's watermark and the value tell,
  * years after the grant and the person's data (policy/watermark.h). So its answer says nothing
- * about anybody, but of which grant a value is. The latest grants are compared, open or ended; each
- * value costs a hash for each of them, about a microsecond. */
+ * about anybody, but of which grant a value is. One call compares one page of grants, open and
+ * ended, the latest first; each value costs a hash for each of them. */
 #include "enforce/compiler.h"
 #include "policy/watermark.h"
 
-enum { TRACE_GRANTS_MAX = 20000 };
+enum { TRACE_PAGE = 2500 };
 
 static int compile_trace_table(struct compiler *k)
 {
@@ -19,14 +19,14 @@ static int compile_trace_table(struct compiler *k)
     return compile_own_table(k, "trace_day", day);
 }
 
-/* One more of today (UTC), which is not one too many. */
+/* With the first page: one more of today (UTC), which is not one too many. */
 static const char trace_count[] =
-    " DELETE FROM ringfence.trace_day d WHERE d.day < today - 1;"
+    " IF before IS NULL THEN DELETE FROM ringfence.trace_day d WHERE d.day < today - 1;"
     " INSERT INTO ringfence.trace_day AS d VALUES (trace.actor, today, 1)"
     "  ON CONFLICT ON CONSTRAINT trace_day_pkey DO UPDATE SET count = d.count + 1"
     "  RETURNING d.count INTO n;"
-    " IF n > per_day THEN RAISE EXCEPTION 'too many traces in a day' USING ERRCODE = '53400'; END "
-    "IF;";
+    " IF n > per_day THEN RAISE EXCEPTION 'too many traces in a day' USING ERRCODE = '53400';"
+    "  END IF; END IF;";
 
 static void add_checks(struct sql *s)
 {
@@ -50,7 +50,7 @@ static void add_comparison(struct sql *s)
     sql_add(
         s,
         " WITH g AS MATERIALIZED (SELECT x.id, x.watermark FROM ringfence.\"grant\" x"
-        "   ORDER BY x.id DESC LIMIT %D),"
+        "   WHERE trace.before IS NULL OR x.id < trace.before ORDER BY x.id DESC LIMIT %D),"
         " d AS MATERIALIZED (SELECT DISTINCT decode(left(u.d, n.n), 'hex') AS shown,"
         "   substr(u.d, n.n + 1) AS last FROM unnest(digits) u(d),"
         "   LATERAL (SELECT (length(u.d) - %D) / 2 * 2) n(n)),"
@@ -62,19 +62,22 @@ static void add_comparison(struct sql *s)
         " t AS (SELECT g.id, count(*) AS n FROM g, m WHERE"
         "   ('x' || encode(substr(sha256(g.watermark || m.shown), 1, 4), 'hex'))::bit(32)::bigint"
         "   %% 1000 = m.us GROUP BY g.id)"
-        " SELECT (SELECT count(*) FROM g), (SELECT coalesce(json_agg(json_build_array(id,"
+        " SELECT (SELECT count(*) FROM g), (SELECT min(g.id) FROM g), (SELECT "
+        "coalesce(json_agg(json_build_array(id,"
         "  coalesce(p.n, 0), coalesce(t.n, 0))), '[]') FROM p FULL JOIN t USING (id))"
-        "  INTO tried, fits;",
-        (int64_t)TRACE_GRANTS_MAX, (int64_t)WATERMARK_DIGITS);
+        "  INTO tried, oldest, fits;",
+        (int64_t)TRACE_PAGE, (int64_t)WATERMARK_DIGITS);
 }
 
-/* FITS: [[grant, pseudonyms, times], …] of those with any that fit, by accident or not. */
+/* FITS: [[grant, pseudonyms, times], …] of those with any that fit, by accident or not. OLDEST: the
+   next page is before it; NULL: there is none. */
 static int compile_trace_function(struct compiler *k)
 {
     const char *source;
     sql_add(&k->sql, "%S",
-            "CREATE FUNCTION ringfence.trace(actor text, per_day integer, digits text[],"
-            " ms integer[], us integer[], OUT tried bigint, OUT fits json) LANGUAGE plpgsql"
+            "CREATE FUNCTION ringfence.trace(actor text, per_day integer, before bigint,"
+            " digits text[], ms integer[], us integer[], OUT tried bigint, OUT oldest bigint,"
+            " OUT fits json) LANGUAGE plpgsql"
             " SET timezone = 'UTC'" FUNCTION_HEAD "\n#variable_conflict use_column\n"
             "DECLARE today date := statement_timestamp()::date; n integer; BEGIN");
     add_checks(&k->sql);
@@ -82,9 +85,10 @@ static int compile_trace_function(struct compiler *k)
     add_comparison(&k->sql);
     sql_add(&k->sql, "%S", " END $body$");
     int rc = compile_take_text(k, &source);
-    return rc == 0 ? compile_function(k, "trace", "text, integer, text[], integer[], integer[]",
-                                      ROLE_NAME_ADMIN, ROLE_NAME_REGISTRAR, source)
-                   : rc;
+    return rc == 0
+               ? compile_function(k, "trace", "text, integer, bigint, text[], integer[], integer[]",
+                                  ROLE_NAME_ADMIN, ROLE_NAME_REGISTRAR, source)
+               : rc;
 }
 
 int compile_trace(struct compiler *k)

@@ -16,6 +16,7 @@
 enum {
     UNLIKELY = 1000, /* what happens by accident once in so many traces is told, with the number */
     ANSWERS_MAX = 50,
+    PAGES_MAX = 8, /* each a statement of a second or two */
     DETAIL_SIZE = 16 + 24 * ANSWERS_MAX
 };
 
@@ -97,23 +98,58 @@ static void keep(struct traced *t, const struct origin *o)
     t->origins[at] = *o;
 }
 
-static int judge(struct matter *m, const struct leak *l, const PGresult *r, struct traced *t)
+/* One page: what fits by accident or not, until all pages are there. */
+struct pages {
+    json_t *fits[PAGES_MAX];
+    size_t count, tried;
+};
+
+static void pages_done(struct pages *p)
 {
-    json_t *fits = json_loads(database_value(r, 0, 1), 0, NULL);
-    t->tried = (size_t)strtoull(database_value(r, 0, 0), NULL, 10);
-    if (fits == NULL)
-        return verb_no_memory(m);
-    for (size_t i = 0; i < json_array_size(fits); i++) {
-        const json_t *one = json_array_get(fits, i);
-        struct origin o = { .grant = json_integer_value(json_array_get(one, 0)) };
-        o.fit[WATERMARK_PSEUDONYM] = (size_t)json_integer_value(json_array_get(one, 1));
-        o.fit[WATERMARK_TIME] = (size_t)json_integer_value(json_array_get(one, 2));
-        o.chance = watermark_chance(l->counts, o.fit, t->tried);
-        if (o.chance * UNLIKELY <= 1)
-            keep(t, &o);
+    for (size_t i = 0; i < p->count; i++)
+        json_decref(p->fits[i]);
+}
+
+static int read_pages(struct matter *m, const struct leak *l, struct pages *p)
+{
+    char per_day[NUMBER_SIZE], before[NUMBER_SIZE] = "";
+    int rc = 0;
+    verb_number(per_day, m->office->policy->grants->traces_per_day);
+    while (rc == 0 && p->count < PAGES_MAX) {
+        const char *const values[] = { m->command.actor, per_day, before[0] != '\0' ? before : NULL,
+                                       l->digits,        l->ms,   l->us };
+        PGresult *r;
+        rc = matter_query(m,
+                          "SELECT tried, oldest, fits FROM ringfence.trace($1, $2::integer,"
+                          " $3::bigint, $4::text[], $5::integer[], $6::integer[])",
+                          RF_COUNT(values), values, &r);
+        if (rc < 0)
+            return rc;
+        (void)snprintf(before, sizeof(before), "%s", database_value(r, 0, 1));
+        p->tried += (size_t)strtoull(database_value(r, 0, 0), NULL, 10);
+        p->fits[p->count] = json_loads(database_value(r, 0, 2), 0, NULL);
+        PQclear(r);
+        if (p->fits[p->count++] == NULL)
+            rc = verb_no_memory(m);
+        if (before[0] == '\0')
+            break;
     }
-    json_decref(fits);
-    return 0;
+    return rc;
+}
+
+static void judge(const struct leak *l, const struct pages *p, struct traced *t)
+{
+    t->tried = p->tried;
+    for (size_t page = 0; page < p->count; page++)
+        for (size_t i = 0; i < json_array_size(p->fits[page]); i++) {
+            const json_t *one = json_array_get(p->fits[page], i);
+            struct origin o = { .grant = json_integer_value(json_array_get(one, 0)) };
+            o.fit[WATERMARK_PSEUDONYM] = (size_t)json_integer_value(json_array_get(one, 1));
+            o.fit[WATERMARK_TIME] = (size_t)json_integer_value(json_array_get(one, 2));
+            o.chance = watermark_chance(l->counts, o.fit, t->tried);
+            if (o.chance * UNLIKELY <= 1)
+                keep(t, &o);
+        }
 }
 
 static int record_trace(struct matter *m, const struct traced *t)
@@ -151,21 +187,14 @@ static void answer(struct matter *m, const struct leak *l, const struct traced *
 
 static int trace(struct matter *m, const struct leak *l)
 {
-    char per_day[NUMBER_SIZE];
-    const char *const values[] = { m->command.actor, per_day, l->digits, l->ms, l->us };
     struct traced t = { .tried = 0 };
-    PGresult *r;
-    verb_number(per_day, m->office->policy->grants->traces_per_day);
-    int rc = matter_query(m,
-                          "SELECT tried, fits FROM ringfence.trace($1, $2::integer, $3::text[],"
-                          " $4::integer[], $5::integer[])",
-                          RF_COUNT(values), values, &r);
-    if (rc < 0)
-        return rc;
-    rc = judge(m, l, r, &t);
-    PQclear(r);
-    if (rc == 0)
+    struct pages pages = { .count = 0 };
+    int rc = read_pages(m, l, &pages);
+    if (rc == 0) {
+        judge(l, &pages, &t);
         rc = record_trace(m, &t);
+    }
+    pages_done(&pages);
     if (rc == 0)
         answer(m, l, &t);
     return rc;

@@ -150,6 +150,17 @@ def test_a_grant_is_traced_when_it_has_ended_and_its_secret_is_gone(home, people
     assert grants(trace(home, rows[0][1])) == [number]
 
 
+def test_a_grant_with_thousands_behind_it_is_traced(home, people, shown):
+    number, rows = next(iter(shown.items()))
+    home.pair.primary.rows(
+        'INSERT INTO ringfence."grant" (id, actor, role, role_id, purpose, opened, ends, closed, gone, watermark)'
+        " SELECT n, 'us_analyst', 'rf_g_' || lpad(n::text, 16, '0'), n, 'support_ticket', now(), now(), now(), true,"
+        " sha256(int8send(n)) FROM generate_series(1000000, 1002600) n")
+    answer = trace(home, rows[0][1])
+    home.pair.primary.rows('DELETE FROM ringfence."grant" WHERE id >= 1000000')
+    assert grants(answer) == [number] and answer["tried"] > 2600, answer
+
+
 def test_it_is_on_record_what_was_traced_and_found(home, people, shown):
     number, rows = next(iter(shown.items()))
     trace(home, rows[0][1])
