@@ -133,14 +133,14 @@ def open_many(cluster, first, last):
                 " SELECT g.oid, 1000000 + i, 10, false FROM generate_series(%s::bigint, %s) i,"
                 " pg_authid g WHERE g.rolname IN ('rf_person', 'rf_granted')", (first, last))
             connection.execute(
-                "INSERT INTO ringfence.\"grant\" (id, actor, role, role_id, purpose, opened, ends)"
-                " SELECT i, 'us_analyst', r.rolname, r.oid, 'support_ticket', now(), now() +"
-                " interval '1 day' FROM generate_series(%s::bigint, %s) i"
+                "INSERT INTO ringfence.\"grant\" (id, actor, role, role_id, purpose, opened, ends,"
+                " watermark) SELECT i, 'us_analyst', r.rolname, r.oid, 'support_ticket', now(), now() +"
+                " interval '1 day', sha256(int8send(-i)) FROM generate_series(%s::bigint, %s) i"
                 " JOIN pg_authid r ON r.oid = 1000000 + i", (first, last))
             connection.execute(
                 "INSERT INTO ringfence.grant_subject (role, subject, classes, ends, label, token,"
-                f" secret) SELECT g.role, 1 + g.id %% {USERS}, 1020, g.ends, 1 + g.id %% {USERS},"
-                " ringfence.reveal_token_read(), sha256(int8send(g.id))"
+                f" secret, watermark) SELECT g.role, 1 + g.id %% {USERS}, 1020, g.ends, 1 + g.id %% {USERS},"
+                " ringfence.reveal_token_read(), sha256(int8send(g.id)), g.watermark"
                 " FROM ringfence.\"grant\" g WHERE g.id BETWEEN %s AND %s", (first, last))
         for table in ("pg_authid", "pg_auth_members", 'ringfence."grant"',
                       "ringfence.grant_subject"):

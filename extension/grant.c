@@ -13,7 +13,8 @@
  *   mark(key, class, name)     the same, after saying that clear values of the class will be shown
  *   mark_all(class, name)      marks all who are named with it: true where there is anybody
  *   pseudonym_under(value, domain)   the grant's own pseudonyms, as src/enforce/pseudonym.c makes
- * them
+ * them, with its watermark
+ *   time_under(at)             a clear time with the watermark, likewise
  *
  * A mark is said once for a subject, a class and an execution, however many views and turns of
  * loops ask for it: what follows in a cursor's later rows was said with its first, as it is for one
@@ -33,8 +34,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_collation_d.h"
 #include "catalog/pg_type_d.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -55,14 +54,17 @@
 #include "utils/uuid.h"
 
 #include "by_view.h"
+#include "sha256.h"
 
-enum { DIGITS_MAX = 2 * PG_SHA256_DIGEST_LENGTH / 2 };
+/* Hexadecimal digits of a pseudonym; of those with DIGITS_MARKED and more the last WATERMARK_DIGITS,
+   or one more, are the watermark of the bytes before. */
+enum { DIGITS_MAX = 32, DIGITS_MARKED = 16, WATERMARK_DIGITS = 6 };
 
 /* --- whom the grant names ------------------------------------------------------------------------
  */
 
 /* Where ringfence.grant_subject is, looked for again when anything about it has changed. */
-enum { ROLE, SUBJECT, CLASSES, ENDS, LABEL, TOKEN, SECRET, COLUMNS };
+enum { ROLE, SUBJECT, CLASSES, ENDS, LABEL, TOKEN, SECRET, WATERMARK, COLUMNS };
 
 static struct {
     bool is_known, is_watched;
@@ -75,7 +77,7 @@ struct subject {
     int32 classes, said; /* said: marked in this execution */
     TimestampTz ends;
     text *label, *token;
-    bytea *secret;
+    bytea *secret, *watermark;
 };
 
 /* For one execution of a plan, which is who its memory belongs to. */
@@ -105,7 +107,7 @@ static pg_noinline void named_find(void)
         [ROLE] = { "role", NAMEOID },       [SUBJECT] = { "subject", TEXTOID },
         [CLASSES] = { "classes", INT4OID }, [ENDS] = { "ends", TIMESTAMPTZOID },
         [LABEL] = { "label", TEXTOID },     [TOKEN] = { "token", TEXTOID },
-        [SECRET] = { "secret", BYTEAOID },
+        [SECRET] = { "secret", BYTEAOID },   [WATERMARK] = { "watermark", BYTEAOID },
     };
     Relation table;
 
@@ -146,6 +148,7 @@ static void subject_read(struct subject *ret, TupleTableSlot *slot)
     ret->label = DatumGetTextPCopy(values[LABEL]);
     ret->token = DatumGetTextPCopy(values[TOKEN]);
     ret->secret = DatumGetByteaPCopy(values[SECRET]);
+    ret->watermark = DatumGetByteaPCopy(values[WATERMARK]);
 }
 
 static int by_key(const void *a, const void *b)
@@ -381,62 +384,119 @@ Datum ringfence_mark_all(PG_FUNCTION_ARGS)
 }
 
 /* --- a grant's own pseudonyms --------------------------------------------------------------------
- */
+ *
+ * A place keeps the last one that it made: rows of a grant are about few persons. */
 
-/* SHA-256(secret ‖ domain ‖ value) */
-static void digest_of(FunctionCallInfo fcinfo, const void *value, Size len,
-                      uint8 ret[PG_SHA256_DIGEST_LENGTH])
+enum { VALUE_MAX = 32 };
+
+struct place {
+    struct run *run;
+    Size len; /* of the value that DIGITS were made of; 0: none, or one that is too long */
+    uint8 value[VALUE_MAX];
+    char digits[DIGITS_MAX];
+};
+
+static struct place *place_here(FmgrInfo *function)
 {
-    const struct run *run = run_here(fcinfo->flinfo);
-    const text *domain = PG_GETARG_TEXT_PP(1);
-    const bytea *secret;
-    pg_cryptohash_ctx *hash;
+    struct place *place = function->fn_extra;
 
-    if (run->count == 0)
-        elog(ERROR, "there is no grant");
-    secret = run->subjects[0].secret; /* the same for all */
-    hash = pg_cryptohash_create(PG_SHA256);
-    if (hash == NULL || pg_cryptohash_init(hash) < 0 ||
-        pg_cryptohash_update(hash, (const uint8 *)VARDATA_ANY(secret), VARSIZE_ANY_EXHDR(secret)) <
-            0 ||
-        pg_cryptohash_update(hash, (const uint8 *)VARDATA_ANY(domain), VARSIZE_ANY_EXHDR(domain)) <
-            0 ||
-        pg_cryptohash_update(hash, value, len) < 0 ||
-        pg_cryptohash_final(hash, ret, PG_SHA256_DIGEST_LENGTH) < 0)
-        elog(ERROR, "could not compute a pseudonym");
-    pg_cryptohash_free(hash);
+    if (unlikely(place == NULL)) {
+        struct run *run = run_of(function);
+        if (run->count == 0)
+            elog(ERROR, "there is no grant");
+        place = MemoryContextAllocZero(function->fn_mcxt, sizeof(*place));
+        place->run = run;
+        function->fn_extra = place;
+    }
+    return place;
+}
+
+static void add_varlena(struct sha256 *hash, const void *it)
+{
+    sha256_add(hash, VARDATA_ANY(it), VARSIZE_ANY_EXHDR(it));
+}
+
+/* SHA-256(watermark ‖ what was shown). The key is the same for all subjects. */
+static void watermark_of(const struct run *run, const void *shown, Size len,
+                         uint8 ret[SHA256_LENGTH])
+{
+    struct sha256 hash;
+
+    sha256_begin(&hash);
+    add_varlena(&hash, run->subjects[0].watermark);
+    sha256_add(&hash, shown, len);
+    sha256_end(&hash, ret);
+}
+
+static void to_digits(char *to, int count, const uint8 *bytes)
+{
+    for (int i = 0; i < count; i++)
+        to[i] = "0123456789abcdef"[i % 2 == 0 ? bytes[i / 2] >> 4 : bytes[i / 2] & 15];
+}
+
+/* COUNT digits of SHA-256(secret ‖ domain ‖ value), with the watermark. IS_NUMBER: the first bit
+   is a sign, and stays clear. */
+static const char *digits_of(FunctionCallInfo fcinfo, const void *value, Size len, int count,
+                             bool is_number)
+{
+    struct place *place = place_here(fcinfo->flinfo);
+    struct sha256 hash;
+    uint8 bytes[SHA256_LENGTH];
+
+    if (place->len == len && len > 0 && memcmp(place->value, value, len) == 0)
+        return place->digits;
+    sha256_begin(&hash);
+    add_varlena(&hash, place->run->subjects[0].secret);
+    add_varlena(&hash, PG_GETARG_TEXT_PP(1)); /* the domain */
+    sha256_add(&hash, value, len);
+    sha256_end(&hash, bytes);
+    if (is_number)
+        bytes[0] &= 0x7f;
+    if (count >= DIGITS_MARKED) {
+        uint8 mark[SHA256_LENGTH];
+        int before = (count - WATERMARK_DIGITS) / 2;
+        watermark_of(place->run, bytes, before, mark);
+        memcpy(bytes + before, mark, WATERMARK_DIGITS / 2 + 1);
+    }
+    to_digits(place->digits, count, bytes);
+    place->len = len <= VALUE_MAX ? len : 0;
+    memcpy(place->value, value, place->len);
+    return place->digits;
+}
+
+static uint64 number_of(const char *digits, int count)
+{
+    uint64 ret = 0;
+
+    for (int i = 0; i < count; i++)
+        ret = ret << 4 | (uint64)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
+    return ret;
 }
 
 PG_FUNCTION_INFO_V1(ringfence_pseudonym_under_int8);
 Datum ringfence_pseudonym_under_int8(PG_FUNCTION_ARGS)
 {
     uint64 value = pg_hton64((uint64)PG_GETARG_INT64(0));
-    uint8 digest[PG_SHA256_DIGEST_LENGTH];
 
-    digest_of(fcinfo, &value, sizeof(value), digest);
-    memcpy(&value, digest, sizeof(value));
-    PG_RETURN_INT64((int64)(pg_ntoh64(value) & PG_INT64_MAX));
+    PG_RETURN_INT64((int64)number_of(digits_of(fcinfo, &value, sizeof(value), 16, true), 16));
 }
 
 PG_FUNCTION_INFO_V1(ringfence_pseudonym_under_int4);
 Datum ringfence_pseudonym_under_int4(PG_FUNCTION_ARGS)
 {
     uint32 value = pg_hton32((uint32)PG_GETARG_INT32(0));
-    uint8 digest[PG_SHA256_DIGEST_LENGTH];
 
-    digest_of(fcinfo, &value, sizeof(value), digest);
-    memcpy(&value, digest, sizeof(value));
-    PG_RETURN_INT32((int32)(pg_ntoh32(value) & PG_INT32_MAX));
+    PG_RETURN_INT32((int32)number_of(digits_of(fcinfo, &value, sizeof(value), 8, true), 8));
 }
 
 PG_FUNCTION_INFO_V1(ringfence_pseudonym_under_uuid);
 Datum ringfence_pseudonym_under_uuid(PG_FUNCTION_ARGS)
 {
-    uint8 digest[PG_SHA256_DIGEST_LENGTH];
+    const char *digits = digits_of(fcinfo, PG_GETARG_UUID_P(0)->data, UUID_LEN, 32, false);
     pg_uuid_t *ret = palloc(sizeof(*ret));
 
-    digest_of(fcinfo, PG_GETARG_UUID_P(0)->data, UUID_LEN, digest);
-    memcpy(ret->data, digest, UUID_LEN);
+    for (int i = 0; i < UUID_LEN; i++)
+        ret->data[i] = (uint8)number_of(digits + 2 * i, 2);
     PG_RETURN_UUID_P(ret);
 }
 
@@ -446,20 +506,39 @@ Datum ringfence_pseudonym_under_text(PG_FUNCTION_ARGS)
 {
     const text *value = PG_GETARG_TEXT_PP(0);
     int32 digits = PG_GETARG_INT32(2);
-    uint8 digest[PG_SHA256_DIGEST_LENGTH];
     char out[2 + DIGITS_MAX];
     char *bytes = pg_server_to_any(VARDATA_ANY(value), (int)VARSIZE_ANY_EXHDR(value), PG_UTF8);
     int len = 0;
 
     if (digits < 1 || digits > DIGITS_MAX)
         elog(ERROR, "pseudonyms have 1 to %d digits", DIGITS_MAX);
-    digest_of(fcinfo, bytes, bytes == VARDATA_ANY(value) ? VARSIZE_ANY_EXHDR(value) : strlen(bytes),
-              digest);
     if (digits > 4) {
         out[len++] = 'p';
         out[len++] = '_';
     }
-    for (int i = 0; i < digits; i++)
-        out[len++] = "0123456789abcdef"[i % 2 == 0 ? digest[i / 2] >> 4 : digest[i / 2] & 15];
-    PG_RETURN_TEXT_P(cstring_to_text_with_len(out, len));
+    memcpy(out + len,
+           digits_of(fcinfo, bytes,
+                     bytes == VARDATA_ANY(value) ? VARSIZE_ANY_EXHDR(value) : strlen(bytes), digits,
+                     false),
+           digits);
+    PG_RETURN_TEXT_P(cstring_to_text_with_len(out, len + digits));
+}
+
+/* Of timestamps with and without time zone. Stays in its millisecond; what is beyond is a hash of
+   the millisecond within the quarter hour, which no change of the time zone touches. */
+PG_FUNCTION_INFO_V1(ringfence_time_under);
+Datum ringfence_time_under(PG_FUNCTION_ARGS)
+{
+    static const int64 quarter = 15 * USECS_PER_MINUTE;
+    int64 at = PG_GETARG_INT64(0), us;
+    uint8 digest[SHA256_LENGTH];
+    uint32 ms, hash;
+
+    if (TIMESTAMP_NOT_FINITE(at))
+        PG_RETURN_INT64(at);
+    us = (at % quarter + quarter) % quarter;
+    ms = pg_hton32((uint32)(us / 1000));
+    watermark_of(place_here(fcinfo->flinfo)->run, &ms, sizeof(ms), digest);
+    memcpy(&hash, digest, sizeof(hash));
+    PG_RETURN_INT64(at + (int64)(pg_ntoh32(hash) % 1000) - us % 1000);
 }

@@ -100,6 +100,10 @@ CREATE FUNCTION ringfence_native.pseudonym_under(value uuid, domain text) RETURN
 CREATE FUNCTION ringfence_native.pseudonym_under(value text, domain text, digits integer) RETURNS text
     AS 'MODULE_PATHNAME', 'ringfence_pseudonym_under_text' LANGUAGE C STABLE STRICT
     PARALLEL RESTRICTED COST 20;
+CREATE FUNCTION ringfence_native.time_under(at timestamptz) RETURNS timestamptz
+    AS 'MODULE_PATHNAME', 'ringfence_time_under' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 10;
+CREATE FUNCTION ringfence_native.time_under(at timestamp) RETURNS timestamp
+    AS 'MODULE_PATHNAME', 'ringfence_time_under' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 10;
 
 -- Row trigger for what comes in: ingest.c says what its arguments mean. `ringfence apply` makes such triggers.
 CREATE FUNCTION ringfence_native.ingest() RETURNS trigger

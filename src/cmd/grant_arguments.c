@@ -180,6 +180,14 @@ static int take_number(struct walk *w, enum command_verb verb, const char *text)
     return 0;
 }
 
+static int take_word(struct walk *w, const char *text)
+{
+    if (w->to->word_count == COMMAND_LIST_MAX)
+        return err_set(w->err, RF_EUSAGE, "at most %d files and values at once", COMMAND_LIST_MAX);
+    w->to->words[w->to->word_count++] = text;
+    return 0;
+}
+
 int grant_read_arguments(enum command_verb verb, int argc, char **argv, struct grant_arguments *ret,
                          struct err *err)
 {
@@ -189,6 +197,8 @@ int grant_read_arguments(enum command_verb verb, int argc, char **argv, struct g
         const struct option *o = option_find(word, verb);
         if (o != NULL)
             rc = take_option(&w, o);
+        else if (verb == COMMAND_TRACE && (word[0] != '-' || word[1] == '\0'))
+            rc = take_word(&w, word);
         else if (word[0] == '-')
             rc = err_set(err, RF_EUSAGE, "there is no option \"%.60s\" here", word);
         else

@@ -19,7 +19,9 @@ struct grant_arguments {
     size_t class_count;
     int64_t seconds;
     bool is_waiting, is_sure;
-    uint64_t request; /* the number behind the command's name */
+    uint64_t request;                    /* the number behind the command's name */
+    const char *words[COMMAND_LIST_MAX]; /* TRACE: files and values */
+    size_t word_count;
     char class_names[COMMAND_VALUE_MAX];
     char value_bytes[COMMAND_VALUE_MAX + 1], subject_bytes[COMMAND_LIST_MAX][COMMAND_VALUE_MAX + 1];
 };

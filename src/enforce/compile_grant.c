@@ -1,11 +1,14 @@
 /* Grants: their tables, the functions that open and end them, and reveal().
  *
  *   ringfence."grant"(id, actor, role, role_id, purpose, opened, ends, closed, gone, subjects,
- *                     classes, changed)          gone: its role is dropped
+ *                     classes, changed, watermark)
+ *                                                  gone: its role is dropped
  *   ringfence.grant_counter(n)                    how many changes of grants there have been
- *   ringfence.grant_subject(role, subject, classes, ends, label, token, secret)
+ *   ringfence.grant_subject(role, subject, classes, ends, label, token, secret, watermark)
  *                                                  what the views of room granted read; label is
- * the subject as the messages of reveal() write it, token a copy of the one below, secret random
+ * the subject as the messages of reveal() write it, token a copy of the one below, secret random,
+ * watermark a copy of the grant's: what was shown under it can be traced to it later, and with the
+ * secret goes, at its end, what its pseudonyms could be undone with
  *   ringfence.reveal_token(token)                  what makes a message of reveal() true
  *
  * A grant is a database role of its own. Its name is random and its row in "grant" stays for ever,
@@ -48,14 +51,14 @@ static int compile_tables(struct compiler *k)
         " purpose text NOT NULL, opened timestamptz NOT NULL, ends timestamptz NOT NULL,"
         " closed timestamptz, gone boolean NOT NULL DEFAULT false,"
         " subjects bigint NOT NULL DEFAULT 0, classes integer NOT NULL DEFAULT 0,"
-        " changed bigint NOT NULL DEFAULT 0)";
+        " changed bigint NOT NULL DEFAULT 0, watermark bytea NOT NULL)";
     static const char counter[] =
         "CREATE TABLE ringfence.grant_counter (only_row boolean PRIMARY KEY DEFAULT true"
         " CHECK (only_row), n bigint NOT NULL)";
     static const char subject[] =
         "CREATE TABLE ringfence.grant_subject (role name, subject text, classes integer NOT NULL,"
         " ends timestamptz NOT NULL, label text NOT NULL, token text NOT NULL,"
-        " secret bytea NOT NULL, PRIMARY KEY (role, subject))";
+        " secret bytea NOT NULL, watermark bytea NOT NULL, PRIMARY KEY (role, subject))";
     static const char token[] = "CREATE TABLE ringfence.reveal_token ("
                                 " only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),"
                                 " token text NOT NULL CHECK (token ~ '^[0-9a-f]{32}$'))";
@@ -236,6 +239,8 @@ static int compile_open(struct compiler *k)
             " LANGUAGE plpgsql%S\n#variable_conflict use_variable\n"
             "DECLARE made name; bits integer; keys text[]; all_there boolean; at bigint;"
             " secret bytea := sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));"
+            " watermark bytea := sha256(uuid_send(gen_random_uuid()) ||"
+            "  uuid_send(gen_random_uuid()));"
             " BEGIN",
             FUNCTION_HEAD);
     int rc = add_open_arguments(k);
@@ -252,18 +257,19 @@ static int compile_open(struct compiler *k)
         " EXECUTE format('ALTER ROLE %I SET default_transaction_read_only = on', made);"
         " EXECUTE format('ALTER ROLE %I SET jit = off', made);"
         " INSERT INTO ringfence.\"grant\" (id, actor, role, role_id, purpose, opened, ends,"
-        "   subjects, classes)"
+        "   subjects, classes, watermark)"
         "  SELECT grant_open.id, grant_open.actor, r.rolname, r.oid, grant_open.purpose,"
-        "   statement_timestamp(), grant_open.ends, cardinality(keys), bits"
+        "   statement_timestamp(), grant_open.ends, cardinality(keys), bits, watermark"
         "   FROM pg_roles r WHERE r.rolname = made;"
-        " INSERT INTO ringfence.grant_subject (role, subject, classes, ends, label, token, secret)"
-        "  SELECT made, u.key, bits, grant_open.ends, CASE WHEN u.key ~ '^[0-9A-Za-z_-]+$' THEN "
+        " INSERT INTO ringfence.grant_subject (role, subject, classes, ends, label, token, secret,"
+        "   watermark) SELECT made, u.key, bits, grant_open.ends, CASE WHEN u.key ~ "
+        "'^[0-9A-Za-z_-]+$' THEN "
         "u.key ELSE"
         "   (SELECT string_agg(CASE WHEN b.byte BETWEEN 33 AND 126 AND b.byte <> 37"
         "     THEN chr(b.byte) ELSE '%' || lpad(upper(to_hex(b.byte)), 2, '0') END, ''"
         "     ORDER BY b.at) FROM (SELECT n AS at, get_byte(convert_to(u.key, 'UTF8'), n)"
         "      AS byte FROM generate_series(0, octet_length(u.key) - 1) n) b) END,"
-        "   ringfence.reveal_token_read(), secret FROM unnest(keys) u(key);"
+        "   ringfence.reveal_token_read(), secret, watermark FROM unnest(keys) u(key);"
         " IF EXISTS (SELECT FROM ringfence.grant_subject s WHERE s.role = made"
         "  AND length(s.label) > " LABEL_MAX ") THEN RAISE EXCEPTION"
         "  'the key of a subject is too long' USING ERRCODE = '22023'; END IF;"

@@ -107,6 +107,7 @@ RF_CHECK int compile_requests(struct compiler *k);  /* the life of a request */
 RF_CHECK int compile_find(struct compiler *k);      /* who is meant: part of compile_requests() */
 RF_CHECK int compile_alerts(struct compiler *k);    /* what raises alerts, and alerts */
 RF_CHECK int compile_outbox(struct compiler *k);    /* what is told about them */
+RF_CHECK int compile_trace(struct compiler *k);     /* from which grants values come */
 RF_CHECK int compile_ingest(struct compiler *k);   /* rules for what comes in; triggers left over */
 RF_CHECK int compile_expire(struct compiler *k);   /* deletion of what is kept no longer */
 RF_CHECK int compile_rights(struct compiler *k);   /* all wanted rights against those there */

@@ -396,10 +396,10 @@ static bool has_rule(const struct exposures *of, const char *who)
 static bool takes_away(const struct exposures *old, const struct exposures *new,
                        const struct exposure *fact)
 {
-    static const char *const kinds_that_do[] = { "retention",       "ingest",
-                                                 "publication",     "grant_refused",
-                                                 "grant_sensitive", "grant_outsiders",
-                                                 "grant_suspends",  "alert" };
+    static const char *const kinds_that_do[] = {
+        "retention",       "ingest",         "publication", "grant_refused", "grant_sensitive",
+        "grant_outsiders", "grant_suspends", "grant_marks", "alert"
+    };
     static const char *const kinds_of_rules[] = { "grant_approvers", "grant_reviewers" };
     for (size_t i = 0; i < RF_COUNT(kinds_that_do); i++)
         if (strcmp(fact->kind, kinds_that_do[i]) == 0)

@@ -201,6 +201,9 @@ static void tell_finders(struct teller *t, const struct policy_grants *g)
     if (g->finder_count > 0)
         tell(t, "grant_limit", "grants", "searches of a person and day",
              arena_printf(t->arena, "%" PRId64, g->finds_per_day), g->finds_per_day);
+    if (g->rule_count > 0)
+        tell(t, "grant_limit", "grants", "traces of a person and day",
+             arena_printf(t->arena, "%" PRId64, g->traces_per_day), g->traces_per_day);
 }
 
 /* The hashes stay in the policy: keys of persons are few enough to be guessed from them. */
@@ -231,6 +234,8 @@ static void tell_registers(struct teller *t, const struct policy_grants *g)
     if (g->denials_per_day > 0)
         tell(t, "grant_suspends", "", "too many refusals in a day",
              arena_printf(t->arena, "%" PRId64, g->denials_per_day), 0);
+    if (g->marks_times)
+        tell(t, "grant_marks", "", "clear times under grants", "", 0);
     if (g->sensitive_count == 0)
         return;
     tell(t, "grant_sensitive", "", "sensitive persons",

@@ -27,7 +27,9 @@
  *
  * Masks are those of room masked, but pseudonyms are keyed with a secret of the grant's own: with a
  * known person's pseudonym of room masked one could follow him there, and two who compare what they
- * were granted must not find the same stranger in it.
+ * were granted must not find the same stranger in it. They also bear the grant's watermark, and so
+ * do clear times where the policy says it (policy/watermark.h): what is found elsewhere can be
+ * traced to its grant.
  *
  * In C, rows about several people need no join: marks of all whom the grant names come from a row
  * of their own, (SELECT mark_all(4, 'identity') AS m2, … OFFSET 0) g, and a column is clear where
@@ -44,6 +46,7 @@
 #include "enforce/role.h"
 #include "enforce/subject.h"
 #include "enforce/view.h"
+#include "policy/grants.h"
 
 enum { LEAVES_MAX = 16, HOPS_MAX = 8 };
 
@@ -67,9 +70,10 @@ struct view {
     const struct policy_table *subjects; /* the ones with birth dates; NULL: none */
     struct leaf leaves[LEAVES_MAX];
     size_t leaf_count;
-    bool is_native;               /* the extension knows whom the grant names */
-    bool used[CLASS_COUNT];       /* classes of the table's columns */
-    char secret[32 * LEAVES_MAX]; /* SQL: what pseudonyms of this grant are keyed with */
+    bool is_native;         /* the extension knows whom the grant names */
+    bool used[CLASS_COUNT]; /* classes of the table's columns */
+    char secret[32 * LEAVES_MAX], watermark[32 * LEAVES_MAX]; /* SQL: of this grant */
+    struct pseudonym_key key;                                 /* the two */
     struct err *err;
 };
 
@@ -268,7 +272,7 @@ static void add_marks(struct view *v, size_t leaf)
         add_native_marks(v);
         return;
     }
-    sql_add(v->sql, "(SELECT g.classes, g.secret, ");
+    sql_add(v->sql, "(SELECT g.classes, g.secret, g.watermark, ");
     granted_add_key(v->sql, key, "g.subject");
     sql_add(v->sql, " AS key");
     add_all_marks(v, ", ");
@@ -362,7 +366,7 @@ static int add_masked(struct view *v, const struct policy_column *column,
 {
     if (column->mask != MASK_ABSENT)
         return view_add_mask(v->sql, v->policy, v->catalog, v->table, column, fact,
-                             v->leaf_count > 0 ? v->secret : NULL, v->err);
+                             v->leaf_count > 0 ? &v->key : NULL, v->err);
     sql_add(v->sql, "CAST(NULL AS %S)", fact->type);
     if (fact->collation != NULL)
         sql_add(v->sql, " COLLATE %S", fact->collation);
@@ -390,6 +394,15 @@ static int add_stranger(struct view *v, const struct policy_column *column,
     return add_masked(v, &copy, fact);
 }
 
+/* Its value as it is, or with the watermark where that is wanted and there is room. */
+static void add_clear(struct view *v, const struct catalog_column *fact)
+{
+    if (v->policy->grants->marks_times && pseudonym_has_time(fact))
+        pseudonym_add_time(v->sql, fact, &v->key);
+    else
+        sql_add(v->sql, "t.%I", fact->name);
+}
+
 static int add_column(struct view *v, const struct policy_column *column,
                       const struct catalog_column *fact)
 {
@@ -397,14 +410,17 @@ static int add_column(struct view *v, const struct policy_column *column,
     if (column->class_id == CLASS_NOTHING || v->leaf_count == 0)
         return add_masked(v, column, fact);
     if (column->mask == MASK_ABSENT && fact->refuses_null) {
-        sql_add(v->sql, "(SELECT t.%I WHERE ", column->name); /* no row: NULL, unasked */
+        sql_add(v->sql, "(SELECT ");
+        add_clear(v, fact);
+        sql_add(v->sql, " WHERE "); /* no row: NULL, unasked */
         add_is_marked(v, column);
         sql_add(v->sql, ")");
         return 0;
     }
     sql_add(v->sql, "CASE WHEN ");
     add_is_marked(v, column);
-    sql_add(v->sql, " THEN t.%I", column->name);
+    sql_add(v->sql, " THEN ");
+    add_clear(v, fact);
     if (column->mask == MASK_ABSENT && own_leaf(v, column) < v->leaf_count)
         rc = add_stranger(v, column, fact);
     sql_add(v->sql, " ELSE ");
@@ -546,16 +562,27 @@ static int add_rows_of_several(struct view *v)
     return 0;
 }
 
-/* It is the same in all rows of a grant; where rows are about several, one of them is named. */
-static void name_secret(struct view *v)
+/* "coalesce(g0.secret, g1.secret)". It is the same in all rows of a grant; where rows are about
+   several, one of them is named. */
+static void name_one(const struct view *v, const char *what, char *to, size_t size)
 {
+    size_t len = 0;
+    if (is_driven(v)) {
+        (void)snprintf(to, size, "g0.%s", what);
+        return;
+    }
+    for (size_t i = 0; i < v->leaf_count; i++)
+        len += (size_t)snprintf(to + len, size - len, "%sg%zu.%s%s", i == 0 ? "coalesce(" : "", i,
+                                what, i + 1 < v->leaf_count ? ", " : ")");
+}
+
+static void name_key(struct view *v)
+{
+    v->key = (struct pseudonym_key){ v->secret, v->watermark };
     if (v->is_native) /* it knows that, too */
         return;
-    size_t len = (size_t)snprintf(v->secret, sizeof(v->secret), "%s",
-                                  is_driven(v) ? "g0.secret" : "coalesce(");
-    for (size_t i = 0; i < v->leaf_count && !is_driven(v); i++)
-        len += (size_t)snprintf(v->secret + len, sizeof(v->secret) - len, "g%zu.secret%s", i,
-                                i + 1 < v->leaf_count ? ", " : ")");
+    name_one(v, "secret", v->secret, sizeof(v->secret));
+    name_one(v, "watermark", v->watermark, sizeof(v->watermark));
 }
 
 int granted_add_view(struct sql *s, const struct policy *p, const struct catalog *c, size_t table,
@@ -574,7 +601,7 @@ int granted_add_view(struct sql *s, const struct policy *p, const struct catalog
     v.is_native = c->has_native && v.leaf_count > 0;
     for (size_t i = 0; i < v.leaf_count; i++)
         v.is_native &= is_whole_number(v.leaves[i].key);
-    name_secret(&v);
+    name_key(&v);
     sql_add(s, "CREATE VIEW %N WITH (security_barrier) AS SELECT ", SCHEMA_GRANTED, t->name);
     rc = add_columns(&v);
     if (rc < 0)

@@ -23,11 +23,25 @@ RF_CHECK int pseudonym_add(struct sql *s, const struct policy_column *column,
 void pseudonym_add_lookups(struct sql *s, const struct policy_table *t,
                            const struct catalog_table *fact, const char *between);
 
-/* The same with other pseudonyms: keyed with SECRET, SQL of 32 bytes, whatever the month. "": the
-   secret of the session's grant, which the extension reads; it makes the same ones. */
-RF_CHECK int pseudonym_add_secret(struct sql *s, const struct policy_column *column,
-                                  const struct catalog_column *fact, int digits,
-                                  const char *where_name, const char *secret, struct err *err);
+/* What a grant's own pseudonyms are made with: SQL of 32 bytes each. "" for both: those of the
+   session's grant, which the extension reads; it makes the same ones. */
+struct pseudonym_key {
+    const char *secret, *watermark;
+};
+
+/* The same with other pseudonyms, whatever the month: keyed with the grant's secret, and with its
+   watermark in the last six or seven hexadecimal digits where there are 16 or more
+   (policy/watermark.h). */
+RF_CHECK int pseudonym_add_under(struct sql *s, const struct policy_column *column,
+                                 const struct catalog_column *fact, int digits,
+                                 const char *where_name, const struct pseudonym_key *key,
+                                 struct err *err);
+
+/* Append column NAME of `t`, of a kind of time, with the watermark in its microseconds. */
+void pseudonym_add_time(struct sql *s, const struct catalog_column *fact,
+                        const struct pseudonym_key *key);
+/* Is it of a type with room for one? */
+bool pseudonym_has_time(const struct catalog_column *fact);
 
 /* How pseudonyms of these columns compare: columns of one domain must agree. NULL: a type that has
    no pseudonyms. */

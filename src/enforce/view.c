@@ -82,16 +82,16 @@ static int digits_of_domain(const struct policy *p, const struct catalog *c, con
 
 int view_add_mask(struct sql *s, const struct policy *p, const struct catalog *c, size_t table,
                   const struct policy_column *column, const struct catalog_column *fact,
-                  const char *secret, struct err *err)
+                  const struct pseudonym_key *key, struct err *err)
 {
     const struct policy_table *t = &p->tables[table];
     char name[WHERE_NAME_SIZE], domain[WHERE_NAME_SIZE];
     int digits = digits_of_domain(p, c, domain_of(t, column, domain));
     (void)where_name(name, t, column->name);
-    if (secret == NULL || column->mask != MASK_PSEUDONYM)
+    if (key == NULL || column->mask != MASK_PSEUDONYM)
         return mask_add(s, column, fact, digits, name, err);
     sql_add(s, "CAST(");
-    int rc = pseudonym_add_secret(s, column, fact, digits, name, secret, err);
+    int rc = pseudonym_add_under(s, column, fact, digits, name, key, err);
     sql_add(s, " AS %S)", fact->type);
     if (fact->collation != NULL)
         sql_add(s, " COLLATE %S", fact->collation);

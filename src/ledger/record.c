@@ -30,6 +30,7 @@ static const char *const kind_names[RECORD_KIND_COUNT] = {
     [RECORD_ALERT] = "alert",
     [RECORD_ALERT_REVIEW] = "alert_review",
     [RECORD_HOLD] = "hold",
+    [RECORD_TRACE] = "trace",
 };
 
 /* The public words in the order of the message. */
@@ -106,6 +107,9 @@ static const struct {
     [RECORD_HOLD] = { { offsetof(struct record, actor), offsetof(struct record, text),
                         offsetof(struct record, signature) },
                       { offsetof(struct record, grant), offsetof(struct record, until) } },
+    [RECORD_TRACE] = { { offsetof(struct record, actor), offsetof(struct record, detail),
+                         offsetof(struct record, text), offsetof(struct record, signature) },
+                       { 0 } },
 };
 #undef NEEDS_REQUEST
 

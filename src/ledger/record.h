@@ -34,6 +34,7 @@ enum record_kind {
     RECORD_ALERT,        /* a rule of the policy says that somebody should look; also the next */
     RECORD_ALERT_REVIEW, /* what he thought of it */
     RECORD_HOLD, /* one of two says that the notices of a grant wait; in the journal alone */
+    RECORD_TRACE, /* values found elsewhere were compared with grants; in the journal alone, too */
     RECORD_KIND_COUNT
 };
 

@@ -375,6 +375,33 @@ enum grant_refusal approval_may_hold(const struct policy *p, const struct grant_
                         : approval_may_vote(p, ask, rule, vote, NULL, 0);
 }
 
+/* -- tracing -- */
+
+static bool is_an_approver(const struct policy_grants *g, const struct policy_actor *actor)
+{
+    for (size_t i = 0; i < g->rule_count; i++)
+        if (is_in_a_group(g->rules[i].approvers, g->rules[i].approver_count, actor))
+            return true;
+    return is_in_a_group(g->sensitive_approvers, g->sensitive_approver_count, actor) ||
+           (g->has_break_glass &&
+            is_in_a_group(g->break_glass.approvers, g->break_glass.approver_count, actor));
+}
+
+enum grant_refusal approval_may_trace(const struct policy *p, const struct policy_region *region,
+                                      const struct grant_vote *vote)
+{
+    const struct policy_actor *actor = vote->actor;
+    if (actor == NULL)
+        return REFUSAL_APPROVER_UNKNOWN;
+    if (actor->suspended || vote->is_suspended)
+        return REFUSAL_APPROVER_SUSPENDED;
+    if (actor->kind != ACTOR_PERSON)
+        return REFUSAL_APPROVER_NO_PERSON;
+    if (!vote->is_from_home || !policy_is_home(region, actor->place))
+        return REFUSAL_APPROVER_ABROAD;
+    return is_an_approver(p->grants, actor) ? REFUSAL_NONE : REFUSAL_TRACER_NOT_LISTED;
+}
+
 /* -- the registers of sensitive persons, of honey, and of whom a purpose is for -- */
 
 /* False: out of memory. */

@@ -96,6 +96,12 @@ enum grant_refusal approval_may_lift(const struct policy_region *region,
                                      const struct policy_actor *actor,
                                      const struct grant_vote *vote);
 
+/* May VOTE's person trace values to the grants of REGION? Whoever is listed as an approver of any
+   rule or of sensitive persons, or as a reviewer; not suspended, and at home by identity and
+   network, whatever the policy says about approvers. */
+enum grant_refusal approval_may_trace(const struct policy *p, const struct policy_region *region,
+                                      const struct grant_vote *vote);
+
 bool approval_is_sensitive(const struct policy *p, const struct policy_region *region,
                            const char *key);
 bool approval_is_honey(const struct policy *p, const struct policy_region *region, const char *key);

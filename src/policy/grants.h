@@ -32,6 +32,8 @@
  *     denials: {per_day: 20}                # so many refused commands suspend; without it: none do
  *     notices: {to_subjects: on, hold: 90d} # a person hears of a grant when it is over, or never:
  *                                           # off; two officers hold that back, at most so long
+ *     marks: {times: on, per_day: 20}       # clear times bear the grant's watermark, too (default:
+ *                                           # off); how often one person may trace in a day
  *
  * An empty list of entities, departments or actors says nothing; several of them must all be met.
  */
@@ -111,6 +113,8 @@ struct policy_grants {
     int64_t denials_per_day; /* 0: nobody is suspended for what he was refused */
     bool is_silent;          /* persons are not told, `to_subjects: off` */
     int64_t hold_ms;         /* the longest time that a notice is held back */
+    bool marks_times;        /* watermarks of clear times: policy/watermark.h */
+    int64_t traces_per_day;
 };
 
 #endif

@@ -40,6 +40,7 @@ const struct policy_grants policy_grants_initial = {
     .glass_open_at_most = 1,
     .finds_per_day = 20,
     .hold_ms = 90 * DAY,
+    .traces_per_day = 20,
 };
 
 /* -- people -- */
@@ -354,6 +355,14 @@ static const struct field notices_fields[] = {
 };
 static const struct field_shape notices_shape = { .what = "what persons are told",
                                                   FIELDS(notices_fields) };
+static const struct field_word times_words[] = { { "off", 0 }, { "on", 1 }, { NULL, 0 } };
+static const struct field marks_fields[] = {
+    { "times", FIELD_WORD, FIELD_AT(struct policy_grants, marks_times), .words = times_words },
+    { "per_day", FIELD_INTEGER, FIELD_AT(struct policy_grants, traces_per_day), .min = 1,
+      .max = 10000 },
+};
+static const struct field_shape marks_shape = { .what = "what of a grant's values can be traced",
+                                                FIELDS(marks_fields) };
 
 static const struct field authority_fields[] = {
     { "authority", FIELD_TEXT, .required = true, .width = sizeof(char *), .max = AUTHORITY_MAX },
@@ -403,6 +412,7 @@ static const struct field grants_fields[] = {
       .max = HONEY_MAX, .shape = &hash_shape },
     { "denials", FIELD_SECTION, .shape = &denials_shape },
     { "notices", FIELD_SECTION, .shape = &notices_shape },
+    { "marks", FIELD_SECTION, .shape = &marks_shape },
 };
 static const struct field_shape grants_shape = { .what = "who may see somebody by name",
                                                  FIELDS(grants_fields) };

@@ -55,5 +55,6 @@ int verb_revoke(struct matter *m);
 int verb_review(struct matter *m);
 int verb_grants(struct matter *m);
 int verb_hold(struct matter *m);
+int verb_trace(struct matter *m);
 
 #endif

@@ -90,7 +90,8 @@ static int check_suspended(struct matter *m)
         return 0;
     return matter_deny(m, verb == COMMAND_APPROVE || verb == COMMAND_DENY ||
                                   verb == COMMAND_REVIEW || verb == COMMAND_LIFT ||
-                                  verb == COMMAND_REVIEW_ALERT || verb == COMMAND_HOLD
+                                  verb == COMMAND_REVIEW_ALERT || verb == COMMAND_HOLD ||
+                                  verb == COMMAND_TRACE
                               ? REFUSAL_APPROVER_SUSPENDED
                               : REFUSAL_REQUESTER_SUSPENDED);
 }
@@ -103,7 +104,7 @@ void verb_answer(struct matter *m)
         [COMMAND_DENY] = verb_vote,           [COMMAND_REVOKE] = verb_revoke,
         [COMMAND_REVIEW] = verb_review,       [COMMAND_GRANTS] = verb_grants,
         [COMMAND_LIFT] = verb_lift,           [COMMAND_REVIEW_ALERT] = verb_review_alert,
-        [COMMAND_HOLD] = verb_hold,
+        [COMMAND_HOLD] = verb_hold,           [COMMAND_TRACE] = verb_trace,
     };
     if (m->office->policy->grants->opened_by != GRANTS_BY_SIGNATURES) {
         (void)matter_refuse(m, 403, "opened-by-administrator",

@@ -91,9 +91,12 @@ static int64_t time_of(const struct command *c, enum key_id id)
     return *(const int64_t *)member_of(c, id);
 }
 
+/* Of a list: how many there are. */
 static size_t count_of(const struct command *c, enum key_id id)
 {
-    return id == KEY_SUBJECT ? c->subject_count : c->class_count;
+    return id == KEY_SUBJECT ? c->subject_count
+           : id == KEY_CLASS ? c->class_count
+                             : c->leaked_count;
 }
 
 static bool is_said(const struct command *c, enum key_id id)
@@ -349,7 +352,8 @@ static bool read_value(struct command *c, enum key_id id, const char *value)
     switch (keys[id].type) {
     case TYPE_LIST:
         return id == KEY_SUBJECT ? read_list(value, c->subjects, &c->subject_count)
-                                 : read_list(value, c->classes, &c->class_count);
+               : id == KEY_CLASS ? read_list(value, c->classes, &c->class_count)
+                                 : read_list(value, c->leaked, &c->leaked_count);
     case TYPE_VERB:
         c->verb = verb_find(value);
         return c->verb != COMMAND_NONE;

@@ -30,6 +30,7 @@ enum command_verb {
     COMMAND_LIFT,
     COMMAND_REVIEW_ALERT,
     COMMAND_HOLD,
+    COMMAND_TRACE,
     COMMAND_VERB_COUNT
 };
 
@@ -45,6 +46,8 @@ struct command {
     size_t subject_count;
     const char *classes[COMMAND_LIST_MAX];
     size_t class_count;
+    const char *leaked[COMMAND_LIST_MAX];
+    size_t leaked_count;
     const char *purpose, *reference, *authority;
     int64_t seconds;
     int64_t until_s; /* since 1970 */

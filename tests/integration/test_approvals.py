@@ -324,8 +324,8 @@ def test_an_open_grant_that_is_widened_by_hand_is_closed(home, people):
     primary = home.pair.primary
     enter(home, number).close()
     role = primary.value('SELECT role FROM ringfence."grant" WHERE id = %s', number)
-    primary.rows("INSERT INTO ringfence.grant_subject (role, subject, classes, ends, label, token, secret)"
-                 " SELECT role, '9', classes, ends, '9', token, secret FROM ringfence.grant_subject"
+    primary.rows("INSERT INTO ringfence.grant_subject (role, subject, classes, ends, label, token, secret,"
+                 " watermark) SELECT role, '9', classes, ends, '9', token, secret, watermark FROM ringfence.grant_subject"
                  " WHERE role = %s", role)
     primary.rows(CHANGED + 'UPDATE ringfence."grant" SET classes = classes | 8, subjects = 2,'
                  " changed = c.n FROM c WHERE id = %s", number)

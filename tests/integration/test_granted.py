@@ -826,7 +826,7 @@ FAULTS = [
      "REVOKE EXECUTE ON FUNCTION ringfence.grant_close(bigint) FROM app_owner", "right on grants"),
     ("GRANT rf_admin TO app_owner", "REVOKE rf_admin FROM app_owner", None),
     ("INSERT INTO ringfence.grant_subject SELECT 'rf_g_00000000000000ff', '42', 4,"
-     " now() + interval '1 day', '42', token, '' FROM ringfence.reveal_token",
+     " now() + interval '1 day', '42', token, '', '' FROM ringfence.reveal_token",
      "DELETE FROM ringfence.grant_subject WHERE role = 'rf_g_00000000000000ff'",
      "without an open grant"),
     ("UPDATE ringfence.grant_subject SET ends = ends + interval '1 day'",

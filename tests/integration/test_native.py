@@ -1,5 +1,6 @@
 """Extension ringfence (extension/): what it makes of masked views, and its two walls."""
 
+import hashlib
 import os
 
 import psycopg
@@ -149,6 +150,7 @@ def test_a_condition_cannot_print_a_childs_row(native, sql):
     "SELECT ringfence_native.is_child(8)",
     "SELECT ringfence_native.mark(8, 4, 'identity')",
     "SELECT * FROM ringfence_native.subjects()",
+    "SELECT ringfence_native.time_under(now())",
     "SELECT key FROM ringfence.pseudonym_key",
 ])
 def test_a_person_cannot_name_the_functions(native, sql):
@@ -159,7 +161,8 @@ def test_a_person_cannot_name_the_functions(native, sql):
 @pytest.mark.parametrize("call", ["pseudonym(8::bigint, 'subject')", "value_of(8::bigint, 'subject')",
                                   "pseudonym('x', 'subject', 20)", "is_child(8)", "subject_keys()",
                                   "mark(8, 4, 'identity')", "mark_all(4, 'identity')",
-                                  "has_class(8, 4)", "pseudonym_under(8::bigint, 'subject')"])
+                                  "has_class(8, 4)", "pseudonym_under(8::bigint, 'subject')",
+                                  "time_under(now())"])
 def test_not_even_a_superuser_runs_them_outside_of_views(native, call):
     """The second wall, for the day on which the first one has a hole."""
     with connect(native, "postgres") as owner:
@@ -230,24 +233,82 @@ def both(native, scratch, authority, build):
     server.cluster.stop()
 
 
+@pytest.fixture(scope="module", params=["off", "on"])
+def times(request, both):
+    """Clear times with the watermark, or as they are."""
+    for region in both[:2]:
+        region.policy["grants"]["marks"] = {"times": request.param}
+        region.apply()
+    return request.param
+
+
 @pytest.mark.parametrize("classes", [
     ["identity"], ["identity", "contact"], ["activity", "graph"],
     ["identity", "contact", "location", "activity", "graph", "content", "payment"],
     ["identity", "contact", "activity", "graph", "content", "child"]])
 @pytest.mark.parametrize("who", ["one", "three", "child"])
-def test_a_grant_shows_and_says_the_same_as_without_the_extension(both, classes, who):
+def test_a_grant_shows_and_says_the_same_as_without_the_extension(both, times, classes, who):
     native, plain, busy, child = both
     subjects = {"one": busy[:1], "three": busy, "child": [busy[0], child]}[who]
-    number = abs(hash((tuple(classes), who))) % 10**9
+    number = abs(hash((times, tuple(classes), who))) % 10**9
     said = []
     for region in (native, plain):
         role = grant(region, number, subjects, classes)
-        region.rows(f"UPDATE ringfence.grant_subject SET secret = sha256('1') WHERE role = '{role}'")
+        region.rows("UPDATE ringfence.grant_subject SET secret = sha256('1'), watermark = sha256('2')"
+                    f" WHERE role = '{role}'")
         said.append(answers(region, role, region.value("SELECT ringfence.reveal_token_read()")))
     for (sql, rows, marks), (_, wanted_rows, wanted_marks) in zip(*said):
         assert rows == wanted_rows, sql
         assert marks == wanted_marks, sql
     assert any(marks for _, _, marks in said[0])
+
+
+def test_watermarks_of_all_types_are_those_made_in_sql(both):
+    native, plain, busy, _ = both
+    columns = {"id": "uuid", "number": "integer", "short": "varchar(9)", "fits": "varchar(18)", "odd": "varchar(19)",
+               "long": "text", "at": "timestamptz", "local": "timestamp", "ever": "timestamptz",
+               "rounded": "timestamptz(3)"}
+    shown, kinds = [], []
+    for region in (native, plain):
+        region.rows("CREATE TABLE app.types (" + ", ".join(f"{name} {kind}" for name, kind in columns.items())
+                    + ", residency text DEFAULT 'US', user_id bigint REFERENCES app.users);"
+                    "INSERT INTO app.types SELECT md5(n::text)::uuid, n, 'x' || n, 'y' || n, 'z' || n, repeat('é', n),"
+                    " t, t::timestamp, CASE n % 3 WHEN 0 THEN 'infinity' WHEN 1 THEN '-infinity' END::timestamptz, t, 'US',"
+                    f" {busy[0]} FROM (SELECT n, timestamptz '1999-12-31 23:59:59.9995+00' + (n - 20) *"
+                    " interval '17 min 0.333333 s' AS t FROM generate_series(1, 40) n) x")
+        region.policy["grants"]["marks"] = {"times": "on"}
+        region.policy["tables"]["app.types"] = {
+            "subject": "user_id", "residency": "residency", "columns": {
+                **{name: {"class": "identity", "mask": "pseudonym"}
+                   for name in ("id", "number", "short", "fits", "odd", "long")},
+                **{name: "activity" for name in ("at", "local", "ever", "rounded")},
+                "user_id": "identity", "residency": "none"}}
+        region.apply()
+        role = grant(region, 4711, busy[:1], ["activity"])
+        region.rows("UPDATE ringfence.grant_subject SET secret = sha256('1'), watermark = sha256('2')"
+                    f" WHERE role = '{role}'")
+        with connect(region, role) as connection:
+            shown.append(sorted(connection.execute("SELECT v::text FROM types v").fetchall()))
+            rows = connection.execute("SELECT id::text, fits, odd, long, at::text, local::text, rounded FROM types"
+                                      ).fetchall()
+        kinds.append(rows)
+        region.rows("DROP VIEW masked.types, granted.types; DROP TABLE app.types")
+        del region.policy["tables"]["app.types"]
+        region.apply()
+    assert shown[0] == shown[1] and len(shown[0]) == 40
+    key = hashlib.sha256(b"2").digest()
+    for uuid, *texts, at, local, rounded in kinds[0]:
+        for digits in (uuid.replace("-", ""), *(text[2:] for text in texts)):
+            size = 6 + len(digits) % 2
+            assert hashlib.sha256(key + bytes.fromhex(digits[:-size])).hexdigest()[:size] == digits[-size:], digits
+        for time in (at.split("+")[0], local):
+            minute, second = time.split(":")[1:]
+            whole, _, rest = second.partition(".")
+            us = int(rest.ljust(6, "0"))
+            ms = int(minute) % 15 * 60000 + int(whole) * 1000 + us // 1000
+            mark = int.from_bytes(hashlib.sha256(key + ms.to_bytes(4, "big")).digest()[:4], "big")
+            assert mark % 1000 == us % 1000, time
+        assert rounded.microsecond % 1000 == 0
 
 
 def test_a_grants_end_ends_its_marks_in_an_open_cursor(native, both):

@@ -214,7 +214,7 @@ def test_the_registrar_takes_steps_of_requests_and_nothing_else(thief):
         "request_facts", "request_add", "request_move", "approval_add", "approval_logged", "request_open",
         "request_revoke", "request_evidence", "request_list", "command_use", "find_subject", "request_sweep",
         "requests_left", "review_add", "reviews_due",
-        "suspend", "suspensions", "lift_add", "refusal_add",
+        "suspend", "suspensions", "lift_add", "refusal_add", "trace",
         "alert_act", "alert_add", "alert_list", "alert_review",
         "request_tell", "hold_check", "hold_add", "holds"}
 

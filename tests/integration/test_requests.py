@@ -635,8 +635,8 @@ def test_evidence_is_the_request_and_then_votes_in_their_order(registrar, server
 
 def test_evidence_shows_what_was_changed_by_hand(registrar, server):
     number = registrar.request("open")
-    server.rows("INSERT INTO ringfence.grant_subject SELECT role, '77', classes, ends, '77', token, secret"
-                " FROM ringfence.grant_subject JOIN ringfence.\"grant\" g USING (role) WHERE g.id = %s"
+    server.rows("INSERT INTO ringfence.grant_subject SELECT role, '77', classes, ends, '77', token, secret, s.watermark"
+                " FROM ringfence.grant_subject s JOIN ringfence.\"grant\" g USING (role) WHERE g.id = %s"
                 .replace("SELECT role, '77', classes, ends", "SELECT role, '77', g.classes, g.ends"), number)
     server.rows('UPDATE ringfence."grant" SET actor = \'us_security_officer\', classes = 255 WHERE id = %s', number)
     row = evidence(registrar, number)[0]
@@ -960,7 +960,7 @@ def test_a_standby_answers_questions_and_takes_no_step(registrar, region):
 FUNCTIONS = {"request_facts", "request_add", "request_move", "approval_add", "approval_logged",
              "request_open", "request_revoke", "request_evidence", "request_list", "command_use",
              "find_subject", "request_sweep", "requests_left", "review_add", "reviews_due", "suspend",
-             "suspensions", "lift_add", "refusal_add", "request_tell", "hold_check", "hold_add", "holds"}
+             "suspensions", "lift_add", "refusal_add", "request_tell", "hold_check", "hold_add", "holds", "trace"}
 
 
 def callable_by(server, role):

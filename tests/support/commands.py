@@ -12,8 +12,9 @@ import subprocess
 
 from sshsig import Key
 
-ORDER = ("region", "actor", "verb", "request", "alert", "requester", "person", "by", "value", "subject", "class", "purpose",
-         "reference", "authority", "seconds", "until", "verdict", "reason", "command", "nonce", "expires")
+ORDER = ("region", "actor", "verb", "request", "alert", "requester", "person", "by", "value", "subject", "class",
+         "leaked", "purpose", "reference", "authority", "seconds", "until", "verdict", "reason", "command", "nonce",
+         "expires")
 APPROVALS = ("approve", "deny")
 
 

@@ -399,6 +399,37 @@ static void notices_are_held_back_by_whoever_may_approve_at_home_outside_the_cha
     policy_free(p);
 }
 
+static void values_are_traced_by_approvers_at_home(void **state)
+{
+    struct policy *p = parse(office);
+    const struct policy_region *us = policy_region_find(p, "us");
+    static const struct {
+        const char *who;
+        enum grant_refusal said;
+    } rows[] = {
+        { "privacy", REFUSAL_NONE },
+        { "security", REFUSAL_NONE },
+        { "counsel", REFUSAL_NONE }, /* of sensitive persons */
+        { "analyst", REFUSAL_TRACER_NOT_LISTED },
+        { "away", REFUSAL_APPROVER_ABROAD },
+        { "gone", REFUSAL_APPROVER_SUSPENDED },
+        { "app", REFUSAL_APPROVER_NO_PERSON },
+        { "nobody", REFUSAL_APPROVER_UNKNOWN },
+    };
+    (void)state;
+    p->grants->rules[1].approver_count = 0; /* it lets everybody approve */
+    for (size_t i = 0; i < RF_COUNT(rows); i++) {
+        struct grant_vote vote = vote_of(p, rows[i].who);
+        vote.is_from_home = true;
+        assert_int_equal(approval_may_trace(p, us, &vote), rows[i].said);
+    }
+    struct grant_vote vote = vote_of(p, "privacy");
+    assert_int_equal(approval_may_trace(p, us, &vote), REFUSAL_APPROVER_ABROAD);
+    vote.is_from_home = vote.is_suspended = true;
+    assert_int_equal(approval_may_trace(p, us, &vote), REFUSAL_APPROVER_SUSPENDED);
+    policy_free(p);
+}
+
 static void of_several_rules_any_may_allow_and_the_first_says_why_not(void **state)
 {
     struct policy *p = parse(office);
@@ -965,6 +996,7 @@ int main(void)
         cmocka_unit_test(nobody_approves_his_own_request_or_twice_whatever_is_off),
         cmocka_unit_test(what_is_asked_is_refused_for_its_reason),
         cmocka_unit_test(notices_are_held_back_by_whoever_may_approve_at_home_outside_the_chain),
+        cmocka_unit_test(values_are_traced_by_approvers_at_home),
         cmocka_unit_test(of_several_rules_any_may_allow_and_the_first_says_why_not),
         cmocka_unit_test(the_glass_is_broken_by_whoever_is_named_and_never_for_the_sensitive),
         cmocka_unit_test(sensitive_persons_take_an_approver_more),

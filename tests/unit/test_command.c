@@ -197,6 +197,16 @@ static void each_verb_has_its_text(void **state)
                           .expires_s = 1796058300 };
     assert_written(&c, "ringfence-command@1\nregion r\nactor a\nverb hold\nrequest 7\n"
                        "until 2026-11-30T17:06:00Z\nreason no\n" TAIL);
+    c = (struct command){ .verb = COMMAND_TRACE,
+                          .region = "r",
+                          .actor = "a",
+                          .leaked = { "p_1", "p_0" },
+                          .leaked_count = 2,
+                          .reason = "no",
+                          .nonce = NONCE,
+                          .expires_s = 1796058300 };
+    assert_written(&c, "ringfence-command@1\nregion r\nactor a\nverb trace\n"
+                       "leaked p_1\nleaked p_0\nreason no\n" TAIL);
     assert_string_equal(command_namespace(COMMAND_DENY), "ringfence-approval@1");
     assert_string_equal(command_namespace(COMMAND_BREAK_GLASS), "ringfence-command@1");
     assert_string_equal(command_verb_name(COMMAND_BREAK_GLASS), "break-glass");

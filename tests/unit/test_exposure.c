@@ -62,6 +62,7 @@ static const char sample[] =
     "    approvers: [{count: 1, actors: [security, privacy]}]\n"
     "  honey: [1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
     "  denials: {per_day: 9}\n"
+    "  marks: {times: on, per_day: 7}\n"
     "alerts:\n"
     "  repeated_subject: {looks: 3, days: 7, suspend: on}\n"
     "  hours: [{departments: [support], from: \"07:00\", until: \"20:00\", offset: \"-05:00\",\n"
@@ -130,6 +131,9 @@ static const struct {
     { "  denials: {per_day: 9}\n", "  denials: {per_day: 9}\n  notices: {hold: 100d}\n", W,
       "grants: limit of time that notices to persons may be held back (90 d before, now 100 d)",
       N },
+    { "times: on", "times: off", W,
+      "exact again, and not traced any more: clear times under grants", N },
+    { "per_day: 7", "per_day: 70", W, "traces of a person and day (7 before, now 70)", N },
     { "actors: [security, privacy]", "actors: [security]", W,
       "whatever shows sensitive persons takes no more approval by security or privacy (1)", W },
     { "{count: 1, actors", "{count: 2, actors", N,

@@ -71,7 +71,8 @@ static const char sample[] =
     "2123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]}}\n"
     "  honey: [1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]\n"
     "  denials: {per_day: 9}\n"
-    "  notices: {to_subjects: off, hold: 30d}\n";
+    "  notices: {to_subjects: off, hold: 30d}\n"
+    "  marks: {times: on, per_day: 7}\n";
 
 static struct policy *parse(const char *text, struct mistakes *m)
 {
@@ -154,6 +155,8 @@ static void the_rest_of_grants_is_read_too(void **state)
     assert_int_equal(g->denials_per_day, 9);
     assert_true(g->is_silent);
     assert_int_equal(g->hold_ms, INT64_C(30) * 24 * 3600 * 1000);
+    assert_true(g->marks_times);
+    assert_int_equal(g->traces_per_day, 7);
     policy_free(p);
 }
 
@@ -172,6 +175,8 @@ static void a_policy_that_says_nothing_of_grants_gives_none(void **state)
     assert_int_equal(p->grants->denials_per_day, 0); /* nobody is suspended for refusals */
     assert_false(p->grants->is_silent);              /* persons are told */
     assert_int_equal(p->grants->hold_ms, INT64_C(90) * 24 * 3600 * 1000);
+    assert_false(p->grants->marks_times);
+    assert_int_equal(p->grants->traces_per_day, 20);
     policy_free(p);
     mistakes_done(&m);
     free(text);
@@ -267,6 +272,11 @@ static const struct {
     { "app.users.email", "app.tags.name", "does not say whose it is" },
     { "app.users.email", "users.email", "expected SCHEMA.TABLE.COLUMN, found \"users.email\"" },
     { "app.users.email", "app.users.email.x", "expected SCHEMA.TABLE.COLUMN" },
+    /* marks */
+    { "times: on", "times: yes", "grants.marks.times: expected one of off, on, found \"yes\"" },
+    { "on, per_day: 7", "on, per_day: 0",
+      "grants.marks.per_day: expected a whole number from 1 to 10000" },
+    { "{times: on, ", "{columns: on, ", "grants.marks" },
     /* the register */
     { "[0123456789abcdef", "[42, 0123456789abcdef",
       "grants.sensitive.subjects[0]: expected a SHA-256 as 64 hexadecimal digits" },
