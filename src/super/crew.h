@@ -51,8 +51,9 @@ struct crew {
     const struct bundle *bundle; /* what new members are told; borrowed */
     struct listeners *listeners; /* borrowed; what the hub lacks is opened when it starts */
     int program_fd, meter_fd;
-    int lease_fd, lease_read_fd;   /* of control, which grants; of workers, which may not */
-    int grants_fd, grants_read_fd; /* likewise */
+    int lease_fd, lease_read_fd;           /* of control, which grants; of workers, which may not */
+    int grants_fd, grants_read_fd;         /* likewise */
+    int given_fd, given_read_fd, asked_fd; /* of budgets: answers likewise, asking of both */
     unsigned workers;
     struct crew_member members[CREW_MAX];
     size_t count;
