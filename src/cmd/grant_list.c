@@ -40,6 +40,23 @@ static void print_time(json_int_t seconds)
         (void)printf(", until %s", text);
 }
 
+/* ", 38 of 50 rows left", or what it will be. */
+static void print_budget(const json_t *one)
+{
+    static const char *const units[] = { "rows", "bytes" };
+    const json_t *budget = json_object_get(one, "budget"), *left = json_object_get(one, "left");
+    for (size_t i = 0; i < RF_COUNT(units); i++) {
+        if (json_object_get(budget, units[i]) == NULL)
+            continue;
+        if (left != NULL)
+            (void)printf(", %" JSON_INTEGER_FORMAT " of", number_of(left, units[i]));
+        else
+            (void)fputs(", at most", stdout);
+        (void)printf(" %" JSON_INTEGER_FORMAT " %s%s", number_of(budget, units[i]), units[i],
+                     left != NULL ? " left" : "");
+    }
+}
+
 static void print_one(const json_t *one)
 {
     char duration[DURATION_SIZE];
@@ -60,6 +77,7 @@ static void print_one(const json_t *one)
     }
     (void)printf(", %s", grant_duration(seconds, duration, sizeof(duration)));
     print_time(number_of(one, "until"));
+    print_budget(one);
     (void)puts(json_is_true(json_object_get(one, "wanted")) ? "; you can approve it" : "");
 }
 

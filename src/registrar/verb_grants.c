@@ -1,11 +1,13 @@
 /* `grants`: what somebody may know of. */
 #include "registrar/verb.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "enforce/database.h"
 
 enum {
     LISTED_REFERENCE_MAX = 64 /* 200 requests fit one answer, whatever somebody wrote into them */
@@ -25,6 +27,40 @@ static const char *shown_as(const struct matter *m, const struct file *f)
     return approval_may_vote(m->office->policy, &c->ask, c->rule, &vote, NULL, 0) == REFUSAL_NONE
                ? "approver"
                : NULL;
+}
+
+static json_t *amounts(int64_t rows, int64_t bytes, const struct policy_grant_rule *rule)
+{
+    json_t *both = json_object();
+    if (rule->budget_rows > 0)
+        (void)json_object_set_new(both, "rows", json_integer(rows));
+    if (rule->budget_bytes > 0)
+        (void)json_object_set_new(both, "bytes", json_integer(bytes));
+    return both;
+}
+
+static int64_t left_of(int64_t limit, int64_t taken)
+{
+    return limit > taken ? limit - taken : 0;
+}
+
+/* The budget of a grant that is open, and what nobody has taken of it yet. */
+static void describe_budget(const struct file *f, const PGresult *taken, json_t *one)
+{
+    const struct policy_grant_rule *rule = f->judged->rule;
+    int64_t rows = 0, bytes = 0;
+    if (rule == NULL || rule->budget_line == 0)
+        return;
+    (void)json_object_set_new(one, "budget", amounts(rule->budget_rows, rule->budget_bytes, rule));
+    for (int row = 0; row < PQntuples(taken); row++)
+        if (strtoull(database_value(taken, row, 0), NULL, 10) == f->proof.evidence.request) {
+            rows = strtoll(database_value(taken, row, 1), NULL, 10);
+            bytes = strtoll(database_value(taken, row, 2), NULL, 10);
+        }
+    if (strcmp(f->proof.state, "open") == 0)
+        (void)json_object_set_new(one, "left",
+                                  amounts(left_of(rule->budget_rows, rows),
+                                          left_of(rule->budget_bytes, bytes), rule));
 }
 
 static json_t *describe(const struct matter *m, const struct file *f, const char *as)
@@ -57,7 +93,7 @@ static json_t *describe(const struct matter *m, const struct file *f, const char
 }
 
 /* Those of ROWS that he may see. */
-static json_t *describe_all(struct matter *m, const PGresult *rows)
+static json_t *describe_all(struct matter *m, const PGresult *rows, const PGresult *taken)
 {
     json_t *list = json_array();
     struct err err = { 0 };
@@ -69,13 +105,42 @@ static json_t *describe_all(struct matter *m, const PGresult *rows)
         if (is_read && evidence_judge(m->office->policy, m->region, &f.proof.evidence, f.judged,
                                       &err) != REFUSAL_COUNT) {
             const char *as = shown_as(m, &f);
-            if (as != NULL)
-                (void)json_array_append_new(list, describe(m, &f, as));
+            json_t *one = as != NULL ? describe(m, &f, as) : NULL;
+            if (one != NULL)
+                describe_budget(&f, taken, one);
+            if (one != NULL)
+                (void)json_array_append_new(list, one);
         }
         proof_done(&f.proof);
     }
     mem_free(f.judged);
     return list;
+}
+
+/* What was taken of the budgets of those who are in ROWS. */
+static int read_taken(struct matter *m, const PGresult *rows, PGresult **ret)
+{
+    static const char empty[] = "{}";
+    size_t size = sizeof(empty) + (size_t)PQntuples(rows) * NUMBER_SIZE, n = 1;
+    char *list = mem_zalloc(1, size);
+    if (list == NULL)
+        return verb_no_memory(m);
+    const char *before = "";
+    (void)snprintf(list, size, "{");
+    for (int row = 0; row < PQntuples(rows); row++) {
+        const char *number = database_value(rows, row, 0);
+        if (strcmp(number, before) != 0) /* a request is followed by its votes */
+            n += (size_t)snprintf(list + n, size - n, "%s%s", n > 1 ? "," : "", number);
+        before = number;
+    }
+    (void)snprintf(list + n, size - n, "}");
+    const char *const values[] = { list };
+    int rc = matter_query(m,
+                          "SELECT id, rows_taken, bytes_taken"
+                          " FROM ringfence.grant_budget_read($1::bigint[])",
+                          1, values, ret);
+    mem_free(list);
+    return rc;
 }
 
 int verb_grants(struct matter *m)
@@ -92,8 +157,13 @@ int verb_grants(struct matter *m)
     int rc = matter_query(m, sql, 2, values, &r);
     if (rc < 0)
         return rc;
-    json_t *list = describe_all(m, r);
+    PGresult *taken;
+    rc = read_taken(m, r, &taken);
+    json_t *list = rc == 0 ? describe_all(m, r, taken) : NULL;
     PQclear(r);
+    if (rc < 0)
+        return rc;
+    PQclear(taken);
     if (m->command.request != 0 && json_array_size(list) == 0) {
         json_decref(list);
         return matter_refuse(m, 404, "not-found", "there is no such request that you may see");
