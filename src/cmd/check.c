@@ -10,6 +10,7 @@
 #include "cmd/standing.h"
 #include "herald/hookfiles.h"
 #include "io/tls.h"
+#include "policy/grants.h"
 #include "policy/mistakes.h"
 
 struct check {
@@ -130,6 +131,39 @@ static void digest_text(const struct policy *p, char out[65])
         (void)snprintf(out + i * 2, 3, "%02x", p->digest[i]);
 }
 
+/* TELL every limit that the policy does not set and could. */
+static void each_unlimited(const struct policy *p, void (*tell)(const char *who, const char *what))
+{
+    const struct policy_grants *g = p->grants;
+    char who[64];
+    for (size_t i = 0; i < g->rule_count + g->has_break_glass; i++) {
+        const struct policy_grant_rule *rule = i < g->rule_count ? &g->rules[i] : &g->break_glass;
+        (void)snprintf(who, sizeof(who), i < g->rule_count ? "rule %s" : "%s", rule->name);
+        if (rule->budget_rows == 0)
+            tell(who, "rows of a grant");
+        if (rule->budget_bytes == 0)
+            tell(who, "bytes of a grant");
+    }
+    if (g->subjects_per_day == 0 && g->rule_count + g->has_break_glass > 0)
+        tell("grants", "persons that one may name in a day");
+}
+
+static void print_unlimited(const char *who, const char *what)
+{
+    (void)printf("  %s: %s are unlimited\n", who, what);
+}
+
+static bool has_comma; /* of the list that is being printed */
+
+static void print_unlimited_json(const char *who, const char *what)
+{
+    char text[160];
+    (void)snprintf(text, sizeof(text), "%s: %s", who, what);
+    (void)fputs(has_comma ? "," : "", stdout);
+    command_print_json(text);
+    has_comma = true;
+}
+
 static void print_json(const struct check *c)
 {
     char digest[65];
@@ -142,8 +176,12 @@ static void print_json(const struct check *c)
         digest_text(c->policy, digest);
         (void)fputs(",\"policy\":{\"file\":", stdout);
         command_print_json(c->policy_path);
-        (void)printf(",\"sha256\":\"%s\",\"actors\":%zu,\"tables\":%zu,\"statistics\":%zu}", digest,
-                     c->policy->actor_count, c->policy->table_count, c->policy->statistic_count);
+        (void)printf(",\"sha256\":\"%s\",\"actors\":%zu,\"tables\":%zu,\"statistics\":%zu,"
+                     "\"unlimited\":[",
+                     digest, c->policy->actor_count, c->policy->table_count,
+                     c->policy->statistic_count);
+        each_unlimited(c->policy, print_unlimited_json);
+        (void)fputs("]}", stdout);
     }
     if (c->has_standing) {
         (void)fputs(",\"signed\":", stdout);
@@ -183,6 +221,7 @@ static void print_text(const struct check *c)
     (void)printf("%s: actors %zu, tables %zu, statistics %zu, sha256 %s\n", c->policy_path,
                  c->policy->actor_count, c->policy->table_count, c->policy->statistic_count,
                  digest);
+    each_unlimited(c->policy, print_unlimited);
     if (c->config != NULL && c->credentials != NULL)
         (void)printf("%s: logins %zu\n", c->config->credentials_path,
                      credentials_count(c->credentials));

@@ -40,6 +40,23 @@ static void print_time(const char *before, json_int_t seconds)
         (void)printf(", %s %s", before, text);
 }
 
+/* ", 38 of 50 rows left", or what it will be. */
+static void print_budget(const json_t *one)
+{
+    static const char *const units[] = { "rows", "bytes" };
+    const json_t *budget = json_object_get(one, "budget"), *left = json_object_get(one, "left");
+    for (size_t i = 0; i < RF_COUNT(units); i++) {
+        if (json_object_get(budget, units[i]) == NULL)
+            continue;
+        if (left != NULL)
+            (void)printf(", %" JSON_INTEGER_FORMAT " of", number_of(left, units[i]));
+        else
+            (void)fputs(", at most", stdout);
+        (void)printf(" %" JSON_INTEGER_FORMAT " %s%s", number_of(budget, units[i]), units[i],
+                     left != NULL ? " left" : "");
+    }
+}
+
 static void print_one(const json_t *one)
 {
     char duration[DURATION_SIZE];
@@ -62,6 +79,7 @@ static void print_one(const json_t *one)
     print_time("until", number_of(one, "until"));
     print_time("notices held until", number_of(one, "held_until"));
     print_time("one of two asks to hold notices until", number_of(one, "hold_asked"));
+    print_budget(one);
     (void)puts(json_is_true(json_object_get(one, "wanted")) ? "; you can approve it" : "");
 }
 

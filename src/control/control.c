@@ -18,6 +18,7 @@ struct control {
     struct lease *lease;
     struct watch watches[LEASE_SLOTS];
     struct grant_table *table;
+    struct budget_table *budgets;
     struct grants grants[LEASE_SLOTS];
     struct retention retention[LEASE_SLOTS];
     size_t watch_count; /* and of grants */
@@ -122,7 +123,8 @@ static void watch_all(struct control *c)
         const struct config_database *d = &config->databases[i];
         watch_init(&c->watches[i], (unsigned)i, d, c->child.policy, c->lease);
         grants_init(&c->grants[i], d, c->child.policy,
-                    policy_region_find(c->child.policy, d->region), c->table);
+                    policy_region_find(c->child.policy, d->region), c->table, c->budgets,
+                    c->child.workers);
         retention_init(&c->retention[i], d, c->child.policy);
     }
 }
@@ -167,10 +169,14 @@ static int start(struct control *c, struct err *err)
     int rc = lease_map(c->child.lease_fd, LEASE_WRITE, &c->lease, err);
     if (rc == 0)
         rc = grant_table_map(c->child.grants_fd, LEASE_WRITE, &c->table, err);
+    if (rc == 0)
+        rc = budget_table_map_control(c->child.given_fd, c->child.asked_fd, &c->budgets, err);
     if (rc == 0) {
         grant_table_adopt(c->table);
         fd_close(&c->child.lease_fd);
         fd_close(&c->child.grants_fd);
+        fd_close(&c->child.given_fd);
+        fd_close(&c->child.asked_fd);
         fd_close(&c->child.meter_fd); /* not its business */
         watch_all(c);
         rc = child_narrow(&c->child, ROLE_CONTROL, report, sizeof(report), err);
@@ -205,6 +211,7 @@ int control_main(int imsg_fd)
     forget_all(&c);
     lease_unmap(c.lease);
     grant_table_unmap(c.table);
+    budget_table_unmap(c.budgets);
     child_done(&c.child);
     return status;
 }

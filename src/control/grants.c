@@ -29,17 +29,19 @@ enum {
     AT_CLOSED,
     AT_SUBJECTS,
     AT_CLASSES,
+    AT_USED_UP,
     AT_GONE
 };
 
 /* Two statements, two results, of which the first is the older. A grant for longer than this is
    none; the bound keeps an infinite end a number. */
-#define ASK_HEAD                                                                    \
-    "SELECT ringfence.reveal_token_read(), ringfence.grant_counter_read(),"         \
-    " (SELECT coalesce(json_agg(s.actor ORDER BY s.actor), '[]')"                   \
-    " FROM ringfence.suspensions() s);"                                             \
-    "SELECT id, actor, role, purpose, floor(extract(epoch FROM e) * 1000)::bigint," \
-    " floor(extract(epoch FROM e - clock_timestamp()) * 1000)::bigint, closed, subjects, classes,"
+#define ASK_HEAD                                                                                   \
+    "SELECT ringfence.reveal_token_read(), ringfence.grant_counter_read(),"                        \
+    " (SELECT coalesce(json_agg(s.actor ORDER BY s.actor), '[]')"                                  \
+    " FROM ringfence.suspensions() s);"                                                            \
+    "SELECT id, actor, role, purpose, floor(extract(epoch FROM e) * 1000)::bigint,"                \
+    " floor(extract(epoch FROM e - clock_timestamp()) * 1000)::bigint, closed, subjects, classes," \
+    " used_up,"
 #define ASK_TAIL                                                                         \
     " LATERAL (SELECT least(ends, clock_timestamp() + interval '1000 days') AS e) AS at" \
     " ORDER BY id"
@@ -198,6 +200,8 @@ static bool entry_read(const PGresult *r, int row, int64_t now, struct grant_ent
     e.closed = database_true(r, row, AT_CLOSED);
     e.subjects = (uint64_t)number(r, row, AT_SUBJECTS);
     e.classes = (uint32_t)number(r, row, AT_CLASSES);
+    e.used_up = database_true(r, row, AT_USED_UP);
+    e.rows = e.bytes = BUDGET_UNLIMITED; /* what else there is, the proof says */
     bool ok = id > 0 && copy_name(e.actor, database_value(r, row, AT_ACTOR)) &&
               copy_name(e.purpose, database_value(r, row, AT_PURPOSE)) &&
               copy_name(e.role, database_value(r, row, AT_ROLE)) && is_role(e.role);
@@ -217,6 +221,7 @@ static bool line_take_row(struct grants_line *l, int row, int64_t now)
     }
     if (before != NULL) { /* an end only comes nearer */
         e.closed = e.closed || before->closed;
+        e.used_up = e.used_up || before->used_up;
         if (before->ends_mono_ms < e.ends_mono_ms)
             e.ends_mono_ms = before->ends_mono_ms;
     }
@@ -426,6 +431,7 @@ static bool publish_one(struct grants *g, uint64_t id)
         return true;
     }
     e->closed = e->closed || there->closed;
+    e->used_up = e->used_up || there->used_up;
     if (there->ends_mono_ms < e->ends_mono_ms)
         e->ends_mono_ms = there->ends_mono_ms;
     int rc = e->closed || verdict == PROOFS_GOOD ? grant_table_put(g->table, g->database, e)
@@ -483,6 +489,7 @@ static void look_through(struct grants *g, int64_t now, int64_t wall)
     struct grant_entry *e;
     size_t at = 0;
     g->open = g->unjudged = 0;
+    g->budgets.has_any = false;
     g->soonest_mono_ms = g->soonest_wall_ms = INT64_MAX;
     while ((e = known_next(&g->lines[LINE_PRIMARY].known, &at)) != NULL) {
         enum proofs_verdict verdict = verdict_of(g, e);
@@ -490,6 +497,8 @@ static void look_through(struct grants *g, int64_t now, int64_t wall)
             note_over(g, e->id);
             continue;
         }
+        g->budgets.has_any =
+            g->budgets.has_any || e->rows != BUDGET_UNLIMITED || e->bytes != BUDGET_UNLIMITED;
         if (verdict == PROOFS_UNJUDGED)
             g->unjudged++;
         else
@@ -795,6 +804,38 @@ static void take_proofs(struct grants *g)
         judge_some(g, false);
 }
 
+static void ask_about_budgets(struct grants *g)
+{
+    char sql[BUDGETS_QUESTION_SIZE];
+    if (g->lines[LINE_PRIMARY].state != GRANTS_READY || !budgets_ask(&g->budgets, sql))
+        return;
+    g->phase = GRANTS_BUDGETS;
+    line_ask(g, &g->lines[LINE_PRIMARY], sql);
+}
+
+/* What is used up is published at once: its sessions everywhere on this gateway end. */
+static void take_budgets(struct grants *g)
+{
+    struct grants_line *l = &g->lines[LINE_PRIMARY];
+    uint64_t ended[BUDGETS_AT_ONCE];
+    size_t count = 0;
+    if (l->state == GRANTS_READY && l->last != NULL)
+        count = budgets_answer(&g->budgets, l->last, ended);
+    else
+        budgets_lost(&g->budgets);
+    for (size_t i = 0; i < count; i++) {
+        struct grant_entry *e = known_find(&l->known, ended[i]);
+        if (e == NULL)
+            continue;
+        e->closed = e->used_up = true;
+        g->is_stale = !publish_one(g, ended[i]) || g->is_stale;
+        g->is_changed = true;
+        g->next_ms = clock_mono_ms();
+    }
+    clear_answers(g);
+    g->phase = GRANTS_REST;
+}
+
 /* Nobody owes an answer: what comes next. */
 static void advance(struct grants *g)
 {
@@ -802,6 +843,11 @@ static void advance(struct grants *g)
     case GRANTS_REST:
         if (clock_mono_ms() >= g->next_ms)
             begin_round(g);
+        else
+            ask_about_budgets(g);
+        return;
+    case GRANTS_BUDGETS:
+        take_budgets(g);
         return;
     case GRANTS_ASK:
         if (!both_answered(g) || !take_suspended(g))
@@ -848,7 +894,7 @@ static void line_init(struct grants_line *l, enum server_kind kind, const struct
 
 void grants_init(struct grants *g, const struct config_database *database,
                  const struct policy *policy, const struct policy_region *region,
-                 struct grant_table *table)
+                 struct grant_table *table, struct budget_table *budgets, unsigned workers)
 {
     *g = (struct grants){ .config = database, .table = table, .is_stale = true };
     proofs_init(&g->proofs, policy, region);
@@ -858,6 +904,7 @@ void grants_init(struct grants *g, const struct config_database *database,
         g->is_disabled = true;
         log_error("grants-without-place", "database=%s", database->alias);
     }
+    budgets_init(&g->budgets, budgets, table, workers, g->database);
     line_init(&g->lines[LINE_PRIMARY], SERVER_PRIMARY, database->primary, database->primary_count);
     line_init(&g->lines[LINE_STANDBY], SERVER_STANDBY, database->standby, database->standby_count);
     g->line_count = database->standby_count > 0 ? GRANTS_LINES : 1;
@@ -899,8 +946,10 @@ int64_t grants_due_ms(const struct grants *g)
     int64_t due = INT64_MAX;
     if (g->is_disabled)
         return due;
-    if (g->phase == GRANTS_REST)
-        due = g->next_ms;
+    if (g->phase == GRANTS_REST) {
+        int64_t look_ms = budgets_due_ms(&g->budgets);
+        due = g->next_ms < look_ms ? g->next_ms : look_ms;
+    }
     for (size_t i = 0; i < g->line_count; i++)
         if (g->lines[i].state != GRANTS_READY && g->lines[i].due_ms < due)
             due = g->lines[i].due_ms;

@@ -5,6 +5,8 @@
  *                         something has ended           ▼             ▲
  *                                                     CLOSE ─▶ SIGNAL ─▶ REAP
  *
+ * and between two rounds REST ──a worker wants, or gives back──▶ BUDGETS ──▶ REST (budgets.h).
+ *
  * A line leads to the primary and one to the standby that persons use; a region without standbys
  * has the first one alone. A grant is open when both servers say so: one that the standby has not
  * replayed yet cannot be used, and one that the primary has closed is over at once. Every answer of
@@ -37,6 +39,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/budgets.h"
 #include "control/known.h"
 #include "control/proofs.h"
 #include "control/server.h"
@@ -61,7 +64,8 @@ enum grants_phase {
     GRANTS_PROVE_AGAIN,
     GRANTS_CLOSE,
     GRANTS_SIGNAL,
-    GRANTS_REAP
+    GRANTS_REAP,
+    GRANTS_BUDGETS
 };
 
 enum grants_line_state { GRANTS_DOWN, GRANTS_CONNECTING, GRANTS_READY, GRANTS_BUSY };
@@ -96,6 +100,7 @@ struct grants {
     size_t line_count;
     int64_t next_ms;
     struct proofs proofs;
+    struct budgets budgets;
     int64_t round_ms; /* when this round began */
     size_t unjudged;  /* of those that are known */
     PGresult
@@ -124,7 +129,7 @@ struct grants {
 /* Borrows all arguments until grants_done(). */
 void grants_init(struct grants *g, const struct config_database *database,
                  const struct policy *policy, const struct policy_region *region,
-                 struct grant_table *table);
+                 struct grant_table *table, struct budget_table *budgets, unsigned workers);
 void grants_done(struct grants *g);
 
 /* Fill GRANTS_LINES entries of POLLS, and later do what became possible. Never waits. */

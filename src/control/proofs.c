@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "control/proof.h"
+#include "priv/budget_table.h"
 
 /* Between the number of milliseconds that a time has here and the one that it has there. */
 enum { ROUNDING_MS = 2 };
@@ -52,6 +53,8 @@ enum proofs_verdict proofs_verdict(const struct proofs *p, struct grant_entry *e
     const struct grant_entry *good = known_find(&p->good, e->id);
     if (good != NULL && is_same(good, e)) {
         memcpy(e->ref, good->ref, sizeof(e->ref));
+        e->rows = good->rows;
+        e->bytes = good->bytes;
         return PROOFS_GOOD;
     }
     const struct grant_entry *bad = known_find(&p->bad, e->id);
@@ -143,8 +146,14 @@ static bool copy_ref(const char *ref, char to[GRANT_REF_SIZE])
     return true;
 }
 
-/* Did people sign for this grant, under the rules of now? */
-static int judge(const struct proofs *p, struct proof *proof, struct err *err)
+static uint64_t budget_of(int64_t limit)
+{
+    return limit > 0 ? (uint64_t)limit : BUDGET_UNLIMITED;
+}
+
+/* Did people sign for this grant, under the rules of now? 0 and the budget of E. */
+static int judge(const struct proofs *p, struct proof *proof, struct grant_entry *e,
+                 struct err *err)
 {
     static struct evidence_case judged; /* large */
     size_t missing;
@@ -162,6 +171,8 @@ static int judge(const struct proofs *p, struct proof *proof, struct err *err)
         return err_set(err, RF_EDENIED, "%s", approval_refusal_sentence(refusal));
     if (!proof->has_grant)
         return err_set(err, RF_ETAMPER, "there is no such grant");
+    e->rows = budget_of(judged.rule->budget_rows);
+    e->bytes = budget_of(judged.rule->budget_bytes);
     return evidence_covers(&judged, &proof->evidence, &proof->grant, err);
 }
 
@@ -200,7 +211,7 @@ static int take_one(struct proofs *p, const PGresult *answer, int *row, const st
     if (rc == 0 && said != NULL) {
         struct grant_entry e = *said;
         *ret_is_as_listed = is_as_listed(&proof, said);
-        rc = judge(p, &proof, err);
+        rc = judge(p, &proof, &e, err);
         if (rc == 0 && !*ret_is_as_listed)
             rc = err_set(err, RF_ETAMPER, "the grant is another than its database lists");
         if (rc == 0 && !copy_ref(proof.grant_leaf, e.ref))

@@ -46,7 +46,8 @@ void proofs_done(struct proofs *p);
 /* Others are suspended than before: everything is to be judged anew. */
 void proofs_suspend(struct proofs *p, const char *const *suspended, size_t count);
 
-/* What is known of E, which is open. GOOD: its ref becomes that of its leaf. Where signatures are
+/* What is known of E, which is open. GOOD: its ref becomes that of its leaf, its budget
+   that of its rule. Where signatures are
    not demanded every grant is. */
 enum proofs_verdict proofs_verdict(const struct proofs *p, struct grant_entry *e);
 

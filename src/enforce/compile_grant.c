@@ -1,8 +1,9 @@
 /* Grants: their tables, the functions that open and end them, and reveal().
  *
  *   ringfence."grant"(id, actor, role, role_id, purpose, opened, ends, closed, gone, subjects,
- *                     classes, changed, watermark)
- *                                                  gone: its role is dropped
+ *                     classes, changed, watermark, used_up)
+ *                                                  gone: its role is dropped; used_up: closed for
+ *                                                  that reason
  *   ringfence.grant_counter(n)                    how many changes of grants there have been
  *   ringfence.grant_subject(role, subject, classes, ends, label, token, secret, watermark)
  *                                                  what the views of room granted read; label is
@@ -51,7 +52,8 @@ static int compile_tables(struct compiler *k)
         " purpose text NOT NULL, opened timestamptz NOT NULL, ends timestamptz NOT NULL,"
         " closed timestamptz, gone boolean NOT NULL DEFAULT false,"
         " subjects bigint NOT NULL DEFAULT 0, classes integer NOT NULL DEFAULT 0,"
-        " changed bigint NOT NULL DEFAULT 0, watermark bytea NOT NULL)";
+        " changed bigint NOT NULL DEFAULT 0, watermark bytea NOT NULL,"
+        " used_up boolean NOT NULL DEFAULT false)";
     static const char counter[] =
         "CREATE TABLE ringfence.grant_counter (only_row boolean PRIMARY KEY DEFAULT true"
         " CHECK (only_row), n bigint NOT NULL)";
@@ -337,6 +339,8 @@ static const char reap_source[] =
     " FOR it IN SELECT g.id, g.role, r.oid IS NOT NULL AS has_role FROM ringfence.\"grant\" g"
     "   LEFT JOIN pg_roles r ON r.rolname = g.role AND r.oid = g.role_id"
     "   WHERE g.closed IS NOT NULL AND NOT g.gone"
+    /* why it ended is to be seen by every gateway, which looks five times a second */
+    "   AND NOT (g.used_up AND g.closed > statement_timestamp() - interval '2 s')"
     "   AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.usesysid = g.role_id)"
     "   FOR UPDATE OF g SKIP LOCKED LOOP"
     "  BEGIN IF it.has_role THEN EXECUTE format('DROP ROLE %I', it.role); END IF;"
@@ -351,10 +355,10 @@ static const char reap_source[] =
 #define GRANT_COLUMNS                                                  \
     " g.id, g.actor, g.role, g.purpose, g.ends, g.closed IS NOT NULL," \
     " CASE WHEN g.closed IS NULL THEN g.subjects ELSE 0 END,"          \
-    " CASE WHEN g.closed IS NULL THEN g.classes ELSE 0 END"
+    " CASE WHEN g.closed IS NULL THEN g.classes ELSE 0 END, g.used_up"
 #define GRANT_RESULT                                                                 \
     "id bigint, actor text, role name, purpose text, ends timestamp with time zone," \
-    " closed boolean, subjects bigint, classes integer"
+    " closed boolean, subjects bigint, classes integer, used_up boolean"
 
 static const char grants_source[] = "CREATE FUNCTION ringfence.grants() RETURNS TABLE(" GRANT_RESULT
                                     ") LANGUAGE sql STABLE" FUNCTION_HEAD "SELECT" GRANT_COLUMNS

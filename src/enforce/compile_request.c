@@ -219,6 +219,8 @@ int compile_requests(struct compiler *k)
         rc = compile_find(k);
     if (rc == 0)
         rc = compile_functions(k);
+    if (rc == 0)
+        rc = compile_budgets(k);
     for (size_t i = 0; i < RF_COUNT(rights); i++)
         right_set_add(&k->rights, ROLE_NAME_ADMIN, rights[i].privilege, "TABLE", SCHEMA_OWN,
                       rights[i].table);

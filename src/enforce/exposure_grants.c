@@ -119,6 +119,14 @@ static void tell_groups(struct teller *t, const char *kind, const char *who,
 
 /* -- rules -- */
 
+/* Told also where there is none: so that one that comes or goes reads as what it is. */
+static void tell_budget(struct teller *t, const char *who, const char *what, int64_t limit)
+{
+    tell(t, "grant_limit", who, what,
+         limit > 0 ? arena_printf(t->arena, "%" PRId64, limit) : "unlimited",
+         limit > 0 ? limit : INT64_MAX);
+}
+
 static void tell_rule(struct teller *t, const struct policy_grant_rule *rule, const char *who)
 {
     for (size_t i = 0; i < rule->purpose_count; i++)
@@ -130,6 +138,8 @@ static void tell_rule(struct teller *t, const struct policy_grant_rule *rule, co
     tell(t, "grant_limit", who, "persons at once",
          arena_printf(t->arena, "%" PRId64, rule->subjects), rule->subjects);
     tell(t, "grant_limit", who, "time", time_in_words(t, rule->duration_ms), rule->duration_ms);
+    tell_budget(t, who, "rows of a grant", rule->budget_rows);
+    tell_budget(t, who, "bytes of a grant", rule->budget_bytes);
     if (rule->minors_allowed)
         tell(t, "grant_freedom", who, "minors may be seen", "", 0);
     if (rule->reference_optional)
@@ -222,6 +232,12 @@ static const char *register_in_words(struct teller *t, char *const *hashes, size
         text = arena_printf(t->arena, "%s%s%02x", text, i == 0 ? " " : "", digest[i]);
     EVP_MD_CTX_free(md);
     return text;
+}
+
+static void tell_day(struct teller *t, const struct policy_grants *g)
+{
+    if (g->rule_count > 0 || g->has_break_glass)
+        tell_budget(t, "grants", "persons that one may name in a day", g->subjects_per_day);
 }
 
 static void tell_registers(struct teller *t, const struct policy_grants *g)
@@ -333,6 +349,7 @@ void exposure_grants_tell(const struct policy *p, const struct policy_region *re
     tell_freedoms(&t, p->grants);
     tell_keys(&t);
     tell_finders(&t, p->grants);
+    tell_day(&t, p->grants);
     tell_registers(&t, p->grants);
     tell_alerts(&t, p->alerts);
 }

@@ -64,10 +64,10 @@ enum grant_suspended grant_suspended(const struct session *s)
 
 /* ---- sessions under a grant ---- */
 
-static void start_ticking(struct worker *w)
+static void start_ticking(struct worker *w, int64_t after_ms)
 {
     if (w->first_granted != NULL)
-        loop_timer(w->loop, &w->grant_timer, GRANT_TICK_MS);
+        loop_timer(w->loop, &w->grant_timer, after_ms);
 }
 
 int grant_enter(struct session *s, const struct grant_entry *e)
@@ -89,8 +89,8 @@ int grant_enter(struct session *s, const struct grant_entry *e)
     s->grant = g;
     s->grant_id = e->id;
     if (first)
-        start_ticking(w);
-    return 0;
+        start_ticking(w, GRANT_TICK_MS);
+    return budget_enter(s);
 }
 
 void grant_leave(struct session *s)
@@ -104,6 +104,7 @@ void grant_leave(struct session *s)
         s->worker->first_granted = g->next;
     if (g->next != NULL)
         g->next->grant->before = g->before;
+    budget_leave(s);
     s->grant = NULL;
     s->grant_id = 0;
     mem_free_secret(g, sizeof(*g));
@@ -126,7 +127,11 @@ static enum grant_standing look(struct grant *g, const struct grant_table *t, in
     if (found < 0)
         return GRANT_WAITING;
     if (found == 0 || fresh.closed || strcmp(fresh.role, g->entry.role) != 0)
-        return over(g, grant_entry_is_over(&g->entry, now, clock_wall_ms()) ? "expired" : "closed");
+        return over(g, found == 1 && fresh.used_up                            ? "used-up"
+                       : grant_entry_is_over(&g->entry, now, clock_wall_ms()) ? "expired"
+                                                                              : "closed");
+    g->entry.rows = fresh.rows;
+    g->entry.bytes = fresh.bytes;
     if (fresh.ends_mono_ms < g->entry.ends_mono_ms)
         g->entry.ends_mono_ms = fresh.ends_mono_ms;
     if (fresh.ends_wall_ms < g->entry.ends_wall_ms)
@@ -146,6 +151,8 @@ enum grant_standing grant_standing(struct session *s)
     int64_t now = clock_mono_ms(); /* and not the loop's, which may be a long turn ago */
     if (g->over_since_ms != 0)
         return GRANT_OVER;
+    if (g->refused_ms != 0)
+        return now - g->refused_ms >= GRANT_REFUSED_MS ? over(g, "used-up") : GRANT_WAITING;
     enum grant_standing standing = look(g, t, now);
     if (standing != GRANT_OVER && grant_entry_is_over(&g->entry, now, clock_wall_ms()))
         return over(g, "expired");
@@ -172,7 +179,8 @@ void grant_end(struct session *s)
         person_cancel(s);
     }
     if (stream_queued(&s->stream) == 0) {
-        (void)err_set(&e, RF_EUNAVAIL, "grant %llu has ended", id);
+        (void)err_set(&e, RF_EUNAVAIL, "grant %llu has ended%s", id,
+                      strcmp(g->why, "used-up") == 0 ? ": its budget is used up" : "");
         err_sqlstate(&e, "57P01");
         session_fatal(s, &e);
         return;
@@ -189,33 +197,39 @@ void grant_end(struct session *s)
 void grant_on_tick(struct worker *w)
 {
     struct session *s = w->first_granted, *next;
+    bool budget_waits = budget_on_tick(w, clock_mono_ms());
     for (; s != NULL; s = next) {
         next = s->grant->next;
         if (s->state != SESSION_PERSON)
             continue;
-        bool waited = s->grant->waiting_since_ms != 0;
+        bool waited = s->grant->waiting_since_ms != 0 || budget_waits;
         enum grant_standing standing = grant_standing(s);
+        if (standing == GRANT_OVER && strcmp(s->grant->why, "used-up") == 0 && person_refuse(s))
+            continue;
         if (standing == GRANT_OVER)
             grant_end(s);
         else if (standing == GRANT_GOOD && waited)
             person_on_drained(s); /* what was held goes on */
     }
-    start_ticking(w);
+    start_ticking(w, budget_is_awaited(w) ? BUDGET_TICK_MS : GRANT_TICK_MS);
 }
 
 /* ---- words ---- */
 
 void grant_describe(const struct grant_entry *e, char out[GRANT_SENTENCE_SIZE])
 {
-    char classes[80] = "", until[25];
+    char classes[80] = "", until[25], budget[BUDGET_SENTENCE_SIZE];
     size_t n = 0;
     for (int i = CLASS_NOTHING + 1; i < CLASS_COUNT; i++)
         if ((e->classes & 1u << i) != 0)
             n += (size_t)snprintf(classes + n, sizeof(classes) - n, "%s%s", n > 0 ? "," : "",
                                   policy_class_name((enum class_id)i));
     clock_format(e->ends_wall_ms, until);
+    budget_words((struct budget_amount){ e->rows, e->bytes }, budget);
     (void)snprintf(out, GRANT_SENTENCE_SIZE,
-                   "grant %llu of %s: %s, %s of %llu subject%s, until %.19sZ",
+                   "grant %llu of %s: %s, %s of %llu subject%s, until %.19sZ%s%s%s",
                    (unsigned long long)e->id, e->actor, e->purpose, classes,
-                   (unsigned long long)e->subjects, e->subjects == 1 ? "" : "s", until);
+                   (unsigned long long)e->subjects, e->subjects == 1 ? "" : "s", until,
+                   budget[0] != '\0' ? ", at most " : "", budget,
+                   budget[0] != '\0' ? " in all" : "");
 }

@@ -13,6 +13,7 @@
 #ifndef RF_GATE_GRANT_H
 #define RF_GATE_GRANT_H
 
+#include "gate/budget.h"
 #include "policy/decide.h"
 #include "priv/grant_table.h"
 
@@ -25,6 +26,7 @@ enum {
     GRANT_TICK_MS = 100,
     GRANT_PATIENCE_MS = 3000, /* without a lease, or withheld, before the session ends */
     GRANT_LINGER_MS = 300,    /* for what was released before, so that the last words reach it */
+    GRANT_REFUSED_MS = 200,   /* between the error of the statement and the session's end */
     GRANT_HEARD_MS = 400,     /* in which control hears of an end that the database knows already */
     GRANT_NEW_MS = 1000       /* how long a login waits for a grant that is not known */
 };
@@ -38,8 +40,10 @@ struct grant {
     struct grant_entry entry;
     int64_t waiting_since_ms;      /* 0: it is confirmed */
     int64_t over_since_ms;         /* 0: not told yet */
+    int64_t refused_ms;            /* its budget was used up by this session; 0: it was not */
+    struct budget *budget;         /* NULL: it has none, or not yet */
     struct session *next, *before; /* among the worker's sessions under grants */
-    char why[16];                  /* OVER: "closed", "expired", "unconfirmed" */
+    char why[16];                  /* OVER: "closed", "expired", "used-up", "unconfirmed" */
 };
 
 /* "31" as a number from 1 to 2^53 - 1 (what a record holds); false for anything else. */
@@ -64,7 +68,8 @@ enum grant_standing grant_standing(struct session *s);
    called again until then; nothing is released meanwhile. */
 void grant_end(struct session *s);
 
-/* "grant 31 of A: support_ticket, identity of 1 subject, until 2026-11-23T04:00:00Z" */
+/* "grant 31 of A: support_ticket, identity of 1 subject, until 2026-11-23T04:00:00Z, at most 50
+   rows in all" */
 enum { GRANT_SENTENCE_SIZE = 400 };
 void grant_describe(const struct grant_entry *e, char out[GRANT_SENTENCE_SIZE]);
 

@@ -9,6 +9,7 @@
 #include "gate/cancel.h"
 #include "gate/grant.h"
 #include "gate/person_inside.h"
+#include "wire/backend.h"
 
 void person_fail(struct person *p, enum err_code code, const char *line)
 {
@@ -37,6 +38,9 @@ static void on_link_data(struct link *l, const uint8_t *bytes, size_t n)
 static void finish(struct person *p)
 {
     struct err e;
+    const struct grant *g = p->session->grant;
+    if (g != NULL && g->refused_ms != 0)
+        return; /* the worker's tick ends it when that has been heard */
     if (grant_standing(p->session) == GRANT_OVER) {
         grant_end(p->session);
         return;
@@ -231,6 +235,36 @@ void person_cancel(struct session *s)
     struct person *p = s->person;
     if (p->link->state == LINK_READY && p->expect.count > 0)
         cancel_send(p->link, NULL);
+}
+
+bool person_refuse(struct session *s)
+{
+    return release_refuse(&s->person->release);
+}
+
+static bool owes_ready(const struct person *p)
+{
+    for (uint32_t i = 0; i < p->expect.count; i++) {
+        uint8_t kind = p->expect.list[(p->expect.first + i) % p->expect.cap].kind;
+        if (kind == EXPECT_SYNC || kind == EXPECT_QUERY)
+            return true;
+    }
+    return false;
+}
+
+void person_say(struct session *s, const struct err *e, bool is_ready)
+{
+    struct person *p = s->person;
+    struct wr w = wr_to(&p->text);
+    log_info("statement_refused", "session=%u sqlstate=%s message=\"%s\"", s->slot, err_state_of(e),
+             e->line);
+    person_cancel(s);
+    backend_write_error(&w, "ERROR", e, 0);
+    if (is_ready || owes_ready(p))
+        backend_write_ready(&w, p->status == 'I' ? 'I' : 'E');
+    if (wr_done(&w))
+        session_write(s, buf_at(&p->text), buf_len(&p->text));
+    buf_wipe_done(&p->text);
 }
 
 const char *person_role(const struct session *s, char out[PERSON_ROLE_SIZE])

@@ -23,6 +23,13 @@ const char *person_role(const struct session *s, char out[PERSON_ROLE_SIZE]);
 void person_on_data(struct session *s); /* bytes have been put into s->in */
 void person_on_drained(struct session *s);
 void person_cancel(struct session *s);
+
+bool person_refuse(struct session *s); /* release_refuse() */
+
+/* The statement of S ends with E here, whatever its server goes on to say: that is cancelled, and
+   not let through any more. IS_READY: the end of a request was on its way to the client. */
+void person_say(struct session *s, const struct err *e, bool is_ready);
+
 bool person_is_mid_message(const struct session *s); /* the client has had part of a message */
 bool person_is_idle(const struct session *s);
 void person_end(struct session *s); /* records the end, frees s->person */

@@ -146,7 +146,7 @@ static bool on_header(struct person *p, enum message m, uint32_t body_len)
     p->news = is_news(m);
     buf_wipe_done(&p->body);
     if (m == MESSAGE_DATA_ROW || m == MESSAGE_BACKEND_COPY_DATA)
-        release_count_row(&p->release);
+        release_count_row(&p->release, MESSAGE_HEADER_LEN + (uint64_t)body_len);
     if (m == MESSAGE_EMPTY_QUERY || m == MESSAGE_PORTAL_SUSPENDED)
         if (release_outcome(&p->release, m == MESSAGE_EMPTY_QUERY ? "EMPTY" : "SUSPENDED") < 0)
             return false;

@@ -2,9 +2,11 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/grant.h"
+#include "gate/person.h"
 
 static void on_timer(struct timer *t)
 {
@@ -191,6 +193,10 @@ int release_hold(struct release *r, const void *bytes, size_t n, bool news)
     }
     r->bytes += n;
     r->news = r->news || news;
+    uint64_t ahead = r->paid_ahead < n ? r->paid_ahead : n;
+    r->paid_ahead -= ahead;
+    if (news && r->session->grant != NULL)
+        r->unpaid.bytes += n - ahead;
     return 0;
 }
 
@@ -206,10 +212,15 @@ int release_enter(struct release *r, uint64_t statement)
     return rc;
 }
 
-void release_count_row(struct release *r)
+void release_count_row(struct release *r, uint64_t len)
 {
     r->rows++;
     r->news = true;
+    if (r->session->grant == NULL)
+        return;
+    r->unpaid.rows++;
+    r->unpaid.bytes += len;
+    r->paid_ahead = len;
 }
 
 void release_end_message(struct release *r)
@@ -223,13 +234,82 @@ int release_outcome(struct release *r, const char *outcome)
     return rc < 0 ? rc : record_result(r, outcome);
 }
 
+static bool holds(struct release *r, enum message wanted)
+{
+    struct walk walk = walk_of(MESSAGE_FROM_BACKEND);
+    const uint8_t *at = buf_at(&r->held);
+    size_t left = buf_len(&r->held);
+    enum message m;
+    uint32_t body_len;
+    enum walk_step step;
+    do
+        step = walk_next(&walk, &at, &left, &m, &body_len);
+    while ((step == WALK_HEADER && m != wanted) || step == WALK_BODY);
+    return step == WALK_HEADER;
+}
+
+/* On record: what stands there as this session's last rows and bytes never left. The statement ends
+   with an error, and a moment later the session, with its grant: a client that heard both at once
+   would lose the first. */
+static void refuse_budget(struct release *r)
+{
+    struct session *s = r->session;
+    struct record record;
+    struct err e;
+    char address[64];
+    budget_error(s, r->unpaid, &e);
+    session_record(s, &record, RECORD_DENIAL, address);
+    record.statement = r->statement;
+    record.rule = "grant-budget";
+    record.outcome = err_state_of(&e);
+    record.detail = e.line;
+    if (release_record(r, &record) < 0)
+        return;
+    s->grant->refused_ms = clock_mono_ms();
+    if (!walk_at_boundary(&r->sent)) {
+        session_fatal(s, &e);
+        return;
+    }
+    bool is_ready = holds(r, MESSAGE_READY_FOR_QUERY);
+    buf_wipe_done(&r->held);
+    r->whole = 0;
+    r->rows = r->bytes = 0; /* of the last result, if it is not on record yet */
+    r->news = false;
+    person_say(s, &e, is_ready);
+}
+
+bool release_refuse(struct release *r)
+{
+    const struct grant *g = r->session->grant;
+    if (g == NULL || g->refused_ms != 0 || r->unpaid.rows + r->unpaid.bytes == 0)
+        return false;
+    refuse_budget(r);
+    return true;
+}
+
+/* Is there enough left of the grant's budget for all that is held? */
+static bool pay(struct release *r)
+{
+    static const struct budget_amount nothing;
+    if (r->session->grant != NULL && r->session->grant->refused_ms != 0)
+        return false;
+    if (r->unpaid.rows == 0 && r->unpaid.bytes == 0)
+        return true;
+    enum budget_answer answer = budget_take(r->session, r->unpaid);
+    if (answer == BUDGET_GOOD)
+        r->unpaid = nothing;
+    else if (answer == BUDGET_USED_UP)
+        refuse_budget(r);
+    return answer == BUDGET_GOOD; /* WAITING: the worker's tick comes back here */
+}
+
 void release_kick(struct release *r)
 {
     struct session *s = r->session;
     while (!r->wait.waiting && buf_len(&r->held) > 0 && s->state == SESSION_PERSON) {
         if (stream_queued(&s->stream) > SESSION_QUEUE_HIGH)
             return; /* the client is slow; on_drained comes back here */
-        if (release_disclose(r) < 0 || (r->news && record_result(r, "") < 0))
+        if (!pay(r) || release_disclose(r) < 0 || (r->news && record_result(r, "") < 0))
             return;
         /* a message longer than all that may be held goes in parts */
         r->mark = r->whole > 0                            ? r->whole

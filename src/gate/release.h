@@ -7,7 +7,9 @@
  *
  * Under a grant, what was revealed is put on record before anything that the server sent after it
  * leaves (in a signed or witnessed checkpoint of the public log where the class demands it), and
- * nothing leaves while the grant is not known to be open (grant.h). */
+ * nothing leaves while the grant is not known to be open (grant.h). Rows and bytes are taken off
+ * the grant's budget before they are on record, where that is soon enough, and always before they
+ * leave (budget.h); what has been put on record and then was not released is on record, too. */
 #ifndef RF_GATE_RELEASE_H
 #define RF_GATE_RELEASE_H
 
@@ -30,10 +32,12 @@ struct release {
     /* Newest record that must reach a level before anything more leaves (as classes demand); and of
        those, what the bytes up to `mark` wait for. */
     uint64_t demand[RECORD_LEVEL_COUNT], mark_demand[RECORD_LEVEL_COUNT];
-    uint64_t statement;        /* that `rows` and `bytes` belong to */
-    uint64_t rows, bytes;      /* held and not yet on record */
-    struct reveal_set reveals; /* of that statement */
-    bool news;                 /* something that needs a record before it leaves */
+    uint64_t statement;          /* that `rows` and `bytes` belong to */
+    uint64_t rows, bytes;        /* held and not yet on record */
+    struct reveal_set reveals;   /* of that statement */
+    bool news;                   /* something that needs a record before it leaves */
+    struct budget_amount unpaid; /* held and not yet taken off the grant's budget */
+    uint64_t paid_ahead;         /* bytes to come of the row that is coming: it is counted whole */
     uint64_t all_rows, all_bytes, all_statements;
 };
 
@@ -49,7 +53,8 @@ RF_CHECK int release_enter(struct release *r, uint64_t statement);
 /* N bytes for the client. NEWS: they tell the client something about data, so a record must cover
    them; protocol bytes wait in line but need none of their own. Failure has ended the session. */
 RF_CHECK int release_hold(struct release *r, const void *bytes, size_t n, bool news);
-void release_count_row(struct release *r);
+/* A row begins, of LEN bytes in all. */
+void release_count_row(struct release *r, uint64_t len);
 
 /* What was held so far ends a message. */
 void release_end_message(struct release *r);
@@ -62,6 +67,10 @@ RF_CHECK int release_disclose(struct release *r);
 
 /* The statement is over: its record says how. */
 RF_CHECK int release_outcome(struct release *r, const char *outcome);
+
+/* The grant's budget was used up by others: what is held and waits for it is refused likewise.
+   False: nothing waits. */
+bool release_refuse(struct release *r);
 
 /* Nothing more is coming right now: record what is held and send what is covered. */
 void release_kick(struct release *r);

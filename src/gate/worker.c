@@ -312,6 +312,13 @@ static int open_worker(struct worker *w, struct err *err)
         rc = lease_map(w->child.lease_fd, LEASE_READ, &w->lease, err);
     if (rc == 0)
         rc = grant_table_map(w->child.grants_fd, LEASE_READ, &w->grants, err);
+    if (rc == 0)
+        rc = budget_table_map_worker(w->child.given_fd, w->child.asked_fd, w->child.index,
+                                     &w->budgets, err);
+    if (rc == 0) { /* nobody who takes this process over gets at the others' part */
+        fd_close(&w->child.asked_fd);
+        budget_table_adopt(w->budgets, w->child.index);
+    }
     if (rc == 0 && throttle_new((uint32_t)w->current->config->login_failures_per_minute,
                                 THROTTLE_ADDRESSES, &w->throttle) < 0)
         rc = err_set(err, RF_ENOMEM, "out of memory for the throttle");

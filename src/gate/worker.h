@@ -8,6 +8,7 @@
 #include "gate/recorder.h"
 #include "gate/snapshot.h"
 #include "ledger/meter.h"
+#include "priv/budget_table.h"
 #include "priv/grant_table.h"
 #include "priv/lease.h"
 
@@ -23,7 +24,9 @@ struct worker {
     struct inspector *inspector;
     struct meter *meter;
     struct lease *lease;
-    struct grant_table *grants;    /* NULL: no session runs under one */
+    struct grant_table *grants; /* NULL: no session runs under one */
+    struct budget_table *budgets;
+    struct budget *first_budget;   /* of this worker (budget.h) */
     struct session *first_granted; /* those that do (grant.h) */
     struct timer grant_timer;
     struct timer suspended_timer;

@@ -480,7 +480,8 @@ static const char *end_of(const struct clerk *c, struct known_grant *g, int data
         g->ends_ms = e.ends_wall_ms;
     /* Control closes a grant that ran out, too, and often before we look. */
     int64_t seen_ms = g->over_ms != 0 && g->over_ms < now_ms ? g->over_ms : now_ms;
-    const char *gone = seen_ms >= end_ms_of(g) ? "expired" : "revoked";
+    g->used_up = g->used_up || (found == 1 && e.closed && e.used_up);
+    const char *gone = g->used_up ? "used_up" : seen_ms >= end_ms_of(g) ? "expired" : "revoked";
     if (found == 1) {
         g->awaited = 0;
         return e.closed ? gone : e.ends_wall_ms <= now_ms ? "expired" : NULL;

@@ -49,6 +49,7 @@ struct known_grant {
     int64_t ends_ms;                  /* wall clock, as control published it; 0: not known */
     int64_t over_ms; /* wall clock: when it was first seen to be over; 0: not yet */
     uint32_t next;   /* in its chain: a place in the array, from 1 */
+    bool used_up;    /* seen to be over for that reason */
 };
 
 struct held_leaf {

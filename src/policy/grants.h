@@ -15,12 +15,15 @@
  *         duration: 8h            # at most, up to 31d
  *         minors: refused         # or allowed
  *         reference: required     # or optional
+ *         budget: {rows: 1000, bytes: 10MB}
+ *                                 # of one grant, in all; without it: no limit
  *         approvers:              # every group; nobody counts twice; up to 8 groups of up to 8
  *           - {count: 1, departments: [privacy], entities: [], actors: []}
  *           - {count: 1, departments: [security]}
  *     break_glass: {purposes: [security_incident], classes: [...], ask: {...}, subjects: 5,
- *                   duration: 1h, minors: refused, reference: required, review: 24h,
- *                   open_at_most: 1, reviewers: [{...}]}  # so many of one person before a review
+ *                   duration: 1h, minors: refused, reference: required, budget: {...},
+ *                   review: 24h, open_at_most: 1, reviewers: [{...}]}
+ *                                         # so many of one person before a review
  *     find: {by: {email: app.users.email, handle: app.users.handle, phone: app.users.phone},
  *            per_day: 20}
  *     refused_authorities: [NAME, ...]      # compared without case (of A to Z) and outer blanks
@@ -29,6 +32,7 @@
  *     bound: {employee_investigation: {subjects: [SHA-256 hex, ...]}}
  *                                           # as `sensitive`: this purpose is for those alone
  *     honey: [SHA-256 hex, ...]             # as `sensitive`: whoever touches one is suspended
+ *     subjects_per_day: 50                  # persons that one actor's grants of a day may name
  *     denials: {per_day: 20}                # so many refused commands suspend; without it: none do
  *     notices: {to_subjects: on, hold: 90d} # a person hears of a grant when it is over, or never:
  *                                           # off; two officers hold that back, at most so long
@@ -69,6 +73,8 @@ struct policy_grant_rule {
     struct policy_people ask;
     int64_t subjects, duration_ms;
     bool minors_allowed, reference_optional;
+    int64_t budget_rows, budget_bytes; /* of one grant; 0: no limit */
+    unsigned budget_line;              /* 0: there is none */
     struct policy_approvers *approvers;
     size_t approver_count; /* at least 1, but for break_glass: none */
     unsigned line;
@@ -110,6 +116,7 @@ struct policy_grants {
     size_t bound_count;
     char **honey; /* 64 hex digits each */
     size_t honey_count;
+    int64_t subjects_per_day; /* 0: no limit */
     int64_t denials_per_day; /* 0: nobody is suspended for what he was refused */
     bool is_silent;          /* persons are not told, `to_subjects: off` */
     int64_t hold_ms;         /* the longest time that a notice is held back */

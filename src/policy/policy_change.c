@@ -37,7 +37,10 @@ static const struct {
     { "adult_age", ALLOWED_ALL },
     { "publication.profile", ALLOWED_ALL },
     { "grants.rules", ALLOWED_LESS },
+    { "grants.rules.*.budget", ALLOWED_ALL }, /* numbers: enforce/exposure.h */
     { "grants.break_glass", ALLOWED_NONE },
+    { "grants.break_glass.budget", ALLOWED_ALL },
+    { "grants.subjects_per_day", ALLOWED_ALL },
     { "grants.find", ALLOWED_NONE },
     { "grants.refused_authorities", ALLOWED_MORE },
     { "grants.sensitive.subjects", ALLOWED_MORE },
@@ -62,12 +65,24 @@ static void path_of(const struct at *at, char *ret, size_t n)
     (void)snprintf(ret + len, n - len, "%s%s", len > 0 ? "." : "", at->key);
 }
 
+/* Is AT the place that PATH (of LEN) names? `*` is any one key. */
+static bool is_at(const struct at *at, const char *path, size_t len)
+{
+    size_t begin = len;
+    if (at == NULL)
+        return len == 0;
+    while (begin > 0 && path[begin - 1] != '.')
+        begin--;
+    bool is_any = len - begin == 1 && path[begin] == '*';
+    if (!is_any && (strlen(at->key) != len - begin || memcmp(at->key, path + begin, len - begin)))
+        return false;
+    return at->up == NULL ? begin == 0 : begin > 0 && is_at(at->up, path, begin - 1);
+}
+
 static enum allowed allowed_at(const struct at *at)
 {
-    char path[POLICY_CHANGE_SIZE];
-    path_of(at, path, sizeof(path));
     for (size_t i = 0; i < RF_COUNT(rows); i++)
-        if (strcmp(rows[i].path, path) == 0)
+        if (is_at(at, rows[i].path, strlen(rows[i].path)))
             return rows[i].allowed;
     return ALLOWED_NOTHING;
 }

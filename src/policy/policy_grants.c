@@ -19,8 +19,13 @@ enum {
     HASH_LEN = 64,
     GLASS_SUBJECTS = 5,
     GLASS_OPEN_MAX = 100,
+    BUDGET_BYTES_MIN = 1024,
+    SUBJECTS_PER_DAY_MAX = 1000000,
     REQUEST_SUBJECTS = 100 /* as many as one request can name */
 };
+
+#define BUDGET_ROWS_MAX  INT64_C(1000000000000)
+#define BUDGET_BYTES_MAX (INT64_C(1) << 50)
 
 #define MINUTE INT64_C(60000)
 #define HOUR   (60 * MINUTE)
@@ -168,6 +173,31 @@ static const struct field ask_fields[] = {
 };
 static const struct field_shape ask_shape = { .what = "who may ask", FIELDS(ask_fields) };
 
+static const struct field budget_fields[] = {
+    { "rows", FIELD_INTEGER, FIELD_AT(struct policy_grant_rule, budget_rows), .min = 1,
+      .max = BUDGET_ROWS_MAX },
+    { "bytes", FIELD_SIZE, FIELD_AT(struct policy_grant_rule, budget_bytes),
+      .min = BUDGET_BYTES_MIN, .max = BUDGET_BYTES_MAX },
+};
+static const struct field_shape budget_shape = { .what = "what one grant may release",
+                                                 FIELDS(budget_fields) };
+static const struct field budget_field = { "budget", FIELD_SECTION, .shape = &budget_shape };
+
+static void read_budget(struct field_reader *r, const struct field_at *at,
+                        const struct yaml_node *node, void *record)
+{
+    struct policy_grant_rule *rule = record;
+    rule->budget_line = node->line;
+    field_read_value(r, at, &budget_field, node, rule);
+}
+
+static void read_glass_budget(struct field_reader *r, const struct field_at *at,
+                              const struct yaml_node *node, void *record)
+{
+    struct policy_grants *g = record;
+    read_budget(r, at, node, &g->break_glass);
+}
+
 static const struct field rule_fields[] = {
     { "purposes", FIELD_LIST, .required = true,
       ARRAY_AT(struct policy_grant_rule, purposes, purpose_count), .max = 64,
@@ -182,6 +212,7 @@ static const struct field rule_fields[] = {
       .words = minors_words },
     { "reference", FIELD_WORD, FIELD_AT(struct policy_grant_rule, reference_optional),
       .words = reference_words },
+    { "budget", FIELD_OTHER, .read = read_budget },
     { "approvers", FIELD_LIST, .required = true,
       ARRAY_AT(struct policy_grant_rule, approvers, approver_count), .max = SEATS_GROUPS_MAX,
       .shape = &approvers_shape },
@@ -223,6 +254,7 @@ static const struct field glass_fields[] = {
       .words = minors_words },
     { "reference", FIELD_WORD, FIELD_AT(struct policy_grants, break_glass.reference_optional),
       .words = reference_words },
+    { "budget", FIELD_OTHER, .read = read_glass_budget },
     { "review", FIELD_DURATION, FIELD_AT(struct policy_grants, review_ms), .min = MINUTE,
       .max = DAY },
     { "open_at_most", FIELD_INTEGER, FIELD_AT(struct policy_grants, glass_open_at_most), .min = 1,
@@ -413,6 +445,8 @@ static const struct field grants_fields[] = {
     { "denials", FIELD_SECTION, .shape = &denials_shape },
     { "notices", FIELD_SECTION, .shape = &notices_shape },
     { "marks", FIELD_SECTION, .shape = &marks_shape },
+    { "subjects_per_day", FIELD_INTEGER, FIELD_AT(struct policy_grants, subjects_per_day), .min = 1,
+      .max = SUBJECTS_PER_DAY_MAX },
 };
 static const struct field_shape grants_shape = { .what = "who may see somebody by name",
                                                  FIELDS(grants_fields) };

@@ -31,6 +31,7 @@ static void check_opened_by(struct field_reader *r, const struct policy_grants *
         { "bound", g->bound_count > 0, &g->bound },
         { "honey", g->honey_count > 0, &g->honey },
         { "denials", g->denials_per_day > 0, &g->denials_per_day },
+        { "subjects_per_day", g->subjects_per_day > 0, &g->subjects_per_day },
         { "refused_authorities", g->refused_authority_count > 0, &g->refused_authorities },
         { "notices", field_line_of(r, &g->is_silent) > 0, &g->is_silent },
         { "notices", field_line_of(r, &g->hold_ms) > 0, &g->hold_ms },
@@ -128,6 +129,25 @@ static void check_groups(struct field_reader *r, const struct policy_approvers *
     }
 }
 
+static void check_budget(struct field_reader *r, const struct policy_grant_rule *rule,
+                         const char *place)
+{
+    if (rule->budget_line != 0 && rule->budget_rows == 0 && rule->budget_bytes == 0 && !r->wrong)
+        field_wrong(r, NULL, rule->budget_line,
+                    "%s.budget: expected rows, bytes or both; without a limit leave it out", place);
+}
+
+/* A request at the limit of the rule could never open. */
+static void check_per_day(struct field_reader *r, const struct policy_grants *g,
+                          const struct policy_grant_rule *rule, const char *place)
+{
+    if (g->subjects_per_day > 0 && rule->subjects > g->subjects_per_day)
+        field_wrong(r, NULL, field_line_of(r, &g->subjects_per_day),
+                    "grants.subjects_per_day: expected at least %lld, as many as one request may "
+                    "name by %s, found %lld",
+                    (long long)rule->subjects, place, (long long)g->subjects_per_day);
+}
+
 static void check_rule(struct field_reader *r, const struct policy_grant_rule *rule,
                        const char *place, const char *approvers)
 {
@@ -136,6 +156,7 @@ static void check_rule(struct field_reader *r, const struct policy_grant_rule *r
     check_people(r, &rule->ask, here);
     (void)snprintf(here, sizeof(here), "%s.%s", place, approvers);
     check_groups(r, rule->approvers, rule->approver_count, here);
+    check_budget(r, rule, place);
 }
 
 /* Whoever breaks the glass is named, and it is for emergencies only. */
@@ -172,9 +193,12 @@ static void check_rules(struct field_reader *r, const struct policy_grants *g)
         if (strcmp(g->rules[i].name, g->break_glass.name) == 0)
             field_wrong(r, NULL, g->rules[i].line, "%s: this name is reserved", place);
         check_rule(r, &g->rules[i], place, "approvers");
+        check_per_day(r, g, &g->rules[i], place);
     }
-    if (g->has_break_glass)
+    if (g->has_break_glass) {
         check_glass(r, &g->break_glass);
+        check_per_day(r, g, &g->break_glass, "grants.break_glass");
+    }
     check_groups(r, g->sensitive_approvers, g->sensitive_approver_count,
                  "grants.sensitive.approvers");
 }

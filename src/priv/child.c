@@ -249,6 +249,16 @@ static int take_mapping(int *fd, struct imsg *m, struct err *err)
     return 0;
 }
 
+static int take_budgets(struct child *c, struct imsg *m, struct err *err)
+{
+    if (m->fds[1] < 0 || c->asked_fd >= 0)
+        return err_set(err, RF_EPROTO, "malformed message about budgets");
+    int rc = take_mapping(&c->given_fd, m, err);
+    if (rc == 0)
+        c->asked_fd = take_fd(m, 1);
+    return rc;
+}
+
 /* One message of the start. CONFIG and METER are legal once, all else after them only. */
 static int take_first(struct child *c, struct imsg *m, struct err *err)
 {
@@ -266,6 +276,8 @@ static int take_first(struct child *c, struct imsg *m, struct err *err)
         rc = take_mapping(&c->lease_fd, m, err);
     else if (m->type == IMSG_GRANTS)
         rc = take_mapping(&c->grants_fd, m, err);
+    else if (m->type == IMSG_BUDGETS)
+        rc = take_budgets(c, m, err);
     else
         rc = m->type == IMSG_GO ? 0 : child_take(c, m, err);
     imsg_close_fds(m);
@@ -313,6 +325,7 @@ int child_begin(int imsg_fd, unsigned index, struct child *ret, struct err *err)
     ret->imsg_fd = imsg_fd;
     ret->index = index;
     ret->meter_fd = ret->lease_fd = ret->grants_fd = ret->replaced_fd = -1;
+    ret->given_fd = ret->asked_fd = -1;
     sandbox_hide(); /* credentials are about to come in */
     int rc = receive_start(ret, &why);
     if (rc < 0) {
@@ -336,12 +349,18 @@ void child_done(struct child *c)
     fd_close(&c->meter_fd);
     fd_close(&c->lease_fd);
     fd_close(&c->grants_fd);
+    fd_close(&c->given_fd);
+    fd_close(&c->asked_fd);
     config_free(c->config);
     policy_free(c->policy);
     mem_free_secret(c->credentials, c->credentials_len);
-    *c = (struct child){
-        .imsg_fd = c->imsg_fd, .meter_fd = -1, .lease_fd = -1, .grants_fd = -1, .replaced_fd = -1
-    };
+    *c = (struct child){ .imsg_fd = c->imsg_fd,
+                         .meter_fd = -1,
+                         .lease_fd = -1,
+                         .grants_fd = -1,
+                         .given_fd = -1,
+                         .asked_fd = -1,
+                         .replaced_fd = -1 };
 }
 
 void child_retired_done(struct child_retired *r)

@@ -40,8 +40,9 @@ struct child {
     unsigned index;
     unsigned workers; /* of this start */
     int meter_fd;
-    int lease_fd;  /* workers and control, else -1; may be closed (and -1) once mapped */
-    int grants_fd; /* likewise: the table of grants */
+    int lease_fd;           /* workers and control, else -1; may be closed (and -1) once mapped */
+    int grants_fd;          /* likewise: the table of grants */
+    int given_fd, asked_fd; /* likewise: the tables of budgets */
     struct config *config;
     struct policy *policy;
     char *credentials; /* NUL-terminated; of a worker; of the hub the file of auditors, of notary

@@ -24,7 +24,7 @@
 #include "base/fd.h"
 
 enum {
-    SLOT_WORDS = 66,
+    SLOT_WORDS = 68,
     ALIAS_WORDS = GRANT_ALIAS_SIZE / 8,
     TOKEN_WORDS = GRANT_TOKEN_LEN / 8,
     STRIDE = GRANT_TABLE_SLOTS / GRANT_TABLE_DATABASES,
@@ -110,6 +110,7 @@ static bool is_same(const struct packed *a, const struct packed *b)
     return a->place == b->place && a->era == b->era && x->id == y->id &&
            x->ends_wall_ms == y->ends_wall_ms && x->ends_mono_ms == y->ends_mono_ms &&
            x->subjects == y->subjects && x->classes == y->classes && x->closed == y->closed &&
+           x->used_up == y->used_up && x->rows == y->rows && x->bytes == y->bytes &&
            strcmp(x->actor, y->actor) == 0 && strcmp(x->role, y->role) == 0 &&
            strcmp(x->purpose, y->purpose) == 0 && strcmp(x->ref, y->ref) == 0;
 }
@@ -367,6 +368,7 @@ static int64_t sooner(int64_t a, int64_t b)
 static void keep_what_is_known(struct grant_entry *e, const struct grant_entry *known)
 {
     e->closed = e->closed || known->closed;
+    e->used_up = e->used_up || known->used_up;
     e->ends_wall_ms = sooner(e->ends_wall_ms, known->ends_wall_ms);
     e->ends_mono_ms = sooner(e->ends_mono_ms, known->ends_mono_ms);
 }

@@ -48,6 +48,8 @@ struct grant_entry {
     bool closed;
     bool
         withheld; /* as it was looked up: nobody has said yet that it is good under the new rules */
+    bool used_up; /* and closed: nothing of its budget was left */
+    uint64_t rows, bytes; /* its budget, or BUDGET_UNLIMITED (priv/budget_table.h) */
     char actor[GRANT_NAME_SIZE], role[GRANT_NAME_SIZE], purpose[GRANT_NAME_SIZE];
     char ref[GRANT_REF_SIZE]; /* of the leaf that the registrar put on record; "": none */
 };

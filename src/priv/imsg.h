@@ -14,23 +14,25 @@ enum { IMSG_CHILD_FD = 3, IMSG_FDS_MAX = 4, IMSG_PAYLOAD_MAX = 2048 };
 enum imsg_type {
     IMSG_NONE,
     /* supervisor to child, in this order at the start */
-    IMSG_CONFIG, /* fds: memfd of configuration, policy and the role's own file (workers:
-                    credentials; hub: auditors, notary and courier: witnesses, if any; ledger:
-                    priv/news.h); payload: path of the configuration file.
-                    Again on reload; a child answers READY or FAILED. */
-    IMSG_METER,  /* fd: the counters' mapping; arg: number of workers */
-    IMSG_LEASE,  /* fd: the lease mapping (priv/lease.h); arg: number of databases (workers and
-                    control) */
-    IMSG_GRANTS, /* fd: the table of grants (priv/grant_table.h) (workers and control) */
-    IMSG_LISTEN, /* fd: a listening socket; arg: its index, config_socket() (workers: those of
-                    `listen`; the hub: its own) */
-    IMSG_PEER,   /* fd: one end of a socket pair; arg: enum imsg_role of the other end;
-                    payload: u32 index of the other end. A new one replaces the old one. */
-    IMSG_GO,     /* everything was handed over: narrow your rights and serve; payload: i64, how far
-                    the wall clock is ahead of clock_boot_ms(), as the supervisor believes it
-                    (base/clockwatch.h), or nothing */
-    IMSG_STOP,   /* orderly: no new work, finish, exit 0; a second one: at once */
-    IMSG_CANCEL, /* a cancel request that another worker received; payload: the key's bytes */
+    IMSG_CONFIG,  /* fds: memfd of configuration, policy and the role's own file (workers:
+                     credentials; hub: auditors, notary and courier: witnesses, if any; ledger:
+                     priv/news.h); payload: path of the configuration file.
+                     Again on reload; a child answers READY or FAILED. */
+    IMSG_METER,   /* fd: the counters' mapping; arg: number of workers */
+    IMSG_LEASE,   /* fd: the lease mapping (priv/lease.h); arg: number of databases (workers and
+                     control) */
+    IMSG_GRANTS,  /* fd: the table of grants (priv/grant_table.h) (workers and control) */
+    IMSG_BUDGETS, /* fds: the two tables of budgets (priv/budget_table.h), answers first (workers
+                     and control) */
+    IMSG_LISTEN,  /* fd: a listening socket; arg: its index, config_socket() (workers: those of
+                     `listen`; the hub: its own) */
+    IMSG_PEER,    /* fd: one end of a socket pair; arg: enum imsg_role of the other end;
+                     payload: u32 index of the other end. A new one replaces the old one. */
+    IMSG_GO,      /* everything was handed over: narrow your rights and serve; payload: i64, how far
+                     the wall clock is ahead of clock_boot_ms(), as the supervisor believes it
+                     (base/clockwatch.h), or nothing */
+    IMSG_STOP,    /* orderly: no new work, finish, exit 0; a second one: at once */
+    IMSG_CANCEL,  /* a cancel request that another worker received; payload: the key's bytes */
     /* child to supervisor */
     IMSG_READY,    /* serving (after GO), or reload done; payload: text of what the sandbox gave */
     IMSG_FAILED,   /* payload: one line why */

@@ -30,6 +30,40 @@ static const char *shown_as(const struct matter *m, const struct file *f)
                : NULL;
 }
 
+static json_t *amounts(int64_t rows, int64_t bytes, const struct policy_grant_rule *rule)
+{
+    json_t *both = json_object();
+    if (rule->budget_rows > 0)
+        (void)json_object_set_new(both, "rows", json_integer(rows));
+    if (rule->budget_bytes > 0)
+        (void)json_object_set_new(both, "bytes", json_integer(bytes));
+    return both;
+}
+
+static int64_t left_of(int64_t limit, int64_t taken)
+{
+    return limit > taken ? limit - taken : 0;
+}
+
+/* The budget of a grant that is open, and what nobody has taken of it yet. */
+static void describe_budget(const struct file *f, const PGresult *taken, json_t *one)
+{
+    const struct policy_grant_rule *rule = f->judged->rule;
+    int64_t rows = 0, bytes = 0;
+    if (rule == NULL || rule->budget_line == 0)
+        return;
+    (void)json_object_set_new(one, "budget", amounts(rule->budget_rows, rule->budget_bytes, rule));
+    for (int row = 0; row < PQntuples(taken); row++)
+        if (strtoull(database_value(taken, row, 0), NULL, 10) == f->proof.evidence.request) {
+            rows = strtoll(database_value(taken, row, 1), NULL, 10);
+            bytes = strtoll(database_value(taken, row, 2), NULL, 10);
+        }
+    if (strcmp(f->proof.state, "open") == 0)
+        (void)json_object_set_new(one, "left",
+                                  amounts(left_of(rule->budget_rows, rows),
+                                          left_of(rule->budget_bytes, bytes), rule));
+}
+
 static json_t *describe(const struct matter *m, const struct file *f, const char *as)
 {
     const struct evidence_case *c = f->judged;
@@ -72,7 +106,8 @@ static void describe_holds(json_t *one, const PGresult *holds)
 }
 
 /* Those of ROWS that he may see. */
-static json_t *describe_all(struct matter *m, const PGresult *rows, const PGresult *holds)
+static json_t *describe_all(struct matter *m, const PGresult *rows, const PGresult *holds,
+                            const PGresult *taken)
 {
     json_t *list = json_array();
     struct err err = { 0 };
@@ -87,6 +122,8 @@ static json_t *describe_all(struct matter *m, const PGresult *rows, const PGresu
             json_t *one = as != NULL ? describe(m, &f, as) : NULL;
             if (one != NULL && strcmp(as, "requester") != 0)
                 describe_holds(one, holds);
+            if (one != NULL)
+                describe_budget(&f, taken, one);
             if (one != NULL)
                 (void)json_array_append_new(list, one);
         }
@@ -107,6 +144,32 @@ static int read_holds(struct matter *m, PGresult **ret)
                         1, values, ret);
 }
 
+/* What was taken of the budgets of those who are in ROWS. */
+static int read_taken(struct matter *m, const PGresult *rows, PGresult **ret)
+{
+    static const char empty[] = "{}";
+    size_t size = sizeof(empty) + (size_t)PQntuples(rows) * NUMBER_SIZE, n = 1;
+    char *list = mem_zalloc(1, size);
+    if (list == NULL)
+        return verb_no_memory(m);
+    const char *before = "";
+    (void)snprintf(list, size, "{");
+    for (int row = 0; row < PQntuples(rows); row++) {
+        const char *number = database_value(rows, row, 0);
+        if (strcmp(number, before) != 0) /* a request is followed by its votes */
+            n += (size_t)snprintf(list + n, size - n, "%s%s", n > 1 ? "," : "", number);
+        before = number;
+    }
+    (void)snprintf(list + n, size - n, "}");
+    const char *const values[] = { list };
+    int rc = matter_query(m,
+                          "SELECT id, rows_taken, bytes_taken"
+                          " FROM ringfence.grant_budget_read($1::bigint[])",
+                          1, values, ret);
+    mem_free(list);
+    return rc;
+}
+
 int verb_grants(struct matter *m)
 {
     static const char sql[] =
@@ -116,14 +179,17 @@ int verb_grants(struct matter *m)
                   " ORDER BY n, request DESC LIMIT 200) l))"; /* nobody hides those of others */
     char number[NUMBER_SIZE];
     const char *const values[] = { m->command.actor, m->command.request != 0 ? number : NULL };
-    PGresult *r = NULL, *holds = NULL;
+    PGresult *r = NULL, *holds = NULL, *taken = NULL;
     verb_number(number, (int64_t)m->command.request);
     int rc = matter_query(m, sql, 2, values, &r);
     if (rc == 0)
         rc = read_holds(m, &holds);
-    json_t *list = rc == 0 ? describe_all(m, r, holds) : NULL;
+    if (rc == 0)
+        rc = read_taken(m, r, &taken);
+    json_t *list = rc == 0 ? describe_all(m, r, holds, taken) : NULL;
     PQclear(r);
     PQclear(holds);
+    PQclear(taken);
     if (rc < 0)
         return rc;
     if (m->command.request != 0 && json_array_size(list) == 0) {

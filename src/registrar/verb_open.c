@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "registrar/day.h"
 #include "registrar/tell.h"
 
 /* ---- what is kept ---------------------------------------------------------------------------- */
@@ -128,12 +129,13 @@ static int let_lapse(struct line *line, const char *number, struct err *err)
     return err_set(err, RF_EDENIED, "request %s can not be opened as it is: it has lapsed", number);
 }
 
-/* Did the database refuse for a reason that stays: somebody who is named is gone, or an argument is
-   not possible (compile_request.c)? */
+/* Did the database refuse for a reason that stays: somebody who is named is gone, the day has too
+   many persons, or an argument is not possible (compile_request.c)? */
 static bool is_final(int rc, const struct err *err)
 {
     const char *state = err_state_of(err);
-    return rc == -RF_EDATABASE && (strcmp(state, "02000") == 0 || strcmp(state, "22023") == 0);
+    return rc == -RF_EDATABASE && (strcmp(state, "02000") == 0 || strcmp(state, "22023") == 0 ||
+                                   strcmp(state, "53400") == 0);
 }
 
 static int tell_opening(struct office *o, struct line *line, const struct file *f, struct err *err)
@@ -152,20 +154,29 @@ static int tell_opening(struct office *o, struct line *line, const struct file *
 static int open_judged(struct office *o, const struct policy_region *region, struct line *line,
                        const struct file *f, struct err *err)
 {
-    char ref[RECORD_REF_SIZE], number[NUMBER_SIZE];
-    const char *const values[] = { number, ref };
+    char ref[RECORD_REF_SIZE], number[NUMBER_SIZE], per_day[NUMBER_SIZE];
+    const struct policy_grants *g = o->policy->grants;
+    const char *const values[] = { number, ref, g->subjects_per_day > 0 ? per_day : NULL };
     PGresult *r;
     size_t missing;
+    bool has_room;
     verb_number(number, (int64_t)f->proof.evidence.request);
+    verb_number(per_day, g->subjects_per_day);
     if (f->refusal != REFUSAL_NONE ||
         evidence_is_enough(o->policy, f->judged, clock_wall_ms(), &missing) != REFUSAL_NONE)
         return let_lapse(line, number, err); /* votes are over, and approvals only grow older */
-    int rc = tell_opening(o, line, f, err);  /* by the policy that opens it */
+    int rc = day_has_room(g, line, f->judged->command.actor, f->proof.evidence.keys,
+                          f->proof.evidence.key_count, &has_room, err);
+    if (rc == 0 && !has_room)
+        return let_lapse(line, number, err); /* before it stands on record as a grant */
+    if (rc == 0)
+        rc = tell_opening(o, line, f, err); /* by the policy that opens it */
     if (rc == 0)
         rc = record_grant(o, region, line, f, ref, err);
     if (rc < 0)
         return rc;
-    rc = line_ask(line, "SELECT ringfence.request_open($1::bigint, $2)", 2, values, &r, err);
+    rc = line_ask(line, "SELECT ringfence.request_open_within($1::bigint, $2, $3::integer)", 3,
+                  values, &r, err);
     if (rc == 0)
         PQclear(r);
     else if (is_final(rc, err))

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "enforce/database.h"
 #include "ledger/revealed.h"
+#include "registrar/day.h"
 #include "registrar/tell.h"
 
 static bool touches_honey(const struct matter *m, const struct named *named)
@@ -67,6 +68,21 @@ static int look_up(struct matter *m, struct named *named, bool *ret_nobody)
     *ret_nobody = is_honey || strcmp(database_value(r, 0, 1), "0") != 0;
     PQclear(r);
     return 0;
+}
+
+/* At the opening it is counted again; now it spares approvers what could not open. */
+static int check_day(struct matter *m, const struct named *named)
+{
+    const char *keys[COMMAND_LIST_MAX];
+    struct err err = { 0 };
+    bool has_room;
+    size_t count = json_array_size(named->keys);
+    for (size_t i = 0; i < count && i < COMMAND_LIST_MAX; i++)
+        keys[i] = json_string_value(json_array_get(named->keys, i));
+    if (day_has_room(m->office->policy->grants, m->line, m->command.actor, keys, count, &has_room,
+                     &err) < 0)
+        return matter_fail(m, &err);
+    return has_room ? 0 : matter_deny(m, REFUSAL_SUBJECTS_PER_DAY);
 }
 
 /* Whoever broke the glass before, and nobody has looked at it in time. */
@@ -189,6 +205,8 @@ static int ask_for(struct matter *m, const struct named *named)
     if (refusal != REFUSAL_NONE)
         return matter_deny(m, refusal);
     int rc = ask.is_break_glass ? check_reviews(m) : 0;
+    if (rc == 0)
+        rc = check_day(m, named);
     if (rc == 0)
         rc = add_request(m, named, rule, &id);
     if (rc == 0)

@@ -48,6 +48,7 @@ void crew_init(struct crew *c, unsigned workers)
     memset(c, 0, sizeof(*c));
     c->program_fd = c->meter_fd = c->lease_fd = c->lease_read_fd = -1;
     c->grants_fd = c->grants_read_fd = c->runner_fd = -1;
+    c->given_fd = c->given_read_fd = c->asked_fd = -1;
     c->workers = workers;
     c->is_unrecorded = true;
     add_member(c, ROLE_LEDGER, 0);
@@ -261,6 +262,8 @@ static void start_member(struct crew *c, struct crew_member *m, int64_t now_ms)
         tell(m, IMSG_LEASE, (uint32_t)c->bundle->config->database_count, NULL, 0,
              writes ? &c->lease_fd : &c->lease_read_fd, 1);
         tell(m, IMSG_GRANTS, 0, NULL, 0, writes ? &c->grants_fd : &c->grants_read_fd, 1);
+        const int budgets[] = { writes ? c->given_fd : c->given_read_fd, c->asked_fd };
+        tell(m, IMSG_BUDGETS, 0, NULL, 0, budgets, RF_COUNT(budgets));
     }
     tell_listeners(c, m);
     link_member(c, m);

@@ -53,10 +53,11 @@ struct crew {
     const struct bundle *bundle; /* what new members are told; borrowed */
     struct listeners *listeners; /* borrowed; what the hub lacks is opened when it starts */
     int program_fd, meter_fd;
-    int lease_fd, lease_read_fd;   /* of control, which grants; of workers, which may not */
-    int grants_fd, grants_read_fd; /* likewise */
-    pid_t runner_pid;              /* 0: none. It runs the programs of hooks, and is not narrowed */
-    int runner_fd;                 /* given to each herald */
+    int lease_fd, lease_read_fd;           /* of control, which grants; of workers, which may not */
+    int grants_fd, grants_read_fd;         /* likewise */
+    int given_fd, given_read_fd, asked_fd; /* of budgets: answers likewise, asking of both */
+    pid_t runner_pid; /* 0: none. It runs the programs of hooks, and is not narrowed */
+    int runner_fd;    /* given to each herald */
     unsigned workers;
     struct crew_member members[CREW_MAX];
     size_t count;

@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ledger/meter.h"
+#include "priv/budget_table.h"
 #include "priv/grant_table.h"
 #include "priv/lease.h"
 #include "priv/sandbox.h"
@@ -243,6 +244,8 @@ static int open_everything(struct super *s, struct err *err)
         (rc = lease_open_read(s->crew.lease_fd, &s->crew.lease_read_fd, err)) < 0 ||
         (rc = grant_table_create(&s->crew.grants_fd, err)) < 0 ||
         (rc = lease_open_read(s->crew.grants_fd, &s->crew.grants_read_fd, err)) < 0 ||
+        (rc = budget_table_create(&s->crew.given_fd, &s->crew.asked_fd, err)) < 0 ||
+        (rc = lease_open_read(s->crew.given_fd, &s->crew.given_read_fd, err)) < 0 ||
         (rc = spawn_open_program(&s->crew.program_fd, err)) < 0 ||
         (config_has_commands(c) && (rc = crew_start_runner(&s->crew, err)) < 0))
         return rc;
@@ -488,6 +491,9 @@ static void super_done(struct super *s)
     fd_close(&s->crew.lease_read_fd);
     fd_close(&s->crew.grants_fd);
     fd_close(&s->crew.grants_read_fd);
+    fd_close(&s->crew.given_fd);
+    fd_close(&s->crew.given_read_fd);
+    fd_close(&s->crew.asked_fd);
     reload_done(&s->reload);
     activation_done(&s->activation);
     listeners_done(&s->listeners);
@@ -510,6 +516,7 @@ int super_main(const char *config_path)
     s->signal_fd = s->pidfile.fd = s->notify.fd = -1;
     s->crew.program_fd = s->crew.meter_fd = s->crew.lease_fd = s->crew.lease_read_fd = -1;
     s->crew.grants_fd = s->crew.grants_read_fd = s->crew.runner_fd = -1;
+    s->crew.given_fd = s->crew.given_read_fd = s->crew.asked_fd = -1;
     err_clear(&err);
     int status, rc = load_as_user(s, config_path, &err);
     if (rc == 0)

@@ -272,6 +272,15 @@ def test_alerts_are_listed_and_reviewed(hub, analyst):
     assert analyst.run(*words).stdout == "alert 3 is closed: proper\n"
 
 
+def test_what_is_left_of_a_budget_is_told(hub, analyst):
+    analyst.json("request", *ASK)
+    hub.requests[31]["budget"] = {"rows": 50, "bytes": 65536}
+    assert ", at most 50 rows, at most 65536 bytes;" in analyst.run("grants").stdout
+    hub.requests[31].update(state="open", wanted=False, left={"rows": 12, "bytes": 0})
+    assert analyst.run("grants").stdout.splitlines()[0].endswith(", 12 of 50 rows left, 0 of 65536 bytes left")
+    assert analyst.json("grants")["requests"][0]["left"] == {"rows": 12, "bytes": 0}
+
+
 def test_what_is_looked_for_is_not_in_the_list_of_processes(hub, analyst):
     seen = []
 

@@ -153,7 +153,8 @@ def test_a_person_and_a_service_cannot_open_grants(thief):
             for call in ("grants()", "grant_close(1)", "grant_signal(1)", "grant_reap()",
                          "reveal_token_read()", "sessions()", "grant_faults()", "request_open(1, 'x')",
                          "request_move(1, 'logged', 'x')", "request_evidence('{1}')",
-                         "find_subject('us_analyst', 'email', 'x', 5)"):
+                         "find_subject('us_analyst', 'email', 'x', 5)", "grant_use_up(1)",
+                         "grant_budget_take(1, 1, 1, 1, 1)", "grant_budget_return(1, 1, 1)"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     connection.execute(f"SELECT * FROM ringfence.{call}")
 
@@ -182,7 +183,7 @@ def test_control_reads_its_records_and_calls_its_functions(thief):
     assert not relations & {"ringfence.pseudonym_key", "ringfence.reveal_token",
                             "ringfence.grant_subject", 'ringfence."grant"', "ringfence.child",
                             "ringfence.request", "ringfence.approval"}
-    assert not functions & {"grant_open", "request_open", "request_move", "request_add", "approval_add"}
+    assert not functions & {"grant_open", "request_open", "request_open_within", "request_move", "request_add", "approval_add"}
     assert {"request_evidence", "grant_close", "grant_signal", "grant_reap", "grants", "sessions",
             "standby", "reveal_token_read"} <= functions
     assert not {name for name in functions if name in ("reveal", "grant_analyze")}
@@ -216,7 +217,8 @@ def test_the_registrar_takes_steps_of_requests_and_nothing_else(thief):
         "requests_left", "review_add", "reviews_due",
         "suspend", "suspensions", "lift_add", "refusal_add", "trace",
         "alert_act", "alert_add", "alert_list", "alert_review",
-        "request_tell", "hold_check", "hold_add", "holds"}
+        "request_tell", "hold_check", "hold_add", "holds",
+        "subjects_of_day", "request_open_within", "grant_budget_read"}
 
 
 def test_the_herald_takes_what_is_to_be_told_and_nothing_else(thief):

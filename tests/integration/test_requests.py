@@ -960,7 +960,8 @@ def test_a_standby_answers_questions_and_takes_no_step(registrar, region):
 FUNCTIONS = {"request_facts", "request_add", "request_move", "approval_add", "approval_logged",
              "request_open", "request_revoke", "request_evidence", "request_list", "command_use",
              "find_subject", "request_sweep", "requests_left", "review_add", "reviews_due", "suspend",
-             "suspensions", "lift_add", "refusal_add", "request_tell", "hold_check", "hold_add", "holds", "trace"}
+             "suspensions", "lift_add", "refusal_add", "request_tell", "hold_check", "hold_add", "holds", "trace",
+             "subjects_of_day", "request_open_within", "grant_budget_read"}
 
 
 def callable_by(server, role):
@@ -979,7 +980,7 @@ def test_the_registrar_may_call_its_functions_and_nothing_else(server):
 
 @pytest.mark.parametrize("statement", [
     *(f"SELECT * FROM ringfence.{t}" for t in ("request", "approval", "request_step", "command_nonce", "found",
-                                               "review", "suspension", "suspension_vote", "refusal_day", "request_fact", "hold", "hold_vote", "outbox", '"grant"', "grant_subject", "reveal_token", "object",
+                                               "review", "suspension", "suspension_vote", "refusal_day", "request_fact", "hold", "hold_vote", "outbox", "grant_budget", '"grant"', "grant_subject", "reveal_token", "object",
                                                "applied", "pseudonym_key")),
     "UPDATE ringfence.request SET state = 'approved'", "DELETE FROM ringfence.approval",
     "INSERT INTO ringfence.command_nonce VALUES ('x', now())", "SELECT ringfence.request_next(1, 'open')",
@@ -1154,3 +1155,52 @@ def test_a_way_to_find_that_leads_to_no_column_is_refused(command):
             policy["grants"] = {"find": {"by": {"email": where}, "per_day": 5}}
         done = command("plan", policy=add)
         assert done.returncode not in (0, 1) and where.split(".")[-1] in done.stderr, done.stderr
+
+
+# -- budgets -------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def control(server):
+    with login(server, "rf_control") as connection:
+        yield lambda sql, *values: connection.execute(f"SELECT * FROM ringfence.{sql}", values).fetchall()
+
+
+def test_what_is_taken_of_a_budget_is_counted_once_for_all(registrar, control):
+    number = registrar.request("open")
+    take = "grant_budget_take(%s, %s, %s, %s, %s)"
+    assert control(take, number, 50, None, 10, 0) == [(12, 0, 38, None)]     # and a sixteenth of the other 40
+    assert control(take, number, 50, None, 39, 0) == [(0, 0, 38, None)]      # all or nothing
+    assert control(take, number, 50, None, 38, 0) == [(38, 0, 0, None)]
+    assert control(take, number, 50, None, 1, 0) == [(0, 0, 0, None)]
+    assert control(take, number, 20, None, 1, 0) == [(0, 0, 0, None)]        # the policy has a smaller one now
+    control("grant_budget_return(%s, %s, %s)", number, 5, 0)
+    assert registrar.call("grant_budget_read", [number]) == (number, 45, 0)
+    assert control(take, number, 50, 4096, 5, 4000) == [(5, 4006, 0, 90)]    # both, or none of them
+    assert control(take, number, 60, 4096, 5, 100) == [(0, 0, 10, 90)]
+    control("grant_budget_return(%s, %s, %s)", number, 2**40, 2**40)         # never below nothing
+    assert registrar.call("grant_budget_read", [number]) == (number, 0, 0)
+    for wrong in ((number, 50, 50, -1, 0), (number, 50, 50, None, 0), (number, -1, 50, 1, 0)):
+        with pytest.raises(psycopg.errors.InvalidParameterValue):
+            control(take, *wrong)
+    assert control(take, 424242, 50, 50, 1, 1) == []
+
+
+def test_a_grant_that_is_used_up_is_closed_once_and_for_that_reason(registrar, control, server):
+    number = registrar.request("open")
+    assert control("grant_use_up(%s)", number) == [(True,)]
+    assert control("grant_use_up(%s)", number) == [(False,)]
+    assert control("grant_budget_take(%s, 50, 50, 1, 1)", number) == []
+    assert state_of(server, number) == "used_up"
+    assert [row[-1] for row in control("grants()") if row[0] == number] == [True]
+    revoked = registrar.request("revoked")
+    assert control("grant_use_up(%s)", revoked) == [(False,)]
+    assert state_of(server, revoked) == "revoked"
+    assert [row[-1] for row in control("grants()") if row[0] == revoked] in ([False], [])
+
+
+def test_the_sweep_tells_a_request_whose_grant_was_used_up(registrar, server):
+    number = registrar.request("open")
+    server.rows("SELECT ringfence.grant_close(%s)", number)
+    server.rows('UPDATE ringfence."grant" SET used_up = true WHERE id = %s', number)
+    registrar.call("request_sweep", "1 day", "1 day")
+    assert state_of(server, number) == "used_up"

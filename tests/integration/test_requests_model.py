@@ -6,7 +6,8 @@ src/enforce/tbl/request_function.def, which test_requests.py tries in the databa
 that can be reached are visited. Faults planted in the model must be found, or it would prove nothing.
 
 What is in a state: the request's state and whether its leaf is known; of each of three approvers what
-he has said and whether he was suspended since (one at a time, of those who deny); the grant (none, open, closed), how often one was opened, the clock; and of both gateways
+he has said and whether he was suspended since (one at a time, of those who deny); the grant (none, open,
+closed, or used up: closed for that reason), how often one was opened, the clock; and of both gateways
 what they are in the middle of. A gateway may die between any two statements and forgets what it was
 doing; what it had committed stays."""
 
@@ -94,20 +95,23 @@ class Model:
         state, _, _, grant, _, _ = s
         if grant == "open" and state != "open":
             raise Violation(f"somebody is seen though the request is {state}")
+        if grant == "used up" and state in ("expired", "revoked"):
+            raise Violation(f"the grant was used up, and the request is {state}")
 
     # -- what gateways do, one statement after the other ---------------------------------------------
     # Between them stands the writing of leaves, which changes nothing that others see.
 
     JOBS = {"log": ["move logged"], "withdraw": ["move withdraw"], "revoke": ["move revoke"],
             "use_up": ["move use_up"], "expire": ["move expire"], "sweep": ["sweep"],
-            "tend": ["judge approved", "move open"],
+            "tend": ["judge approved", "move open"], "spend": ["spend"],
             "approve": ["vote", "record", "judge waiting", "move complete", "judge approved", "move open"],
             "deny": ["vote", "record", "move deny"]}
 
     def jobs(self, state):
         """What a gateway may begin. Anything may be tried at any time; what must fail at its first
         statement whatever happens is left out."""
-        yield from ((job, 0, -1) for job in ("log", "withdraw", "revoke", "use_up", "expire", "sweep", "tend"))
+        yield from ((job, 0, -1) for job in ("log", "withdraw", "revoke", "use_up", "expire", "sweep", "tend",
+                                                "spend"))
         if state not in ENDED and state != "open":
             yield from ((job, 0, a) for job in ("approve", "deny") for a in range(APPROVERS))
 
@@ -128,9 +132,15 @@ class Model:
         if what == "judge":  # reads, and acts on it later
             enough = self.yes(votes) >= NEEDED and not self.denied(votes)
             return [(s, go_on if state == how and enough else IDLE)]
+        if what == "spend":  # control: grant_use_up(), one transaction
+            if grant != "open":
+                return [(s, IDLE)]
+            told = state == "open" and "the end is not told" not in self.faults
+            return [((self.steps[state, "use_up"] if told else state, leaf, votes, "used up", opened, clock), go_on)]
         if what == "sweep":
-            how = "lapse" if state != "open" else "revoke" if clock < 2 else "expire"
-            if state == "open" and grant != "closed" or state in ENDED:
+            how = "lapse" if state != "open" else "use_up" if grant == "used up" and \
+                "a sweep looks at the clock alone" not in self.faults else "revoke" if clock < 2 else "expire"
+            if state == "open" and grant not in ("closed", "used up") or state in ENDED:
                 return [(s, IDLE)]
             if state != "open" and clock == 0:
                 return [(s, IDLE)]
@@ -334,3 +344,10 @@ def test_broken_glass_is_reviewed_before_the_next_however_two_gateways_hurry(ste
 def test_a_fault_in_the_model_of_glass_is_found(steps, fault):
     with pytest.raises(Violation):
         Glass(steps, [fault]).explore()
+
+
+def test_a_grant_that_is_used_up_makes_no_request_that_ended_otherwise(steps):
+    """The sweep tells it where control has not; with neither it is found out."""
+    steps = {k: v for k, v in steps.items() if k[1] != "break"}
+    with pytest.raises(Violation, match="was used up"):
+        Model(steps, ["the end is not told", "a sweep looks at the clock alone"]).explore()
