@@ -130,14 +130,14 @@ static enum grant_standing look(struct grant *g, const struct grant_table *t, in
         return over(g, found == 1 && fresh.used_up                            ? "used-up"
                        : grant_entry_is_over(&g->entry, now, clock_wall_ms()) ? "expired"
                                                                               : "closed");
-    g->entry.rows = fresh.rows;
-    g->entry.bytes = fresh.bytes;
     if (fresh.ends_mono_ms < g->entry.ends_mono_ms)
         g->entry.ends_mono_ms = fresh.ends_mono_ms;
     if (fresh.ends_wall_ms < g->entry.ends_wall_ms)
         g->entry.ends_wall_ms = fresh.ends_wall_ms;
     if (fresh.withheld)
-        return GRANT_WAITING;
+        return GRANT_WAITING; /* and its budget is not known yet: the old one holds */
+    g->entry.rows = fresh.rows;
+    g->entry.bytes = fresh.bytes;
     g->epoch = epoch;
     return GRANT_GOOD;
 }

@@ -83,7 +83,7 @@ def test_fifty_rows_leave_by_every_way_together_and_not_one_more(home, people):
         assert time.monotonic() - began < 1.5 * SLOW, "the other session goes on"
         time.sleep(0.02)
     wait_until(lambda: home.state(number) == "used_up", "the request is not used up", timeout=5 * SLOW)
-    assert is_over(home, number)
+    wait_until(lambda: is_over(home, number), "the grant goes on", timeout=5 * SLOW)
     with pytest.raises(psycopg.OperationalError):
         enter(home, number).close()
     leaf = home.gateway.public_log.wait_for("the end", type="revoke", grant=number)[0]
@@ -188,7 +188,7 @@ def test_two_gateways_release_no_more_than_one_budget(home, other, people):
     assert "53400" in {reader.error.sqlstate for reader in readers}, [r.error for r in readers]
     # nothing idled: all of it but what the last ones could not use
     assert ROWS - 2 <= sum(reader.count for reader in readers) <= ROWS, [r.count for r in readers]
-    assert is_over(home, number)
+    wait_until(lambda: is_over(home, number), "the grant goes on", timeout=5 * SLOW)
     for gateway in (home.gateway, other):
         leaf = gateway.public_log.wait_for("the end", type="revoke", grant=number)[0]
         assert leaf["rule"] == "used_up", leaf
@@ -215,7 +215,7 @@ def test_processes_that_die_release_no_more(home, people):
     except psycopg.Error as error:
         assert error.sqlstate == "53400" or "its budget is used up" in str(error), error
     assert ROWS // 2 <= got <= ROWS, got
-    assert is_over(home, number)
+    wait_until(lambda: is_over(home, number), "the grant goes on", timeout=5 * SLOW)
 
 
 def try_enter(home, number):
