@@ -27,7 +27,7 @@ char *mem_strdup(const char *s)
 char *mem_strndup(const char *s, size_t len)
 {
     char *copy = mem_zalloc(len + 1, 1);
-    if (copy != NULL)
+    if (copy != NULL && len > 0)
         memcpy(copy, s, len);
     return copy;
 }

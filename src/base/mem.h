@@ -8,7 +8,7 @@
 RF_CHECK void *mem_zalloc(size_t count, size_t size);
 RF_CHECK void *mem_realloc(void *ptr, size_t size);
 RF_CHECK char *mem_strdup(const char *s);
-RF_CHECK char *mem_strndup(const char *s, size_t len);
+RF_CHECK char *mem_strndup(const char *s, size_t len); /* of no bytes S may be NULL */
 void mem_free(void *ptr);
 
 /* Wipe LEN bytes and free; NULL is welcome. */

@@ -38,11 +38,16 @@ static int sign_all(struct key_publishing *p, uint64_t committed, struct err *er
     return rc < 0 ? rc : 0;
 }
 
-/* Somebody has signed more of this log than its journal has. */
-static int check_past(const struct key_publishing *p, struct err *err)
+/* Somebody has signed more of this log than its journal has. What the policy keeps back for a while
+   is in no tree yet, and in the journal. */
+static int check_past(const struct key_publishing *p, const struct key_house *h, struct err *err)
 {
     uint64_t size, past;
-    if (scribe_due_ms(p->scribe) != 0 || !scribe_is_behind(p->scribe, &size, &past))
+    if (!scribe_is_behind(p->scribe, &size, &past))
+        return 0;
+    if (scribe_due_ms(p->scribe) != 0)
+        size = clerk_leaves(h->clerk);
+    if (size >= past)
         return 0;
     (void)err_set(err, RF_ETAMPER,
                   "the journal makes %" PRIu64 " leaves, and %" PRIu64 " were signed before", size,
@@ -169,6 +174,44 @@ static int publish(struct key_publishing *p, struct key_published *ret, struct e
     return rc;
 }
 
+/* ---- the region's database ------------------------------------------------------------------ */
+
+/* Whoever writes there can say any size, and our signature he does not have. The notary goes on
+   then; what ends a log for good is not done beside such a row. */
+static int refuse_unproved(uint64_t size, struct err *err)
+{
+    (void)err_set(err, RF_EDENIED,
+                  "the region's database names a checkpoint of %" PRIu64
+                  " leaves that this log's key has not signed",
+                  size);
+    err_hint(err, "see who wrote it; once that is known, delete the log's row in "
+                  "ringfence.log_size");
+    return -RF_EDENIED;
+}
+
+int key_publishing_compare(struct key_publishing *p, const struct key_house *h, struct err *err)
+{
+    struct sight ours = { .is_answered = true }, seen;
+    struct checkpoint c;
+    size_t len;
+    int rc = 0;
+    if (scribe_note(p->scribe, &len) != NULL)
+        rc = sight_sign(scribe_checkpoint(p->scribe), &p->key, &ours);
+    if (rc < 0)
+        return err_set(err, (enum err_code) - rc, "could not sign the checkpoint");
+    rc = key_database_ask(h->config, &ours, &seen, err);
+    if (rc < 0 || seen.size == 0)
+        return rc;
+    if (!sight_holds(&seen, &p->key.key, &c))
+        return refuse_unproved(seen.size, err);
+    rc = scribe_must_hold(p->scribe, &c, err);
+    if (rc == 0)
+        rc = check_past(p, h, err);
+    if (rc == -RF_ETAMPER)
+        err_hint(err, "the region's database has seen it; %s", scribe_tamper_hint);
+    return rc;
+}
+
 /* ---- the steps ------------------------------------------------------------------------------ */
 
 int key_publishing_begin(const struct key_house *h, struct key_publishing **ret, struct err *err)
@@ -189,7 +232,7 @@ int key_publishing_begin(const struct key_house *h, struct key_publishing **ret,
     if (rc == 0)
         rc = sign_all(p, journal_next_index(h->journal), err);
     if (rc == 0)
-        rc = check_past(p, err);
+        rc = check_past(p, h, err);
     if (rc == 0)
         rc = witnesses_find(p, err);
     if (rc < 0) {
@@ -223,7 +266,7 @@ int key_publish(struct key_publishing *p, const struct key_house *h, struct key_
     *ret = (struct key_published){ 0 };
     int rc = sign_all(p, journal_next_index(h->journal), err);
     if (rc == 0)
-        rc = check_past(p, err);
+        rc = check_past(p, h, err);
     if (rc == 0 && scribe_note(p->scribe, &len) != NULL) {
         if (p->cosign != NULL)
             rc = ask_witnesses(p, err);

@@ -20,7 +20,7 @@
 
 struct rotate_options {
     const char *origin, *out, *vrf; /* of the next log; VRF may be NULL: the same as now */
-    bool leave_held;
+    bool leave_held, without_database;
 };
 
 static bool read_options(int argc, char **argv, struct rotate_options *ret)
@@ -35,6 +35,8 @@ static bool read_options(int argc, char **argv, struct rotate_options *ret)
             *to = argv[++i];
         else if (strcmp(argv[i], "--leave-held") == 0)
             ret->leave_held = true;
+        else if (strcmp(argv[i], "--without-database") == 0)
+            ret->without_database = true;
         else
             return false;
     }
@@ -195,11 +197,16 @@ static int rotate(struct key_house *h, const struct rotate_options *o, struct ke
         rc = check_held(h, o, err);
     if (rc == 0)
         rc = key_publishing_begin(h, &publishing, err);
+    if (rc == 0 && !o->without_database)
+        rc = key_publishing_compare(publishing, h, err);
     if (rc == 0)
         rc = clerk_end_log(h->clerk, h->policy, key_publishing_key(publishing), &next,
                            clock_wall_ms(), err);
     if (rc == 0)
         rc = key_publish(publishing, h, ret, err);
+    /* That the log has ended is not to be rolled back, either. */
+    if (rc == 0 && !o->without_database)
+        rc = key_publishing_compare(publishing, h, err);
     key_publishing_end(publishing);
     return rc;
 }

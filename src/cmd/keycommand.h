@@ -4,6 +4,7 @@
 
 #include "cmd/command.h"
 #include "ledger/clerk.h"
+#include "ledger/sight.h"
 
 typedef int key_verb_fn(const struct command_context *context, int argc, char **argv);
 key_verb_fn key_rotate, key_member, key_retire; /* ARGV[0] is "key", ARGV[1] the verb */
@@ -47,8 +48,22 @@ RF_CHECK int key_publishing_begin(const struct key_house *h, struct key_publishi
 void key_publishing_end(struct key_publishing *p); /* NULL is welcome; wipes */
 const struct secret_key *key_publishing_key(const struct key_publishing *p); /* of the log */
 
+/* Show the region's database what is signed, and ask for the largest checkpoint that it has seen:
+   this log must reach it and hold it. -RF_ETAMPER: it does not; -RF_EDENIED: the database names one
+   that this log's key has not signed; -RF_EUNAVAIL: no server answers. */
+RF_CHECK int key_publishing_compare(struct key_publishing *p, const struct key_house *h,
+                                    struct err *err);
+
 /* Repeatable. -RF_ETAMPER as for the notary. */
 RF_CHECK int key_publish(struct key_publishing *p, const struct key_house *h,
                          struct key_published *ret, struct err *err);
+
+/* ---- the region's database (key_database.c) ---- */
+
+/* Tell the primary of CONFIG's first database our last checkpoint (size 0: there is none), and take
+   the largest that it has seen. Each of its servers is asked once, some seconds at most.
+   -RF_EUNAVAIL: none answers. */
+RF_CHECK int key_database_ask(const struct config *config, const struct sight *ours,
+                              struct sight *ret, struct err *err);
 
 #endif

@@ -90,7 +90,8 @@ struct clerk_end {
 const struct clerk_end *clerk_ended(const struct clerk *c); /* NULL: the log goes on */
 /* 0, or -RF_ECONFIG: the log has ended, and ERR says what to do. */
 RF_CHECK int clerk_goes_on(const struct clerk *c, struct err *err);
-size_t clerk_held(const struct clerk *c); /* leaves whose purposes no `opened` has shown yet */
+uint64_t clerk_leaves(const struct clerk *c); /* of the journal so far */
+size_t clerk_held(const struct clerk *c);     /* leaves whose purposes no `opened` has shown yet */
 
 /* Put down what the clerk knows, so that a start reads little of the journal (clerk_snapshot.c).
    Happens by itself now and then; nothing depends on it. C may be NULL. */

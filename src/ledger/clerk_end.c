@@ -19,6 +19,11 @@ const struct clerk_end *clerk_ended(const struct clerk *c)
     return c->end.origin[0] != '\0' ? &c->end : NULL;
 }
 
+uint64_t clerk_leaves(const struct clerk *c)
+{
+    return c->leaves;
+}
+
 size_t clerk_held(const struct clerk *c)
 {
     return c->held_count;

@@ -139,7 +139,9 @@ static int move(const char *state_dir, const char *from, const char *to, struct 
     int rc = path_in(state_dir, from, old, err);
     if (rc == 0)
         rc = path_in(state_dir, to, new, err);
-    return rc == 0 && rename(old, new) < 0 ? err_sys(err, "could not rename file \"%s\"", old) : rc;
+    if (rc < 0)
+        return rc;
+    return rename(old, new) < 0 ? err_sys(err, "could not rename file \"%s\"", old) : 0;
 }
 
 /* A copy: there is a `ruling` at any time. */

@@ -205,6 +205,71 @@ def test_a_log_is_not_ended_while_its_notary_runs_or_its_past_does_not_hold(new_
     assert old.leaf("successor")
 
 
+def seen(pair, origin=ORIGIN):
+    return pair.primary.value("SELECT coalesce(max(size), 0) FROM ringfence.log_size"
+                              " WHERE origin = %s", origin)
+
+
+def test_a_log_that_was_rolled_back_is_not_ended(new_gateway, pair):
+    """State and public folder both: nothing on this machine knows of it any more, the database does."""
+    old = Logged(new_gateway)
+
+    def keep(name, as_name):
+        shutil.rmtree(old.path(as_name), ignore_errors=True)
+        subprocess.run(["cp", "-a", old.path(name), old.path(as_name)], check=True)
+
+    wait_until(lambda: seen(pair) > 0, "the database does not learn how large the log is")
+    old.gateway.stop()
+    size = seen(pair)
+    for name in ("state", "public"):
+        keep(name, f"{name}.older")
+    for _ in range(2):
+        before = seen(pair)
+        old.gateway.start()
+        wait_until(lambda: seen(pair) > before, "the database does not learn that the log has grown")
+        old.gateway.stop()
+    for name in ("state", "public"):
+        keep(name, f"{name}.whole")
+        keep(f"{name}.older", name)
+    entries = old.gateway.journal()
+    done = old.rotate()
+    assert done.returncode == 4 and "were signed before" in done.stderr, done.stdout + done.stderr
+    assert "the region's database has seen it" in done.stderr
+    assert old.gateway.journal() == entries
+    # a leaf that waits for the policy's delay is in no tree, and does not hide that others are missing
+    old.gateway.policy["publication"] = {"delay": "1h"}
+    old.gateway.write_policy()
+    made = ringfence("key", "new", "log", "--origin", "log.test/other", "--out", old.path("other.key"))
+    old.gateway.write("other.vkey", made.stdout, 0o644)
+    done = old.gateway.command("key", "member", "--log", old.path("other.vkey"))
+    assert done.returncode == 0, done.stderr
+    done = old.rotate()
+    assert done.returncode == 4 and "were signed before" in done.stderr, done.stdout + done.stderr
+    del old.gateway.policy["publication"]
+    old.gateway.write_policy()
+    for name in ("state", "public"):
+        keep(f"{name}.whole", name)
+
+    entries = old.gateway.journal()
+    config = copy.deepcopy(old.gateway.config)
+    config["databases"]["us-virginia"]["primary"] = ["127.0.0.1:1"]
+    old.gateway.write("alone.yaml", yaml.safe_dump(config, sort_keys=False), 0o644)
+    done = old.rotate(config="alone.yaml")
+    assert done.returncode == 3 and "--without-database" in done.stderr, done.stdout + done.stderr
+    size = seen(pair)
+    pair.primary.rows("UPDATE ringfence.log_size SET size = %s WHERE origin = %s", 2**62, ORIGIN)
+    done = old.rotate()
+    assert done.returncode == 1 and "has not signed" in done.stderr, done.stdout + done.stderr
+    assert old.gateway.journal() == entries
+    pair.primary.rows("UPDATE ringfence.log_size SET size = %s WHERE origin = %s", size, ORIGIN)
+
+    done = old.rotate()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert seen(pair) == json.loads(done.stdout)["published"] > size  # nor is the end rolled back
+    done = old.rotate("--without-database", config="alone.yaml")
+    assert done.returncode == 0 and json.loads(done.stdout)["published"] == seen(pair), done.stderr
+
+
 def test_the_copy_of_the_journal_has_the_end_of_the_log(new_gateway):
     old = Logged(new_gateway, start=False, ledger={"copy": "copy"})
     os.mkdir(old.path("copy"), 0o700)

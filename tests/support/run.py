@@ -11,6 +11,7 @@ import sys
 import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+VALGRIND_SLOW = 40  # how many times as long a program takes under it, at most
 
 
 class Count:
@@ -61,12 +62,12 @@ def meson_names(build):
 
 def run_meson(build, names, valgrind, slow, count):
     command = ["meson", "test", "-C", build, "--no-rebuild", "--timeout-multiplier", str(slow)]
-    environment = dict(os.environ)
+    environment = {**os.environ, "RF_SLOW": str(VALGRIND_SLOW if valgrind else slow)}
     if valgrind:
         environment["RF_LEAN"] = "7"  # see tests/fault/fault_session.c
         command += ["--wrapper", "valgrind --quiet --error-exitcode=99 --leak-check=full "
                     "--errors-for-leak-kinds=definite,possible --trace-children=no",
-                    "--timeout-multiplier", "40"]
+                    "--timeout-multiplier", str(VALGRIND_SLOW)]
     log = os.path.join(build, "meson-logs",
                        "testlog-valgrind.json" if valgrind else "testlog.json")
     if os.path.exists(log):

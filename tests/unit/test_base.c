@@ -93,6 +93,15 @@ static void a_file_may_be_as_long_as_the_limit_and_no_longer(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+static void a_copy_of_nothing_is_an_empty_string(void **state)
+{
+    (void)state;
+    char *copy = mem_strndup(NULL, 0); /* under UndefinedBehaviorSanitizer this ends a program */
+    assert_non_null(copy);
+    assert_string_equal(copy, "");
+    mem_free(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +111,7 @@ int main(void)
         cmocka_unit_test(what_a_peer_sent_is_escaped_and_clipped),
         cmocka_unit_test(time_is_printed_in_utc),
         cmocka_unit_test(a_file_may_be_as_long_as_the_limit_and_no_longer),
+        cmocka_unit_test(a_copy_of_nothing_is_an_empty_string),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1071,6 +1071,14 @@ static void know_many(struct log_house *h)
     }
 }
 
+/* How many times as long things take in this build, as tests/support/run.py says. */
+static int64_t slowness(void)
+{
+    const char *said = getenv("RF_SLOW");
+    int64_t n = said != NULL ? strtol(said, NULL, 10) : 1;
+    return n > 1 ? n : 1;
+}
+
 static size_t seen_over(const struct clerk *c)
 {
     size_t count = 0;
@@ -1136,7 +1144,7 @@ static void a_snapshot_of_many_grants_under_held_purposes_takes_a_moment(void **
     print_message("# a snapshot of %d grants, half of them held: written in %" PRId64
                   " ms, read in %" PRId64 " ms\n",
                   MANY, taken_ms - begin_ms, clock_mono_ms() - new_ms);
-    assert_true(taken_ms - begin_ms + clock_mono_ms() - new_ms < 5000); /* it was a minute */
+    assert_true(taken_ms - begin_ms + clock_mono_ms() - new_ms < 5000 * slowness()); /* a minute */
     assert_int_equal(other->grant_count, MANY);
     assert_int_equal(other->held_count, MANY / 2);
     for (size_t i = 0; i < MANY; i++) {
