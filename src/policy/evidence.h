@@ -7,6 +7,7 @@
 #define RF_POLICY_EVIDENCE_H
 
 #include "policy/approval.h"
+#include "policy/consents.h"
 #include "sign/command.h"
 
 /* One signed text, as it is kept. Strings are borrowed. */
@@ -28,6 +29,8 @@ struct evidence {
     size_t vote_count;
     const char *const *suspended; /* actors of the region, at the moment */
     size_t suspended_count;
+    const char *lacking[CONSENT_PURPOSES_MAX]; /* purposes of consent that not all have given */
+    size_t lacking_count;
 };
 
 /* What the grant in the database says of itself. */

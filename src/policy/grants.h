@@ -18,6 +18,7 @@
  *         approvers:              # every group; nobody counts twice; up to 8 groups of up to 8
  *           - {count: 1, departments: [privacy], entities: [], actors: []}
  *           - {count: 1, departments: [security]}
+ *         consent: support_access # of `consents`: everybody named has given it, and not withdrawn
  *     break_glass: {purposes: [security_incident], classes: [...], ask: {...}, subjects: 5,
  *                   duration: 1h, minors: refused, reference: required, review: 24h,
  *                   open_at_most: 1, reviewers: [{...}]}  # so many of one person before a review
@@ -57,6 +58,8 @@ struct policy_approvers {
     unsigned line;
 };
 
+struct policy_consent; /* consents.h */
+
 struct policy_grant_rule {
     char *name;
     char **purposes;
@@ -66,7 +69,8 @@ struct policy_grant_rule {
     int64_t subjects, duration_ms;
     bool minors_allowed, reference_optional;
     struct policy_approvers *approvers;
-    size_t approver_count; /* at least 1, but for break_glass: none */
+    size_t approver_count;                /* at least 1, but for break_glass: none */
+    const struct policy_consent *consent; /* that each person named must have given; NULL: none */
     unsigned line;
 };
 

@@ -16,6 +16,7 @@ struct mistakes;
 struct policy_grants; /* grants.h */
 struct policy_alerts; /* alerts.h */
 struct ssh_key;       /* sign/sshsig.h */
+struct policy_consents; /* consents.h */
 
 /* ISO 3166-1 alpha-2 in capitals; empty: this source names no place. */
 struct place {
@@ -248,6 +249,7 @@ struct policy {
     enum release_mode release[CLASS_COUNT];
     struct policy_grants *grants; /* who may see somebody by name; never NULL */
     struct policy_alerts *alerts; /* what raises alerts; never NULL */
+    struct policy_consents *consents; /* what persons may consent to; never NULL */
     struct policy_signers signers;
     uint8_t follows[32]; /* digest of the policy that it comes after */
     bool has_follows;
