@@ -25,7 +25,8 @@ enum {
     AT_GRANT_PURPOSE,
     AT_GRANT_CLASSES,
     AT_GRANT_KEYS,
-    AT_GRANT_ENDS
+    AT_GRANT_ENDS,
+    AT_LACKING
 };
 
 static int64_t number(const PGresult *r, int row, int column)
@@ -81,6 +82,19 @@ static bool read_grant(const PGresult *r, int row, struct proof *p)
            read_list(p, r, row, AT_GRANT_KEYS, &p->grant_keys, p->grant.keys, &p->grant.key_count);
 }
 
+/* {"purpose of consent": how many of the persons have not given it} */
+static bool read_lacking(const PGresult *r, int row, struct proof *p)
+{
+    struct evidence *e = &p->evidence;
+    const char *purpose;
+    json_t *count;
+    p->lacking = json_loads(database_value(r, row, AT_LACKING), 0, NULL);
+    if (!json_is_object(p->lacking) || json_object_size(p->lacking) > CONSENT_PURPOSES_MAX)
+        return false;
+    json_object_foreach(p->lacking, purpose, count) e->lacking[e->lacking_count++] = purpose;
+    return true;
+}
+
 static bool read_request(const PGresult *r, int row, struct proof *p)
 {
     struct evidence *e = &p->evidence;
@@ -93,7 +107,7 @@ static bool read_request(const PGresult *r, int row, struct proof *p)
     return strcmp(database_value(r, row, AT_KIND), "request") == 0 &&
            read_list(p, r, row, AT_KEYS, &p->keys, e->keys, &e->key_count) &&
            read_list(p, r, row, AT_SALTS, &p->salts, e->salts, &salts) && salts == e->key_count &&
-           read_grant(r, row, p);
+           read_lacking(r, row, p) && read_grant(r, row, p);
 }
 
 int proof_read(const PGresult *r, int *row, struct proof *p, struct err *err)
@@ -118,4 +132,5 @@ void proof_done(struct proof *p)
     json_decref(p->keys);
     json_decref(p->salts);
     json_decref(p->grant_keys);
+    json_decref(p->lacking);
 }

@@ -8,11 +8,11 @@
 #include "policy/evidence.h"
 
 /* Followed by an array of bigint and ")". */
-#define PROOF_SQL                                                                            \
-    "SELECT request, state, kind, actor, from_home,"                                         \
-    " floor(extract(epoch FROM at) * 1000)::bigint, command, signature, leaf, rule, minors," \
-    " to_json(keys), to_json(salts), grant_leaf, grant_actor, grant_purpose, grant_classes," \
-    " to_json(grant_subjects), floor(extract(epoch FROM grant_ends) * 1000)::bigint"         \
+#define PROOF_SQL                                                                             \
+    "SELECT request, state, kind, actor, from_home,"                                          \
+    " floor(extract(epoch FROM at) * 1000)::bigint, command, signature, leaf, rule, minors,"  \
+    " to_json(keys), to_json(salts), grant_leaf, grant_actor, grant_purpose, grant_classes,"  \
+    " to_json(grant_subjects), floor(extract(epoch FROM grant_ends) * 1000)::bigint, lacking" \
     " FROM ringfence.request_evidence("
 
 /* One request with all its votes. Strings live as long as the result, and until proof_done(). */
@@ -22,7 +22,7 @@ struct proof {
     bool has_grant; /* a grant of this number is in the database: */
     const char *grant_leaf;
     struct evidence_grant grant;
-    json_t *keys, *salts, *grant_keys;
+    json_t *keys, *salts, *grant_keys, *lacking;
     bool lacks_memory; /* to read a list */
 };
 
