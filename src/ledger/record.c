@@ -29,6 +29,7 @@ static const char *const kind_names[RECORD_KIND_COUNT] = {
     [RECORD_LIFTING] = "lifting",
     [RECORD_ALERT] = "alert",
     [RECORD_ALERT_REVIEW] = "alert_review",
+    [RECORD_CONSENT] = "consent",
 };
 
 /* The public words in the order of the message. */
@@ -102,6 +103,8 @@ static const struct {
                                 offsetof(struct record, detail), offsetof(struct record, text),
                                 offsetof(struct record, signature) },
                               { 0 } },
+    [RECORD_CONSENT] = { { offsetof(struct record, verdict) },
+                         { offsetof(struct record, subjects) } },
 };
 #undef NEEDS_REQUEST
 
@@ -149,6 +152,9 @@ static bool is_verdict(enum record_kind kind, const char *verdict)
     case RECORD_REVIEW:
     case RECORD_ALERT_REVIEW:
         return strcmp(verdict, "proper") == 0 || strcmp(verdict, "improper") == 0;
+    case RECORD_CONSENT:
+        return strcmp(verdict, "given") == 0 || strcmp(verdict, "withdrawn") == 0 ||
+               strcmp(verdict, "shown") == 0;
     default:
         return verdict[0] == '\0';
     }

@@ -900,8 +900,9 @@ static int on_opened(struct rules *r, const struct logleaf *l)
 /* No group of one interval twice: a group is everything but numbers. */
 static int group_add(struct rules *r, const struct logleaf *l)
 {
-    static const enum logleaf_key words[] = { LEAF_KEY_ENTITY, LEAF_KEY_PLACE, LEAF_KEY_ROOM,
-                                              LEAF_KEY_ACTOR_KIND, LEAF_KEY_RULE };
+    static const enum logleaf_key words[] = { LEAF_KEY_ENTITY,     LEAF_KEY_PLACE, LEAF_KEY_ROOM,
+                                              LEAF_KEY_ACTOR_KIND, LEAF_KEY_RULE,  LEAF_KEY_PURPOSE,
+                                              LEAF_KEY_VERSION };
     const uint8_t type = (uint8_t)l->type;
     struct iovec pieces[2 * RF_COUNT(words) + 1] = { digest_piece(&type, 1) };
     uint8_t digest[DIGEST_LEN];
@@ -923,7 +924,8 @@ static void judge_few(struct rules *r, const struct logleaf *l)
     static const enum logleaf_key bands[] = { LEAF_KEY_SESSIONS, LEAF_KEY_STATEMENTS,
                                               LEAF_KEY_ROWS,     LEAF_KEY_BYTES,
                                               LEAF_KEY_DENIALS,  LEAF_KEY_ALERTS,
-                                              LEAF_KEY_REVIEWED };
+                                              LEAF_KEY_REVIEWED, LEAF_KEY_GIVEN,
+                                              LEAF_KEY_WITHDRAWN };
     bool has_band = false;
     if (!logleaf_has(l, LEAF_KEY_FEW))
         return;
@@ -1052,6 +1054,7 @@ static judge_fn *const judges[LEAF_TYPE_COUNT] = {
     [LEAF_FIND] = on_find,           [LEAF_REQUEST] = on_request,
     [LEAF_BREAKGLASS] = on_request,  [LEAF_APPROVAL] = on_approval,
     [LEAF_REVIEW] = on_review,       [LEAF_ALERT] = on_rollup,
+    [LEAF_CONSENT] = on_rollup,
 };
 
 /* ---- what holds for every leaf -------------------------------------------------------------- */
