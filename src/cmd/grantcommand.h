@@ -18,7 +18,8 @@ struct grant_arguments {
     const char *classes[COMMAND_LIST_MAX];
     size_t class_count;
     int64_t seconds;
-    bool is_waiting, is_sure;
+    const char *version;
+    bool is_waiting, is_sure, is_parental;
     uint64_t request; /* the number behind the command's name */
     char class_names[COMMAND_VALUE_MAX];
     char value_bytes[COMMAND_VALUE_MAX + 1], subject_bytes[COMMAND_LIST_MAX][COMMAND_VALUE_MAX + 1];

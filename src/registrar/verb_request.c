@@ -20,19 +20,18 @@ static bool touches_honey(const struct matter *m, const struct named *named)
     return touches;
 }
 
-static int refuse_nobody(struct matter *m)
+int verb_refuse_nobody(struct matter *m)
 {
     return matter_refuse(m, 404, "subject-unknown", "a person who is named does not exist");
 }
 
-/* A person is named by his key just as the database writes it, or by a handle. */
-static int check_names(struct matter *m, struct named *named)
+int verb_check_names(struct matter *m, struct named *named)
 {
     const struct command *c = &m->command;
     for (size_t i = 0; i < c->subject_count; i++) {
         const char *key = json_string_value(json_array_get(named->keys, i));
         if (key == NULL)
-            return refuse_nobody(m);
+            return verb_refuse_nobody(m);
         if (strncmp(c->subjects[i], "h-", 2) != 0 && strcmp(c->subjects[i], key) != 0)
             return matter_refuse(m, 400, "subject-form",
                                  "a key is not written as the database has it");
@@ -42,9 +41,27 @@ static int check_names(struct matter *m, struct named *named)
     return 0;
 }
 
-/* Who they are. Whoever names one whom nobody has a reason to look at is suspended, whether or not
-   he may ask; *RET_NOBODY: he is told what he would be told about nobody. */
-static int look_up(struct matter *m, struct named *named, bool *ret_nobody)
+void named_done(struct named *named)
+{
+    mem_free(named->subjects);
+    json_decref(named->keys);
+    json_decref(named->lacking);
+}
+
+/* False: the database answers nonsense. */
+static bool read_lacking(struct named *named, const char *text)
+{
+    const char *purpose;
+    json_t *count;
+    named->lacking = json_loads(text, 0, NULL);
+    if (!json_is_object(named->lacking) || json_object_size(named->lacking) > CONSENT_PURPOSES_MAX)
+        return false;
+    json_object_foreach(named->lacking, purpose, count)
+        named->lacking_names[named->lacking_count++] = purpose;
+    return true;
+}
+
+int verb_look_up(struct matter *m, struct named *named, bool *ret_nobody)
 {
     const struct command *c = &m->command;
     *named = (struct named){ .subjects = matter_array(c->subjects, c->subject_count) };
@@ -53,7 +70,7 @@ static int look_up(struct matter *m, struct named *named, bool *ret_nobody)
     const char *const values[] = { c->actor, named->subjects };
     PGresult *r;
     int rc = matter_query(m,
-                          "SELECT to_json(keys), missing, minors"
+                          "SELECT to_json(keys), missing, minors, lacking"
                           " FROM ringfence.request_facts($1, $2::text[])",
                           2, values, &r);
     if (rc < 0)
@@ -64,8 +81,9 @@ static int look_up(struct matter *m, struct named *named, bool *ret_nobody)
     if (is_honey)
         alert_honey(m);
     *ret_nobody = is_honey || strcmp(database_value(r, 0, 1), "0") != 0;
+    bool is_read = read_lacking(named, database_value(r, 0, 3));
     PQclear(r);
-    return 0;
+    return is_read ? 0 : verb_no_memory(m);
 }
 
 /* Whoever broke the glass before, and nobody has looked at it in time. */
@@ -166,6 +184,16 @@ static int record_request(struct matter *m, const struct named *named,
     return rc;
 }
 
+/* How many have not given which consent, and not who. */
+static int deny_for_consent(struct matter *m, const struct named *named)
+{
+    int rc = matter_deny(m, REFUSAL_CONSENT_MISSING);
+    json_t *error = json_object_get(m->answer, "error");
+    if (error != NULL)
+        (void)json_object_set(error, "lacking", named->lacking);
+    return rc;
+}
+
 static int ask_for(struct matter *m, const struct named *named)
 {
     const struct policy_grant_rule *rule = NULL;
@@ -173,6 +201,8 @@ static int ask_for(struct matter *m, const struct named *named)
     char ref[RECORD_REF_SIZE];
     uint64_t id = 0;
     enum grant_refusal refusal = approval_may_ask(m->office->policy, &ask, &rule);
+    if (refusal == REFUSAL_CONSENT_MISSING)
+        return deny_for_consent(m, named);
     if (refusal != REFUSAL_NONE)
         return matter_deny(m, refusal);
     int rc = ask.is_break_glass ? check_reviews(m) : 0;
@@ -204,16 +234,15 @@ int verb_request(struct matter *m)
     struct named named = { 0 };
     bool is_nobody = false;
     enum grant_refusal refusal = judge_asker(m);
-    int rc = look_up(m, &named, &is_nobody);
+    int rc = verb_look_up(m, &named, &is_nobody);
     if (rc == 0 && refusal != REFUSAL_NONE)
         rc = matter_deny(m, refusal);
     else if (rc == 0 && is_nobody)
-        rc = refuse_nobody(m);
+        rc = verb_refuse_nobody(m);
     if (rc == 0)
-        rc = check_names(m, &named);
+        rc = verb_check_names(m, &named);
     if (rc == 0)
         rc = ask_for(m, &named);
-    mem_free(named.subjects);
-    json_decref(named.keys);
+    named_done(&named);
     return rc;
 }

@@ -68,7 +68,9 @@ struct grant_ask verb_ask(const struct matter *m, const struct named *named)
                              .minor_count = named->minors,
                              .sensitive_count = named->sensitive,
                              .unbound_count = named->unbound,
-                             .seconds = c->seconds };
+                             .seconds = c->seconds,
+                             .lacking = named->lacking_names,
+                             .lacking_count = named->lacking_count };
     return ask;
 }
 
@@ -95,16 +97,31 @@ static int check_suspended(struct matter *m)
                               : REFUSAL_REQUESTER_SUSPENDED);
 }
 
+/* Consents have nothing to do with who opens grants. */
+static bool is_of_consent(const struct matter *m)
+{
+    return m->command.verb == COMMAND_CONSENT_GIVE || m->command.verb == COMMAND_CONSENT_WITHDRAW ||
+           m->command.verb == COMMAND_CONSENT_SHOW;
+}
+
 void verb_answer(struct matter *m)
 {
     static int (*const verbs[COMMAND_VERB_COUNT])(struct matter * m) = {
-        [COMMAND_FIND] = verb_find,           [COMMAND_REQUEST] = verb_request,
-        [COMMAND_BREAK_GLASS] = verb_request, [COMMAND_APPROVE] = verb_vote,
-        [COMMAND_DENY] = verb_vote,           [COMMAND_REVOKE] = verb_revoke,
-        [COMMAND_REVIEW] = verb_review,       [COMMAND_GRANTS] = verb_grants,
-        [COMMAND_LIFT] = verb_lift,           [COMMAND_REVIEW_ALERT] = verb_review_alert,
+        [COMMAND_FIND] = verb_find,
+        [COMMAND_REQUEST] = verb_request,
+        [COMMAND_BREAK_GLASS] = verb_request,
+        [COMMAND_APPROVE] = verb_vote,
+        [COMMAND_DENY] = verb_vote,
+        [COMMAND_REVOKE] = verb_revoke,
+        [COMMAND_REVIEW] = verb_review,
+        [COMMAND_GRANTS] = verb_grants,
+        [COMMAND_LIFT] = verb_lift,
+        [COMMAND_REVIEW_ALERT] = verb_review_alert,
+        [COMMAND_CONSENT_GIVE] = verb_consent_give,
+        [COMMAND_CONSENT_WITHDRAW] = verb_consent_withdraw,
+        [COMMAND_CONSENT_SHOW] = verb_consent_show,
     };
-    if (m->office->policy->grants->opened_by != GRANTS_BY_SIGNATURES) {
+    if (m->office->policy->grants->opened_by != GRANTS_BY_SIGNATURES && !is_of_consent(m)) {
         (void)matter_refuse(m, 403, "opened-by-administrator",
                             "the policy lets an administrator open grants, not signatures");
         return;

@@ -29,6 +29,9 @@ enum command_verb {
     COMMAND_GRANTS,
     COMMAND_LIFT,
     COMMAND_REVIEW_ALERT,
+    COMMAND_CONSENT_GIVE,
+    COMMAND_CONSENT_WITHDRAW,
+    COMMAND_CONSENT_SHOW,
     COMMAND_VERB_COUNT
 };
 
@@ -47,6 +50,7 @@ struct command {
     const char *purpose, *reference, *authority;
     int64_t seconds;
     const char *verdict, *reason;
+    const char *version, *parental;
     const char *digest; /* key `command` */
     const char *nonce;
     int64_t expires_s; /* since 1970 */
