@@ -13,7 +13,8 @@ import subprocess
 from sshsig import Key
 
 ORDER = ("region", "actor", "verb", "request", "alert", "requester", "person", "by", "value", "subject", "class", "purpose",
-         "reference", "authority", "seconds", "verdict", "reason", "command", "nonce", "expires")
+         "reference", "authority", "seconds", "verdict", "reason", "version", "parental", "command", "nonce",
+         "expires")
 APPROVALS = ("approve", "deny")
 
 
