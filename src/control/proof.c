@@ -49,16 +49,22 @@ static struct evidence_text text_of(const PGresult *r, int row)
                                    .leaf = or_null(r, row, AT_LEAF) };
 }
 
+static json_t *load(const char *text, size_t flags, bool *lacks_memory)
+{
+    json_error_t why = { .line = 0 };
+    json_t *root = json_loads(text, flags, &why);
+    if (root == NULL && (json_error_code(&why) == json_error_out_of_memory ||
+                         json_error_code(&why) == json_error_unknown)) /* before it read */
+        *lacks_memory = true;
+    return root;
+}
+
 /* A list of texts, in *RET_LIST, which is P's, for as long as they are used. */
 static bool read_list(struct proof *p, const PGresult *r, int row, int column, json_t **ret_list,
                       const char *to[COMMAND_LIST_MAX], size_t *ret_count)
 {
     const char *text = database_value(r, row, column);
-    json_error_t why = { .line = 0 };
-    *ret_list = json_loads(text, JSON_DECODE_ANY, &why);
-    if (*ret_list == NULL && (json_error_code(&why) == json_error_out_of_memory ||
-                              json_error_code(&why) == json_error_unknown)) /* before it read */
-        p->lacks_memory = true;
+    *ret_list = load(text, JSON_DECODE_ANY, &p->lacks_memory);
     *ret_count = json_array_size(*ret_list);
     if (!json_is_array(*ret_list) || *ret_count > COMMAND_LIST_MAX)
         return false;
@@ -82,17 +88,28 @@ static bool read_grant(const PGresult *r, int row, struct proof *p)
            read_list(p, r, row, AT_GRANT_KEYS, &p->grant_keys, p->grant.keys, &p->grant.key_count);
 }
 
-/* {"purpose of consent": how many of the persons have not given it} */
-static bool read_lacking(const PGresult *r, int row, struct proof *p)
+int proof_read_consents(const char *text, json_t **ret, const char *consented[CONSENT_PURPOSES_MAX],
+                        size_t *ret_count)
 {
-    struct evidence *e = &p->evidence;
-    const char *purpose;
-    json_t *count;
-    p->lacking = json_loads(database_value(r, row, AT_LACKING), 0, NULL);
-    if (!json_is_object(p->lacking) || json_object_size(p->lacking) > CONSENT_PURPOSES_MAX)
-        return false;
-    json_object_foreach(p->lacking, purpose, count) e->lacking[e->lacking_count++] = purpose;
-    return true;
+    const char *name;
+    json_t *lacking;
+    bool lacks_memory = false;
+    *ret_count = 0;
+    *ret = load(text, 0, &lacks_memory);
+    if (!json_is_object(*ret) || json_object_size(*ret) > CONSENT_PURPOSES_MAX)
+        return lacks_memory ? -RF_ENOMEM : -RF_EPROTO;
+    json_object_foreach (*ret, name, lacking)
+        if (json_is_integer(lacking) && json_integer_value(lacking) == 0)
+            consented[(*ret_count)++] = name;
+    return 0;
+}
+
+static bool read_consents(const PGresult *r, int row, struct proof *p)
+{
+    int rc = proof_read_consents(database_value(r, row, AT_LACKING), &p->lacking,
+                                 p->evidence.consented, &p->evidence.consented_count);
+    p->lacks_memory = p->lacks_memory || rc == -RF_ENOMEM;
+    return rc == 0;
 }
 
 static bool read_request(const PGresult *r, int row, struct proof *p)
@@ -107,7 +124,7 @@ static bool read_request(const PGresult *r, int row, struct proof *p)
     return strcmp(database_value(r, row, AT_KIND), "request") == 0 &&
            read_list(p, r, row, AT_KEYS, &p->keys, e->keys, &e->key_count) &&
            read_list(p, r, row, AT_SALTS, &p->salts, e->salts, &salts) && salts == e->key_count &&
-           read_lacking(r, row, p) && read_grant(r, row, p);
+           read_consents(r, row, p) && read_grant(r, row, p);
 }
 
 int proof_read(const PGresult *r, int *row, struct proof *p, struct err *err)

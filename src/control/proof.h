@@ -26,6 +26,12 @@ struct proof {
     bool lacks_memory; /* to read a list */
 };
 
+/* TEXT is what ringfence.consent_lacking() answers: {"PURPOSE VERSION": of how many persons it is
+   lacking}. CONSENTED are those of none, for as long as *RET, which the caller releases in any
+   case. -RF_EPROTO: it is something else; -RF_ENOMEM. */
+RF_CHECK int proof_read_consents(const char *text, json_t **ret,
+                                 const char *consented[CONSENT_PURPOSES_MAX], size_t *ret_count);
+
 /* The request in row *ROW of R, which is moved behind its last vote. -RF_EPROTO: that is none;
    -RF_ENOMEM. Call proof_done() in any case. */
 RF_CHECK int proof_read(const PGresult *r, int *row, struct proof *ret, struct err *err);

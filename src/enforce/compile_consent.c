@@ -136,19 +136,20 @@ static int compile_is_current(struct compiler *k)
     return make(k, "consent_is_current", "text, text", ROLE_NAME_OWNER, ROLE_NAME_ADMIN);
 }
 
-/* {"purpose": how many of the persons have not given it}, of purposes that rules for grants name.
- */
+/* {"purpose version": how many of the persons have not given it}, for all that rules for grants
+   name. A reader who looks for another purpose or version than this database knows finds none. */
 static int compile_lacking(struct compiler *k)
 {
     sql_add(&k->sql,
             "CREATE FUNCTION ringfence.consent_lacking(keys text[]) RETURNS json"
-            " LANGUAGE sql STABLE%SSELECT coalesce(json_object_agg(l.purpose, l.count), '{}')"
-            " FROM (SELECT n.purpose, count(*) FROM (SELECT DISTINCT n.purpose FROM ",
+            " LANGUAGE sql STABLE%SSELECT coalesce(json_object_agg(v.name || ' ' || v.version,"
+            " (SELECT count(*) FROM unnest($1) u(key)"
+            "  WHERE ringfence.consent_is_current(u.key, v.name) IS NOT TRUE)), '{}') FROM ",
             FUNCTION_HEAD);
+    add_purposes(&k->sql, k->policy);
+    sql_add(&k->sql, " WHERE v.name IN (SELECT n.purpose FROM ");
     add_rules(&k->sql, k->policy);
-    sql_add(&k->sql, " WHERE n.purpose IS NOT NULL) n, unnest($1) u(key)"
-                     " WHERE ringfence.consent_is_current(u.key, n.purpose) IS NOT TRUE"
-                     " GROUP BY n.purpose) l $body$");
+    sql_add(&k->sql, ") $body$");
     int rc = make(k, "consent_lacking", "text[]", ROLE_NAME_ADMIN, ROLE_NAME_REGISTRAR);
     if (rc < 0)
         return rc;
@@ -348,7 +349,16 @@ static const char history_source[] =
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-/* Of the services that the policy lets record, those that are in this region. */
+/* Whoever may write no row of this region's tables writes down no consents here either. */
+static bool writes_here(const struct policy_actor *service, const struct policy_region *region)
+{
+    const struct policy_service_access *access = role_service_access(service, region);
+    bool writes = access != NULL && access->all_tables == TABLE_WRITE;
+    for (size_t i = 0; access != NULL && i < access->table_count; i++)
+        writes = writes || access->tables[i].access == TABLE_WRITE;
+    return writes;
+}
+
 static void want_service_rights(struct compiler *k)
 {
     static const char *const functions[] = {
@@ -358,7 +368,7 @@ static void want_service_rights(struct compiler *k)
     };
     const struct policy_consents *c = k->policy->consents;
     for (size_t i = 0; i < c->recorder_count; i++) {
-        if (role_service_access(c->recorders[i], k->region) == NULL)
+        if (!writes_here(c->recorders[i], k->region))
             continue;
         right_set_add(&k->rights, c->recorders[i]->name, "USAGE", "SCHEMA", NULL, SCHEMA_OWN);
         for (size_t f = 0; f < RF_COUNT(functions); f++)

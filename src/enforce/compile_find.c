@@ -65,16 +65,15 @@ static int compile_subject_facts(struct compiler *k)
 
 static const char facts_source[] =
     "CREATE FUNCTION ringfence.request_facts(actor text, subjects text[], OUT keys text[],"
-    " OUT salts text[], OUT missing integer, OUT minors integer, OUT lacking json)"
-    " LANGUAGE plpgsql STABLE" FUNCTION_HEAD "BEGIN"
+    " OUT salts text[], OUT missing integer, OUT minors integer) LANGUAGE plpgsql "
+    "STABLE" FUNCTION_HEAD "BEGIN"
     " IF (octet_length(request_facts.actor) BETWEEN 1 AND 56) IS NOT TRUE THEN RAISE EXCEPTION"
     "  'facts of a request need an actor' USING ERRCODE = '22023'; END IF;"
     " IF (cardinality(request_facts.subjects) BETWEEN 1 AND 100) IS NOT TRUE THEN RAISE EXCEPTION"
     "  'a request names between 1 and 100 subjects' USING ERRCODE = '22023'; END IF;"
     " SELECT f.keys, f.salts, f.missing, f.minors INTO request_facts.keys, request_facts.salts,"
     "  request_facts.missing, request_facts.minors FROM ringfence.subject_facts("
-    "  request_facts.actor, request_facts.subjects) f;"
-    " request_facts.lacking := ringfence.consent_lacking(request_facts.keys); END $body$";
+    "  request_facts.actor, request_facts.subjects) f; END $body$";
 
 /* " WHEN 'email' THEN SELECT … INTO key, hits …;" Without LIMIT, or a table without an index would
    tell a hit from a miss by the time. */

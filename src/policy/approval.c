@@ -88,10 +88,10 @@ static bool is_asked_from_home(const struct grant_ask *ask)
     return ask->is_from_home && policy_is_home(ask->region, ask->actor->place);
 }
 
-static bool is_lacking(const struct grant_ask *ask, const char *consent)
+static bool has_consented(const struct grant_ask *ask, const struct policy_consent *consent)
 {
-    for (size_t i = 0; i < ask->lacking_count; i++)
-        if (strcmp(ask->lacking[i], consent) == 0)
+    for (size_t i = 0; i < ask->consented_count; i++)
+        if (policy_consent_is(consent, ask->consented[i]))
             return true;
     return false;
 }
@@ -121,7 +121,7 @@ static enum grant_refusal refusal_of_rule(const struct policy *p, const struct g
         return REFUSAL_SENSITIVE;
     if (!rule->reference_optional && (ask->reference == NULL || ask->reference[0] == '\0'))
         return REFUSAL_REFERENCE_MISSING;
-    if (rule->consent != NULL && is_lacking(ask, rule->consent->name))
+    if (rule->consent != NULL && !has_consented(ask, rule->consent))
         return REFUSAL_CONSENT_MISSING;
     return REFUSAL_NONE;
 }

@@ -34,6 +34,9 @@ struct policy_consents {
     unsigned line;                /* 0: the policy has no such section */
 };
 
+/* Is TEXT "PURPOSE VERSION" of C? */
+bool policy_consent_is(const struct policy_consent *c, const char *text);
+
 /* NULL: the policy knows no such purpose of consent. */
 const struct policy_consent *policy_consent_find(const struct policy *p, const char *name);
 

@@ -29,8 +29,8 @@ struct evidence {
     size_t vote_count;
     const char *const *suspended; /* actors of the region, at the moment */
     size_t suspended_count;
-    const char *lacking[CONSENT_PURPOSES_MAX]; /* purposes of consent that not all have given */
-    size_t lacking_count;
+    const char *consented[CONSENT_PURPOSES_MAX]; /* as in struct grant_ask */
+    size_t consented_count;
 };
 
 /* What the grant in the database says of itself. */

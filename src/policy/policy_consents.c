@@ -168,6 +168,13 @@ void policy_consents_check(struct field_reader *r, const struct policy *p)
 
 /* -- look-ups -- */
 
+bool policy_consent_is(const struct policy_consent *c, const char *text)
+{
+    size_t len = strlen(c->name);
+    return strncmp(text, c->name, len) == 0 && text[len] == ' ' &&
+           strcmp(text + len + 1, c->version) == 0;
+}
+
 const struct policy_consent *policy_consent_find(const struct policy *p, const char *name)
 {
     for (size_t i = 0; i < p->consents->purpose_count; i++)

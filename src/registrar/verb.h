@@ -29,11 +29,13 @@ RF_CHECK int verb_file(struct matter *m, struct file *f); /* the same, with erro
 struct named {
     char *subjects;  /* as an array */
     json_t *keys;    /* as the database has them */
-    json_t *lacking; /* consents that not all have given: {"purpose": how many have not} */
-    const char *lacking_names[CONSENT_PURPOSES_MAX];
-    size_t minors, sensitive, lacking_count;
+    json_t *lacking; /* of each consent that rules ask for, how many have not given it */
+    const char *consented[CONSENT_PURPOSES_MAX]; /* as in struct grant_ask */
+    size_t minors, sensitive, consented_count;
     size_t unbound; /* those whom the purpose is not for */
 };
+/* May M's actor ask, whoever is named? Nobody is looked up. */
+enum grant_refusal verb_judge_asker(const struct matter *m, const struct grant_ask *ask);
 /* Who they are. Whoever names one whom nobody has a reason to look at is suspended, whether or not
    he may ask; *RET_NOBODY: he is told what he would be told about nobody. The caller calls
    named_done() in any case. */

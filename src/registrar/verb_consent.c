@@ -106,9 +106,7 @@ static int give(struct matter *m, const char *key)
     char ref[RECORD_REF_SIZE], source[SOURCE_SIZE];
     PGresult *r;
     source_of(m, source);
-    int rc = verb_use_nonce(m);
-    if (rc == 0)
-        rc = say(m, key, c->purpose, c->version, "given", ref);
+    int rc = say(m, key, c->purpose, c->version, "given", ref);
     const char *const values[] = { key,    c->purpose, c->version, verb_truth(c->parental != NULL),
                                    source, ref };
     if (rc == 0)
@@ -167,9 +165,7 @@ static int withdraw(struct matter *m, const char *key, const char *version)
     const char *const values[] = { key, c->purpose, source };
     PGresult *r;
     source_of(m, source);
-    int rc = verb_use_nonce(m);
-    if (rc == 0)
-        rc = say(m, key, c->purpose, version, "withdrawn", ref);
+    int rc = say(m, key, c->purpose, version, "withdrawn", ref);
     if (rc == 0)
         rc = matter_query(m, "SELECT ringfence.consent_end($1, $2, $3)", RF_COUNT(values), values,
                           &r);
@@ -224,9 +220,7 @@ static int show(struct matter *m, const char *key)
     char ref[RECORD_REF_SIZE];
     const char *const values[] = { key };
     PGresult *r;
-    int rc = verb_use_nonce(m);
-    if (rc == 0)
-        rc = say(m, key, NULL, NULL, "shown", ref);
+    int rc = say(m, key, NULL, NULL, "shown", ref);
     if (rc == 0)
         rc = matter_query(m, HISTORY_SQL, 1, values, &r);
     if (rc < 0)

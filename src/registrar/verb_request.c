@@ -48,19 +48,6 @@ void named_done(struct named *named)
     json_decref(named->lacking);
 }
 
-/* False: the database answers nonsense. */
-static bool read_lacking(struct named *named, const char *text)
-{
-    const char *purpose;
-    json_t *count;
-    named->lacking = json_loads(text, 0, NULL);
-    if (!json_is_object(named->lacking) || json_object_size(named->lacking) > CONSENT_PURPOSES_MAX)
-        return false;
-    json_object_foreach(named->lacking, purpose, count)
-        named->lacking_names[named->lacking_count++] = purpose;
-    return true;
-}
-
 int verb_look_up(struct matter *m, struct named *named, bool *ret_nobody)
 {
     const struct command *c = &m->command;
@@ -70,7 +57,8 @@ int verb_look_up(struct matter *m, struct named *named, bool *ret_nobody)
     const char *const values[] = { c->actor, named->subjects };
     PGresult *r;
     int rc = matter_query(m,
-                          "SELECT to_json(keys), missing, minors, lacking"
+                          "SELECT to_json(keys), missing, minors,"
+                          " ringfence.consent_lacking(keys)"
                           " FROM ringfence.request_facts($1, $2::text[])",
                           2, values, &r);
     if (rc < 0)
@@ -81,9 +69,10 @@ int verb_look_up(struct matter *m, struct named *named, bool *ret_nobody)
     if (is_honey)
         alert_honey(m);
     *ret_nobody = is_honey || strcmp(database_value(r, 0, 1), "0") != 0;
-    bool is_read = read_lacking(named, database_value(r, 0, 3));
+    rc = proof_read_consents(database_value(r, 0, 3), &named->lacking, named->consented,
+                             &named->consented_count);
     PQclear(r);
-    return is_read ? 0 : verb_no_memory(m);
+    return rc < 0 ? verb_no_memory(m) : 0;
 }
 
 /* Whoever broke the glass before, and nobody has looked at it in time. */
@@ -185,12 +174,25 @@ static int record_request(struct matter *m, const struct named *named,
 }
 
 /* How many have not given which consent, and not who. */
+static json_t *describe_lacking(const struct named *named)
+{
+    json_t *lacking = json_object(), *count;
+    const char *name;
+    json_object_foreach(named->lacking, name, count)
+    {
+        char purpose[COMMAND_VALUE_MAX];
+        (void)snprintf(purpose, sizeof(purpose), "%.*s", (int)strcspn(name, " "), name);
+        if (json_integer_value(count) > 0)
+            (void)json_object_set(lacking, purpose, count);
+    }
+    return lacking;
+}
+
 static int deny_for_consent(struct matter *m, const struct named *named)
 {
     int rc = matter_deny(m, REFUSAL_CONSENT_MISSING);
-    json_t *error = json_object_get(m->answer, "error");
-    if (error != NULL)
-        (void)json_object_set(error, "lacking", named->lacking);
+    (void)json_object_set_new(json_object_get(m->answer, "error"), "lacking",
+                              describe_lacking(named));
     return rc;
 }
 
@@ -223,10 +225,9 @@ static int ask_for(struct matter *m, const struct named *named)
    his refusal goes before all that is found out. */
 static enum grant_refusal judge_asker(const struct matter *m)
 {
-    const struct policy_grant_rule *rule = NULL;
     const struct named nobody = { 0 };
     const struct grant_ask ask = verb_ask(m, &nobody);
-    return approval_may_ask(m->office->policy, &ask, &rule);
+    return verb_judge_asker(m, &ask);
 }
 
 int verb_request(struct matter *m)

@@ -69,9 +69,28 @@ struct grant_ask verb_ask(const struct matter *m, const struct named *named)
                              .sensitive_count = named->sensitive,
                              .unbound_count = named->unbound,
                              .seconds = c->seconds,
-                             .lacking = named->lacking_names,
-                             .lacking_count = named->lacking_count };
+                             .consented = named->consented,
+                             .consented_count = named->consented_count };
     return ask;
+}
+
+/* Nobody knows yet who has consented. A rule looks at that last, so whoever is refused for nothing
+   else may ask; of several rules, another one's refusal says nothing against this. */
+enum grant_refusal verb_judge_asker(const struct matter *m, const struct grant_ask *asked)
+{
+    const struct policy_consents *c = m->office->policy->consents;
+    const struct policy_grant_rule *rule = NULL;
+    static char all[CONSENT_PURPOSES_MAX][2 * RECORD_WORD_MAX + 2];
+    const char *consented[CONSENT_PURPOSES_MAX];
+    struct grant_ask ask = *asked;
+    for (size_t i = 0; i < c->purpose_count; i++) {
+        (void)snprintf(all[i], sizeof(all[i]), "%s %s", c->purposes[i].name,
+                       c->purposes[i].version);
+        consented[i] = all[i];
+    }
+    ask.consented = consented;
+    ask.consented_count = c->purpose_count;
+    return approval_may_ask(m->office->policy, &ask, &rule);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */

@@ -196,7 +196,9 @@ static struct grant_ask ask_of(const struct policy *p)
 
 static void a_rule_for_grants_asks_for_its_consent_and_no_other(void **state)
 {
-    static const char *const ads[] = { "ads" }, *const both[] = { "ads", "support_access" };
+    static const char *const others[] = { "ads 1", "support_access 2026-02", "support_access",
+                                          "support_access2026-03", "support 2026-03" };
+    static const char *const both[] = { "ads 1", "support_access 2026-03" };
     const struct policy_grant_rule *rule = NULL;
     char last[1000];
     struct mistakes m;
@@ -205,17 +207,18 @@ static void a_rule_for_grants_asks_for_its_consent_and_no_other(void **state)
     struct policy *p = good(whole, last);
     struct grant_ask ask = ask_of(p);
     assert_ptr_equal(p->grants->rules[0].consent, policy_consent_find(p, "support_access"));
-    assert_int_equal(approval_may_ask(p, &ask, &rule), REFUSAL_NONE);
-    ask.lacking = ads;
-    ask.lacking_count = 1;
-    assert_int_equal(approval_may_ask(p, &ask, &rule), REFUSAL_NONE);
-    ask.lacking = both;
-    ask.lacking_count = 2;
     assert_int_equal(approval_may_ask(p, &ask, &rule), REFUSAL_CONSENT_MISSING);
+    ask.consented = others;
+    ask.consented_count = sizeof(others) / sizeof(others[0]);
+    assert_int_equal(approval_may_ask(p, &ask, &rule), REFUSAL_CONSENT_MISSING);
+    ask.consented = both;
+    ask.consented_count = 2;
+    assert_int_equal(approval_may_ask(p, &ask, &rule), REFUSAL_NONE);
     policy_free(p);
     p = good(whole, grants); /* a rule that asks for none */
     ask.region = policy_region_find(p, "us");
     ask.actor = policy_actor_find(p, "analyst");
+    ask.consented_count = 0;
     assert_int_equal(approval_may_ask(p, &ask, &rule), REFUSAL_NONE);
     policy_free(p);
     (void)snprintf(last, sizeof(last), "%s      consent: support\n", grants);
