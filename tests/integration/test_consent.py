@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import yaml
 
-from applied import DEMO, Server
+from applied import DEMO, Server, install_extension
 
 ADULT, OTHER, CHILD = 42, 43, 47  # of tests/support/sample.sql; 47 is twelve years old
 CONSENTS = {
@@ -318,6 +318,21 @@ def test_what_services_wrote_down_is_handed_on_once(region):
 def test_the_database_is_as_the_policy_says(region):
     done = region.command("plan", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_where_the_extension_is_a_consent_counts_as_well(region):
+    if not install_extension(region.server.build):
+        pytest.skip("the extension is not built, or cannot be installed")
+    region.rows("CREATE EXTENSION ringfence")
+    region.apply()
+    assert float(locate(region, ADULT)[0]) == 52.5
+    give(region)
+    assert round(float(locate(region, ADULT)[0]), 4) == 52.5236
+    assert "ringfence_native" not in region.value(
+        "SELECT string_agg(pg_get_triggerdef(oid), ' ') FROM pg_trigger"
+        " WHERE tgrelid = 'app.locations'::regclass AND NOT tgisinternal")
+    region.rows("DROP EXTENSION ringfence CASCADE")
+    region.apply()
 
 
 def test_another_version_ends_those_before_and_less_policy_takes_the_rights(region):
