@@ -27,7 +27,6 @@
  * control finds when it proves the grant anew (policy/evidence.h).
  *
  * SQLSTATE: 22023 an argument is not possible, 02000 no such person. No message names a person. */
-#include <stdio.h>
 
 #include "enforce/compiler.h"
 #include "policy/consents.h"
@@ -165,19 +164,21 @@ static int compile_lacking(struct compiler *k)
 
 /* ---- giving ---------------------------------------------------------------------------------- */
 
+/* clang-format off */
+static const char check_head[] =
+    "CREATE FUNCTION ringfence.consent_check(subject text, purpose text, version text,"
+    " parental boolean, OUT key text, OUT seconds bigint) LANGUAGE plpgsql STABLE"
+    FUNCTION_HEAD "\n#variable_conflict use_variable\n"
+    "DECLARE it record; is_minor boolean; BEGIN"
+    REFUSE("octet_length(subject) BETWEEN 1 AND 512", "a consent is somebody''s")
+    REFUSE("parental IS NOT NULL", "it is said whether a parent consents")
+    " SELECT v.version, v.seconds, v.is_parental INTO it FROM ";
+/* clang-format on */
+
 /* May it be given? The person's key as the database writes it, and how long it holds. */
 static int compile_check(struct compiler *k)
 {
-    sql_add(
-        &k->sql, "%S",
-        "CREATE FUNCTION ringfence.consent_check(subject text, purpose text, version text,"
-        " parental boolean, OUT key text, OUT seconds bigint) LANGUAGE plpgsql STABLE" FUNCTION_HEAD
-        "\n#variable_conflict use_variable\n"
-        "DECLARE it record; is_minor boolean; BEGIN" REFUSE(
-            "octet_length(subject) BETWEEN 1 AND 512", "a consent is somebody''s")
-            REFUSE("parental IS NOT NULL",
-                   "it is said whether a parent consents") " SELECT v.version, v.seconds, "
-                                                           "v.is_parental INTO it FROM ");
+    sql_add(&k->sql, "%S", check_head);
     add_purposes(&k->sql, k->policy);
     sql_add(&k->sql, "%S",
             " WHERE v.name = consent_check.purpose;"
@@ -231,17 +232,21 @@ static const char give_source[] =
 
 /* ---- withdrawing ----------------------------------------------------------------------------- */
 
+/* clang-format off */
+static const char end_head[] =
+    "CREATE FUNCTION ringfence.consent_end(subject text, purpose text, source text)"
+    " RETURNS text[] LANGUAGE plpgsql" FUNCTION_HEAD "\n#variable_conflict use_variable\n"
+    "DECLARE key text; versions text[]; at timestamptz := clock_timestamp(); BEGIN"
+    REFUSE("octet_length(subject) BETWEEN 1 AND 512", "a consent is somebody''s")
+    REFUSE("octet_length(purpose) BETWEEN 1 AND 63", "a consent is to something")
+    " BEGIN SELECT x.key INTO key FROM (";
+/* clang-format on */
+
 /* The versions that ended by it. The person need not be there any more, nor the purpose be the
    policy's still. */
 static int compile_end(struct compiler *k)
 {
-    sql_add(&k->sql, "%S",
-            "CREATE FUNCTION ringfence.consent_end(subject text, purpose text, source text)"
-            " RETURNS text[] LANGUAGE plpgsql" FUNCTION_HEAD "\n#variable_conflict use_variable\n"
-            "DECLARE key text; versions text[]; at timestamptz := clock_timestamp(); BEGIN" REFUSE(
-                "octet_length(subject) BETWEEN 1 AND 512", "a consent is somebody''s")
-                REFUSE("octet_length(purpose) BETWEEN 1 AND 63",
-                       "a consent is to something") " BEGIN SELECT x.key INTO key FROM (");
+    sql_add(&k->sql, "%S", end_head);
     int rc = compile_add_lookup(k, "subject", LOOKUP_KEY);
     sql_add(&k->sql, "%S",
             ") x(key) LIMIT 1; EXCEPTION WHEN data_exception THEN key := NULL; END;"
@@ -306,33 +311,28 @@ static int compile_sweep(struct compiler *k)
 
 /* ---- on the way to a log --------------------------------------------------------------------- */
 
+/* clang-format off */
 /* What GATEWAY is to put on record: what it took before and has not said yet, or what another took
    and has not said for long; else all that came since. */
 static const char sums_source[] =
     "CREATE FUNCTION ringfence.consent_sums(gateway text) RETURNS TABLE(id uuid, purpose text,"
     " version text, is_given boolean, count bigint) LANGUAGE plpgsql" FUNCTION_HEAD
     "\n#variable_conflict use_column\n"
-    "BEGIN" REFUSE(
-        "octet_length(consent_sums.gateway) BETWEEN 1 AND 255",
-        "a gateway is needed") " UPDATE ringfence.consent_sum s SET gateway = "
-                               "consent_sums.gateway, taken = statement_timestamp()"
-                               "  WHERE s.gateway <> consent_sums.gateway"
-                               "  AND s.taken < statement_timestamp() - interval '10 minutes';"
-                               " IF NOT EXISTS (SELECT FROM ringfence.consent_sum s WHERE "
-                               "s.gateway = consent_sums.gateway) THEN"
-                               "  WITH e AS (DELETE FROM ringfence.consent_event RETURNING "
-                               "purpose, version, is_given)"
-                               "  INSERT INTO ringfence.consent_sum (id, gateway, taken, purpose, "
-                               "version, is_given, count)"
-                               "   SELECT gen_random_uuid(), consent_sums.gateway, "
-                               "statement_timestamp(), e.purpose, e.version,"
-                               "   e.is_given, count(*) FROM e GROUP BY e.purpose, e.version, "
-                               "e.is_given; END IF;"
-                               " RETURN QUERY SELECT s.id, s.purpose, s.version, s.is_given, "
-                               "s.count"
-                               "  FROM ringfence.consent_sum s WHERE s.gateway = "
-                               "consent_sums.gateway"
-                               "  ORDER BY s.purpose, s.version, s.is_given LIMIT 64; END $body$";
+    "BEGIN"
+    REFUSE("octet_length(consent_sums.gateway) BETWEEN 1 AND 255", "a gateway is needed")
+    " UPDATE ringfence.consent_sum s SET gateway = consent_sums.gateway,"
+    "   taken = statement_timestamp() WHERE s.gateway <> consent_sums.gateway"
+    "  AND s.taken < statement_timestamp() - interval '10 minutes';"
+    " IF NOT EXISTS (SELECT FROM ringfence.consent_sum s"
+    "   WHERE s.gateway = consent_sums.gateway) THEN"
+    "  WITH e AS (DELETE FROM ringfence.consent_event RETURNING purpose, version, is_given)"
+    "  INSERT INTO ringfence.consent_sum (id, gateway, taken, purpose, version, is_given, count)"
+    "   SELECT gen_random_uuid(), consent_sums.gateway, statement_timestamp(), e.purpose, e.version,"
+    "   e.is_given, count(*) FROM e GROUP BY e.purpose, e.version, e.is_given; END IF;"
+    " RETURN QUERY SELECT s.id, s.purpose, s.version, s.is_given, s.count"
+    "  FROM ringfence.consent_sum s WHERE s.gateway = consent_sums.gateway"
+    "  ORDER BY s.purpose, s.version, s.is_given LIMIT 64; END $body$";
+/* clang-format on */
 
 static const char said_source[] =
     "CREATE FUNCTION ringfence.consent_said(id uuid) RETURNS void LANGUAGE sql "
