@@ -91,16 +91,16 @@ static bool read_grant(const PGresult *r, int row, struct proof *p)
 int proof_read_consents(const char *text, json_t **ret, const char *consented[CONSENT_PURPOSES_MAX],
                         size_t *ret_count)
 {
-    const char *name;
-    json_t *lacking;
     bool lacks_memory = false;
     *ret_count = 0;
     *ret = load(text, 0, &lacks_memory);
     if (!json_is_object(*ret) || json_object_size(*ret) > CONSENT_PURPOSES_MAX)
         return lacks_memory ? -RF_ENOMEM : -RF_EPROTO;
-    json_object_foreach (*ret, name, lacking)
+    for (void *at = json_object_iter(*ret); at != NULL; at = json_object_iter_next(*ret, at)) {
+        const json_t *lacking = json_object_iter_value(at);
         if (json_is_integer(lacking) && json_integer_value(lacking) == 0)
-            consented[(*ret_count)++] = name;
+            consented[(*ret_count)++] = json_object_iter_key(at);
+    }
     return 0;
 }
 

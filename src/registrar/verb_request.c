@@ -176,16 +176,15 @@ static int record_request(struct matter *m, const struct named *named,
 /* How many have not given which consent, and not who. */
 static json_t *describe_lacking(const struct named *named)
 {
-    json_t *lacking = json_object(), *count;
-    const char *name;
-    json_object_foreach(named->lacking, name, count)
-    {
+    json_t *all = json_object(), *from = named->lacking;
+    for (void *at = json_object_iter(from); at != NULL; at = json_object_iter_next(from, at)) {
+        const char *name = json_object_iter_key(at);
         char purpose[COMMAND_VALUE_MAX];
         (void)snprintf(purpose, sizeof(purpose), "%.*s", (int)strcspn(name, " "), name);
-        if (json_integer_value(count) > 0)
-            (void)json_object_set(lacking, purpose, count);
+        if (json_integer_value(json_object_iter_value(at)) > 0)
+            (void)json_object_set(all, purpose, json_object_iter_value(at));
     }
-    return lacking;
+    return all;
 }
 
 static int deny_for_consent(struct matter *m, const struct named *named)
