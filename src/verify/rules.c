@@ -921,11 +921,10 @@ static int group_add(struct rules *r, const struct logleaf *l)
 /* What is too small to be told is not told. */
 static void judge_few(struct rules *r, const struct logleaf *l)
 {
-    static const enum logleaf_key bands[] = { LEAF_KEY_SESSIONS, LEAF_KEY_STATEMENTS,
-                                              LEAF_KEY_ROWS,     LEAF_KEY_BYTES,
-                                              LEAF_KEY_DENIALS,  LEAF_KEY_ALERTS,
-                                              LEAF_KEY_REVIEWED, LEAF_KEY_GIVEN,
-                                              LEAF_KEY_WITHDRAWN };
+    static const enum logleaf_key bands[] = {
+        LEAF_KEY_SESSIONS, LEAF_KEY_STATEMENTS, LEAF_KEY_ROWS,  LEAF_KEY_BYTES,    LEAF_KEY_DENIALS,
+        LEAF_KEY_ALERTS,   LEAF_KEY_REVIEWED,   LEAF_KEY_GIVEN, LEAF_KEY_WITHDRAWN
+    };
     bool has_band = false;
     if (!logleaf_has(l, LEAF_KEY_FEW))
         return;
