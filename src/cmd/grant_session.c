@@ -232,10 +232,17 @@ int grant_look(struct grant_session *s, uint64_t n, json_t **ret_answer, json_t 
 
 /* ---- running -------------------------------------------------------------------------------- */
 
+/* Of the command as it is given: what is done to consents is its first argument. */
+static const char *name_of(enum command_verb verb)
+{
+    const char *name = command_verb_name(verb);
+    return strncmp(name, "consent-", strlen("consent-")) == 0 ? "consent" : name;
+}
+
 static int fail(const struct grant_session *s, const struct err *err)
 {
     struct command_context plain = *s->context;
-    const char *name = command_verb_name(s->verb);
+    const char *name = name_of(s->verb);
     plain.json = plain.json && s->rule[0] == '\0';
     int status = command_fail(&plain, name, err);
     if (s->context->json && s->rule[0] != '\0') {

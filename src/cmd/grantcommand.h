@@ -18,7 +18,8 @@ struct grant_arguments {
     const char *classes[COMMAND_LIST_MAX];
     size_t class_count;
     int64_t seconds;
-    bool is_waiting, is_sure;
+    const char *version;
+    bool is_waiting, is_sure, is_parental;
     uint64_t request;                    /* the number behind the command's name */
     const char *words[COMMAND_LIST_MAX]; /* TRACE: files and values */
     size_t word_count;

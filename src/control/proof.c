@@ -25,7 +25,8 @@ enum {
     AT_GRANT_PURPOSE,
     AT_GRANT_CLASSES,
     AT_GRANT_KEYS,
-    AT_GRANT_ENDS
+    AT_GRANT_ENDS,
+    AT_LACKING
 };
 
 static int64_t number(const PGresult *r, int row, int column)
@@ -48,16 +49,22 @@ static struct evidence_text text_of(const PGresult *r, int row)
                                    .leaf = or_null(r, row, AT_LEAF) };
 }
 
+static json_t *load(const char *text, size_t flags, bool *lacks_memory)
+{
+    json_error_t why = { .line = 0 };
+    json_t *root = json_loads(text, flags, &why);
+    if (root == NULL && (json_error_code(&why) == json_error_out_of_memory ||
+                         json_error_code(&why) == json_error_unknown)) /* before it read */
+        *lacks_memory = true;
+    return root;
+}
+
 /* A list of texts, in *RET_LIST, which is P's, for as long as they are used. */
 static bool read_list(struct proof *p, const PGresult *r, int row, int column, json_t **ret_list,
                       const char *to[COMMAND_LIST_MAX], size_t *ret_count)
 {
     const char *text = database_value(r, row, column);
-    json_error_t why = { .line = 0 };
-    *ret_list = json_loads(text, JSON_DECODE_ANY, &why);
-    if (*ret_list == NULL && (json_error_code(&why) == json_error_out_of_memory ||
-                              json_error_code(&why) == json_error_unknown)) /* before it read */
-        p->lacks_memory = true;
+    *ret_list = load(text, JSON_DECODE_ANY, &p->lacks_memory);
     *ret_count = json_array_size(*ret_list);
     if (!json_is_array(*ret_list) || *ret_count > COMMAND_LIST_MAX)
         return false;
@@ -81,6 +88,30 @@ static bool read_grant(const PGresult *r, int row, struct proof *p)
            read_list(p, r, row, AT_GRANT_KEYS, &p->grant_keys, p->grant.keys, &p->grant.key_count);
 }
 
+int proof_read_consents(const char *text, json_t **ret, const char *consented[CONSENT_PURPOSES_MAX],
+                        size_t *ret_count)
+{
+    bool lacks_memory = false;
+    *ret_count = 0;
+    *ret = load(text, 0, &lacks_memory);
+    if (!json_is_object(*ret) || json_object_size(*ret) > CONSENT_PURPOSES_MAX)
+        return lacks_memory ? -RF_ENOMEM : -RF_EPROTO;
+    for (void *at = json_object_iter(*ret); at != NULL; at = json_object_iter_next(*ret, at)) {
+        const json_t *lacking = json_object_iter_value(at);
+        if (json_is_integer(lacking) && json_integer_value(lacking) == 0)
+            consented[(*ret_count)++] = json_object_iter_key(at);
+    }
+    return 0;
+}
+
+static bool read_consents(const PGresult *r, int row, struct proof *p)
+{
+    int rc = proof_read_consents(database_value(r, row, AT_LACKING), &p->lacking,
+                                 p->evidence.consented, &p->evidence.consented_count);
+    p->lacks_memory = p->lacks_memory || rc == -RF_ENOMEM;
+    return rc == 0;
+}
+
 static bool read_request(const PGresult *r, int row, struct proof *p)
 {
     struct evidence *e = &p->evidence;
@@ -93,7 +124,7 @@ static bool read_request(const PGresult *r, int row, struct proof *p)
     return strcmp(database_value(r, row, AT_KIND), "request") == 0 &&
            read_list(p, r, row, AT_KEYS, &p->keys, e->keys, &e->key_count) &&
            read_list(p, r, row, AT_SALTS, &p->salts, e->salts, &salts) && salts == e->key_count &&
-           read_grant(r, row, p);
+           read_consents(r, row, p) && read_grant(r, row, p);
 }
 
 int proof_read(const PGresult *r, int *row, struct proof *p, struct err *err)
@@ -118,4 +149,5 @@ void proof_done(struct proof *p)
     json_decref(p->keys);
     json_decref(p->salts);
     json_decref(p->grant_keys);
+    json_decref(p->lacking);
 }

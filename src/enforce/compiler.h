@@ -104,6 +104,7 @@ RF_CHECK int compile_objects(struct compiler *k);   /* schemas, our tables, func
 RF_CHECK int compile_child(struct compiler *k);     /* ringfence.child: part of compile_objects() */
 RF_CHECK int compile_grants(struct compiler *k);    /* room granted and the functions of grants */
 RF_CHECK int compile_budgets(struct compiler *k);   /* part of compile_requests() */
+RF_CHECK int compile_consents(struct compiler *k);  /* what persons consent to */
 RF_CHECK int compile_requests(struct compiler *k);  /* the life of a request */
 RF_CHECK int compile_find(struct compiler *k);      /* who is meant: part of compile_requests() */
 RF_CHECK int compile_alerts(struct compiler *k);    /* what raises alerts, and alerts */

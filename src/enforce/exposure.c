@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "enforce/exposure_grants.h"
 #include "enforce/role.h"
+#include "policy/consents.h"
 #include "policy/policy_ingest.h"
 
 enum { LIST_MAX = 12 }; /* objects named in one sentence; the others are counted */
@@ -245,12 +246,16 @@ static void add_writing(struct collector *c, const struct policy_table *t)
         if (r->rule == INGEST_NETWORK)
             how = arena_printf(arena, "network of %" PRId64 " or %" PRId64 " bits", r->bits_v4,
                                r->bits_v6);
+        if (r->consent != NULL)
+            how =
+                arena_printf(arena, "%s, unless the person consents to %s", how, r->consent->name);
         add(c, (struct exposure){
                    .kind = "ingest",
                    .who = "",
                    .object = arena_printf(arena, "%s.%s.%s", t->schema, t->name, r->column),
                    .class_id = "",
-                   .shown = how });
+                   .shown = how,
+                   .level = r->consent != NULL });
     }
 }
 
@@ -400,7 +405,8 @@ static bool takes_away(const struct exposures *old, const struct exposures *new,
         "retention",       "ingest",         "publication", "grant_refused", "grant_sensitive",
         "grant_outsiders", "grant_suspends", "grant_marks", "alert"
     };
-    static const char *const kinds_of_rules[] = { "grant_approvers", "grant_reviewers" };
+    static const char *const kinds_of_rules[] = { "grant_approvers", "grant_reviewers",
+                                                  "grant_consent" };
     for (size_t i = 0; i < RF_COUNT(kinds_that_do); i++)
         if (strcmp(fact->kind, kinds_that_do[i]) == 0)
             return true;

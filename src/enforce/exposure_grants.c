@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "policy/alerts.h"
+#include "policy/consents.h"
 #include "policy/seats.h"
 #include "sign/sshsig.h"
 
@@ -152,6 +153,8 @@ static void tell_rules(struct teller *t, const struct policy_grants *g)
         const char *who = arena_printf(t->arena, "rule %s", g->rules[i].name);
         tell_rule(t, &g->rules[i], who);
         tell_groups(t, "grant_approvers", who, g->rules[i].approvers, g->rules[i].approver_count);
+        if (g->rules[i].consent != NULL)
+            tell(t, "grant_consent", who, g->rules[i].consent->name, "", 0);
     }
     if (!g->has_break_glass)
         return;

@@ -20,6 +20,11 @@
  * counters, and without SET search_path, which would cost as much as all the rest: every name in
  * them is qualified.
  *
+ * A rule with a consent is for rows of which at least one subject has not given it, as the snapshot
+ * of the statement sees ringfence.consent (compile_consent.c); whoever is NULL has given none. The
+ * question stands behind all others of the rule, and is asked only of a value that the rule would
+ * change. Tables with such a rule are the functions' here, also where the extension is installed.
+ *
  * Counters are sequences: nextval() survives the ROLLBACK that a refusal is. A crash may put one
  * ahead by up to 32, never back. */
 #include <inttypes.h>
@@ -29,10 +34,11 @@
 #include "enforce/coarse.h"
 #include "enforce/compiler.h"
 #include "enforce/subject.h"
+#include "policy/consents.h"
 
 #define CHILD_RULE "location of a child"
 
-enum { NAME_SIZE = 256, COLUMNS_SIZE = 400, WHY_SIZE = 120 };
+enum { NAME_SIZE = 256, COLUMNS_SIZE = 400, WHY_SIZE = 240, RULE_SIZE = 160 };
 
 /* One counter: rows of TABLE that met RULE. */
 struct counter {
@@ -170,7 +176,7 @@ static int check_rules(struct ingest *g)
                            t->schema, t->name, rule->column);
         if (rule->rule == INGEST_COARSEN || rule->rule == INGEST_NETWORK)
             rc = coarse_check(rule, fact, where, g->k->err);
-        else if (fact->not_null)
+        else if (fact->not_null && (rule->consent == NULL || rule->rule == INGEST_NULL))
             rc = err_set(g->k->err, RF_ECONFIG,
                          "column %s is NOT NULL: a rule that lets no value in lets no row in",
                          where);
@@ -347,12 +353,47 @@ static int add_child_rule(struct ingest *g, struct sql *s)
     return 0;
 }
 
+/* -- consents -- */
+
+/* " AND (somebody whom the row is about has not consented)", or nothing. */
+static void add_unless_consent(struct sql *s, const struct ingest *g,
+                               const struct policy_ingest *rule)
+{
+    const struct policy_table *t = g->table;
+    bool is_first = true;
+    if (rule->consent == NULL)
+        return;
+    sql_add(s, " AND (");
+    for (size_t i = 0; i < t->subject_count; i++) {
+        add_or(s, &is_first);
+        sql_add(s,
+                "NOT EXISTS (SELECT FROM ringfence.consent c WHERE c.subject" OP(
+                    "=") "NEW.%I::pg_catalog.text AND c.purpose" OP("=") "%L",
+                t->subjects[i].column, rule->consent->name);
+        sql_add(s,
+                " AND c.version" OP("=") "%L AND c.withdrawn IS NULL AND c.until" OP(
+                    ">") "pg_catalog.statement_timestamp())",
+                rule->consent->version);
+    }
+    sql_add(s, ")");
+}
+
+/* The rule's name in counters; WORDS is what it does. */
+static const char *rule_words(const struct policy_ingest *rule, const char *words,
+                              char out[RULE_SIZE])
+{
+    (void)snprintf(out, RULE_SIZE, "%s%s%s", words,
+                   rule->consent != NULL ? " without consent to " : "",
+                   rule->consent != NULL ? rule->consent->name : "");
+    return out;
+}
+
 /* -- coarse and dropped -- */
 
 static bool is_same_rule(const struct policy_ingest *a, const struct policy_ingest *b)
 {
-    return a->rule == b->rule && a->part == b->part && a->whole == b->whole &&
-           a->bits_v4 == b->bits_v4 && a->bits_v6 == b->bits_v6 &&
+    return a->rule == b->rule && a->consent == b->consent && a->part == b->part &&
+           a->whole == b->whole && a->bits_v4 == b->bits_v4 && a->bits_v6 == b->bits_v6 &&
            a->is_finer_refused == b->is_finer_refused;
 }
 
@@ -378,9 +419,9 @@ static int add_group(struct ingest *g, struct sql *s, size_t first)
     const struct policy_table *t = g->table;
     const struct policy_ingest *rule = &t->ingest[first];
     const struct counter *counter;
-    char columns[COLUMNS_SIZE] = "", words[COARSE_WORDS_SIZE];
+    char columns[COLUMNS_SIZE] = "", words[COARSE_WORDS_SIZE], name[RULE_SIZE];
     bool is_first = true, is_drop = rule->rule == INGEST_NULL;
-    sql_add(s, " IF ");
+    sql_add(s, " IF (");
     for (size_t i = first; i < t->ingest_count; i++) {
         size_t len = strlen(columns);
         if (!is_in_group(g, rule, &t->ingest[i]))
@@ -393,9 +434,12 @@ static int add_group(struct ingest *g, struct sql *s, size_t first)
         else
             coarse_add_is_finer(s, &t->ingest[i], fact_of(g, &t->ingest[i]));
     }
-    int rc = add_counter(g, columns, is_drop ? "dropped" : coarse_words(rule, words), &counter);
+    const char *done = rule_words(rule, is_drop ? "dropped" : coarse_words(rule, words), name);
+    int rc = add_counter(g, columns, done, &counter);
     if (rc < 0)
         return rc;
+    sql_add(s, ")");
+    add_unless_consent(s, g, rule);
     sql_add(s, " THEN");
     for (size_t i = first; i < t->ingest_count; i++) {
         if (!is_in_group(g, rule, &t->ingest[i]))
@@ -417,15 +461,17 @@ static int add_readable(struct ingest *g, struct sql *s, const struct policy_ing
 {
     const struct catalog_column *fact = fact_of(g, rule);
     const struct counter *counter;
-    char words[COARSE_WORDS_SIZE];
+    char words[COARSE_WORDS_SIZE], name[RULE_SIZE];
     const char *type = fact->kind == KIND_TEXT ? "text" : "jsonb";
-    int rc = add_counter(g, rule->column, coarse_words(rule, words), &counter);
+    int rc =
+        add_counter(g, rule->column, rule_words(rule, coarse_words(rule, words), name), &counter);
     if (rc < 0)
         return rc;
     sql_add(s, " made_%S := ", type);
     coarse_add_value(s, rule, fact);
-    sql_add(s, "; IF made_%S" OP("<>") "NEW.%I::pg_catalog.%S THEN NEW.%I := made_%S;", type,
-            rule->column, type, rule->column, type);
+    sql_add(s, "; IF made_%S" OP("<>") "NEW.%I::pg_catalog.%S", type, rule->column, type);
+    add_unless_consent(s, g, rule);
+    sql_add(s, " THEN NEW.%I := made_%S;", rule->column, type);
     add_count(s, counter);
     sql_add(s, " END IF;");
     return 0;
@@ -466,13 +512,17 @@ static int add_change_function(struct ingest *g, struct sql *s, const char *name
 /* WHY a value is refused; returns what to do. */
 static const char *refusal_words(const struct policy_ingest *rule, char why[WHY_SIZE])
 {
-    char words[COARSE_WORDS_SIZE];
+    char words[COARSE_WORDS_SIZE], unless[RULE_SIZE];
+    (void)rule_words(rule, "", unless);
     if (rule->rule == INGEST_REFUSE) {
-        (void)snprintf(why, WHY_SIZE, "the policy lets no value in");
-        return "leave the column out, or write NULL";
+        (void)snprintf(why, WHY_SIZE, "the policy lets no value in%s", unless);
+        return rule->consent != NULL
+                   ? "record the consent first, leave the column out, or write NULL"
+                   : "leave the column out, or write NULL";
     }
     if (rule->is_finer_refused) {
-        (void)snprintf(why, WHY_SIZE, "the value is finer than a %s", coarse_words(rule, words));
+        (void)snprintf(why, WHY_SIZE, "the value is finer than a %s%s", coarse_words(rule, words),
+                       unless);
         return "make it coarse before it is written";
     }
     (void)snprintf(why, WHY_SIZE, "the value cannot be read as a place");
@@ -491,10 +541,19 @@ static bool is_native_key(const struct catalog_column *key)
     return false;
 }
 
+static bool has_consent_rule(const struct ingest *g)
+{
+    for (size_t i = 0; i < g->table->ingest_count; i++)
+        if (g->table->ingest[i].consent != NULL)
+            return true;
+    return false;
+}
+
 /* All rules of the table, or none. */
 static bool is_native(const struct ingest *g)
 {
-    if (!g->k->catalog->has_native_ingest || (has_child_rule(g) && g->table == g->subjects))
+    if (!g->k->catalog->has_native_ingest || has_consent_rule(g) ||
+        (has_child_rule(g) && g->table == g->subjects))
         return false;
     for (size_t i = 0; i < g->fact->column_count && has_child_rule(g); i++)
         if (subject_is_key(g->table, &g->fact->columns[i]) && !is_native_key(&g->fact->columns[i]))
@@ -663,12 +722,11 @@ static int add_refusal(struct ingest *g, struct sql *s, const struct policy_inge
     const struct policy_table *t = g->table;
     const struct catalog_column *fact = fact_of(g, rule);
     const struct counter *counter;
-    char why[WHY_SIZE];
+    char why[WHY_SIZE], name[RULE_SIZE];
     const char *hint = refusal_words(rule, why);
     bool is_whole = rule->rule == INGEST_REFUSE;
-    int rc = add_counter(g, rule->column,
-                         is_whole || rule->is_finer_refused ? "refused" : "refused: unreadable",
-                         &counter);
+    const char *done = is_whole || rule->is_finer_refused ? "refused" : "refused: unreadable";
+    int rc = add_counter(g, rule->column, rule_words(rule, done, name), &counter);
     sql_add(s, " IF NEW.%I IS NOT NULL AND (", rule->column);
     add_is_same(s, rule->column);
     sql_add(s, ") IS NOT TRUE");
@@ -680,6 +738,7 @@ static int add_refusal(struct ingest *g, struct sql *s, const struct policy_inge
         coarse_add_value(s, rule, fact);
         sql_add(s, ") IS NULL");
     }
+    add_unless_consent(s, g, rule);
     sql_add(s, " THEN");
     if (rc == 0)
         add_count(s, counter);

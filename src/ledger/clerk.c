@@ -258,6 +258,21 @@ int clerk_seal_interval(struct clerk *c, int64_t now_ms, struct err *err)
     return clerk_own_leaf(c, &l, "{}", now_ms, err);
 }
 
+/* The exact numbers, for the private part. */
+static void sum_detail(const struct sum *s, char *to, size_t size)
+{
+    if (s->type == LEAF_CONSENT)
+        (void)snprintf(to, size, "{\"detail\":\"given=%" PRIu64 " withdrawn=%" PRIu64 "\"}",
+                       s->statements, s->rows);
+    else
+        (void)snprintf(to, size,
+                       "{\"detail\":\"sessions=%" PRIu64 " statements=%" PRIu64 " rows=%" PRIu64
+                       " bytes=%" PRIu64 " denials=%" PRIu64 " alerts=%" PRIu64 " reviewed=%" PRIu64
+                       "\"}",
+                       s->sessions, s->statements, s->rows, s->bytes, s->denials, s->alerts,
+                       s->reviewed);
+}
+
 int clerk_roll_up(struct clerk *c, const struct policy *policy, uint32_t minute, int64_t now_ms,
                   struct err *err)
 {
@@ -268,11 +283,7 @@ int clerk_roll_up(struct clerk *c, const struct policy *policy, uint32_t minute,
         struct logleaf l;
         char detail[300];
         sum_leaf(c, &s, policy->small_cell, &l);
-        (void)snprintf(detail, sizeof(detail),
-                       "{\"detail\":\"sessions=%" PRIu64 " statements=%" PRIu64 " rows=%" PRIu64
-                       " bytes=%" PRIu64 " denials=%" PRIu64 " alerts=%" PRIu64 " reviewed=%" PRIu64
-                       "\"}",
-                       s.sessions, s.statements, s.rows, s.bytes, s.denials, s.alerts, s.reviewed);
+        sum_detail(&s, detail, sizeof(detail));
         rc = clerk_own_leaf(c, &l, detail, now_ms, err);
     }
     sum_drop_first(c, rc < 0 ? done - 1 : done);
@@ -757,12 +768,15 @@ static void sum_up(struct clerk *c, const struct policy *policy, const struct re
                                .entity = word_of(p.entity),
                                .place = word_of(p.place),
                                .room = word_of(p.room),
+                               .purpose = word_of(p.purpose),
                                .rule = word_of(p.rule),
                                .actor_kind = word_of(p.actor_kind),
+                               .verdict = word_of(p.verdict),
                                .grant = p.grant,
                                .rows = p.rows,
                                .bytes = p.bytes,
                                .statements = p.statements,
+                               .subjects = p.subjects,
                                .slot = p.slot,
                                .start = p.start };
     sum_record(c, policy_region_find(policy, c->region_name), &open);

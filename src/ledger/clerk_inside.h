@@ -24,7 +24,8 @@ enum {
     DETAIL_MAX = 64 * 1024,
 };
 
-/* One roll-up in the making: everything but the numbers is the group. */
+/* One roll-up in the making: everything but the numbers is the group. Of consents, the room is the
+   purpose and the kind the version; statements are those given and rows those withdrawn. */
 struct sum {
     enum logleaf_type type;
     uint32_t from; /* minute its interval begins with */

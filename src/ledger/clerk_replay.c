@@ -259,6 +259,7 @@ static int type_note(struct clerk *c, const struct logleaf *l, bool is_replay, s
     case LEAF_SERVICE:
     case LEAF_DENIAL:
     case LEAF_ALERT:
+    case LEAF_CONSENT:
         if (is_replay)
             sum_forget(c, l);
         c->is_ending = l->value[LEAF_KEY_UNTIL].number > l->minute;

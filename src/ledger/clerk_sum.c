@@ -141,6 +141,12 @@ static struct sum group_of(const struct clerk *c, enum logleaf_type type, const 
     word_copy(s.entity, &r->entity);
     if (type == LEAF_DENIAL) /* all rules: whoever is refused chooses by which one */
         return s;
+    if (type == LEAF_CONSENT) { /* whoever wrote them down */
+        s.entity[0] = '\0';
+        word_copy(s.room, r->purpose.len > 0 ? &r->purpose : &unlisted);
+        word_copy(s.actor_kind, &r->rule);
+        return s;
+    }
     if (r->place.len == 2)
         memcpy(s.place, r->place.text, 2);
     if (type != LEAF_SERVICE) {
@@ -206,6 +212,11 @@ static void add_alert(struct clerk *c, const struct leaf *r)
     s->reviewed += r->kind == RECORD_ALERT_REVIEW;
 }
 
+static bool is_word(const struct leaf_word *a, const struct leaf_word *b)
+{
+    return a->len == b->len && memcmp(a->text, b->text, b->len) == 0;
+}
+
 static void add_released(struct clerk *c, const struct policy_region *region, const struct leaf *r,
                          enum logleaf_type type, const struct totals *more)
 {
@@ -214,6 +225,15 @@ static void add_released(struct clerk *c, const struct policy_region *region, co
         const struct totals released = { .rows = more->rows, .bytes = more->bytes };
         add(c, LEAF_TRANSFER, r, &released, 0, 0);
     }
+}
+
+static void add_consents(struct clerk *c, const struct leaf *r)
+{
+    const struct leaf_word given = { "given", 5 }, withdrawn = { "withdrawn", 9 };
+    const struct totals more = { .statements = is_word(&r->verdict, &given) ? r->subjects : 0,
+                                 .rows = is_word(&r->verdict, &withdrawn) ? r->subjects : 0 };
+    if (more.statements > 0 || more.rows > 0) /* else somebody looked at them */
+        add(c, LEAF_CONSENT, r, &more, 0, 0);
 }
 
 void sum_record(struct clerk *c, const struct policy_region *region, const struct leaf *r)
@@ -244,6 +264,9 @@ void sum_record(struct clerk *c, const struct policy_region *region, const struc
         if (more.statements > 0 || more.rows > 0 || more.bytes > 0)
             add_released(c, region, r, LEAF_SERVICE, &more);
         return;
+    case RECORD_CONSENT:
+        add_consents(c, r);
+        return;
     default:
         return;
     }
@@ -262,6 +285,10 @@ void sum_forget(struct clerk *c, const struct logleaf *l)
     value_copy(done.room, &l->value[LEAF_KEY_ROOM]);
     value_copy(done.actor_kind, &l->value[LEAF_KEY_ACTOR_KIND]);
     value_copy(done.rule, &l->value[LEAF_KEY_RULE]);
+    if (l->type == LEAF_CONSENT) {
+        value_copy(done.room, &l->value[LEAF_KEY_PURPOSE]);
+        value_copy(done.actor_kind, &l->value[LEAF_KEY_VERSION]);
+    }
     if (l->value[LEAF_KEY_PLACE].len == 2)
         memcpy(done.place, l->value[LEAF_KEY_PLACE].text, 2);
     struct sum *found = group_find(c, &done);
@@ -304,8 +331,29 @@ static bool is_few(const struct clerk *c, const struct sum *s, int64_t small_cel
            (sessions == NULL || sessions->sessions < (uint64_t)small_cell);
 }
 
+static void consent_leaf(const struct clerk *c, const struct sum *s, int64_t small_cell,
+                         struct logleaf *ret)
+{
+    *ret = (struct logleaf){ .type = s->type };
+    logleaf_text(ret, LEAF_KEY_REGION, c->region_name);
+    logleaf_text(ret, LEAF_KEY_PURPOSE, s->room);
+    logleaf_text(ret, LEAF_KEY_VERSION, s->actor_kind);
+    logleaf_number(ret, LEAF_KEY_FROM, s->from);
+    logleaf_number(ret, LEAF_KEY_UNTIL, s->from + c->rollup);
+    if (small_cell > 0 && s->statements + s->rows < (uint64_t)small_cell) {
+        logleaf_number(ret, LEAF_KEY_FEW, 1);
+        return;
+    }
+    logleaf_number(ret, LEAF_KEY_GIVEN, s->statements);
+    logleaf_number(ret, LEAF_KEY_WITHDRAWN, s->rows);
+}
+
 void sum_leaf(const struct clerk *c, const struct sum *s, int64_t small_cell, struct logleaf *ret)
 {
+    if (s->type == LEAF_CONSENT) {
+        consent_leaf(c, s, small_cell, ret);
+        return;
+    }
     *ret = (struct logleaf){ .type = s->type };
     logleaf_text(ret, LEAF_KEY_REGION, c->region_name);
     logleaf_text(ret, LEAF_KEY_ENTITY, s->entity);

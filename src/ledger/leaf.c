@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "ledger/json.h"
-#include "policy/policy.h"
+#include "policy/consents.h"
 
 static const char unlisted[] = "unlisted";
 
@@ -60,6 +60,17 @@ static bool is_class_list(const char *list)
     return false;
 }
 
+/* Purposes of consent are a list of their own, and a version is one that the policy names. */
+static void publish_consent(const struct policy *policy, const struct record *said,
+                            struct record *ret)
+{
+    const char *purpose = or_empty(said->purpose), *version = or_empty(said->rule);
+    const struct policy_consent *c = policy_consent_find(policy, purpose);
+    ret->purpose = purpose[0] == '\0' || c != NULL ? purpose : unlisted;
+    ret->rule =
+        version[0] == '\0' || (c != NULL && strcmp(c->version, version) == 0) ? version : unlisted;
+}
+
 void leaf_publish(const struct policy *policy, const struct record *said, struct record *ret)
 {
     const char *region = or_empty(said->region), *entity = or_empty(said->entity);
@@ -73,6 +84,8 @@ void leaf_publish(const struct policy *policy, const struct record *said, struct
     ret->purpose = purpose[0] == '\0' || has_purpose(policy, purpose) ? purpose : unlisted;
     ret->actor_kind = actor_kind[0] == '\0' || is_actor_kind(actor_kind) ? actor_kind : unlisted;
     ret->classes = classes[0] == '\0' || is_class_list(classes) ? classes : unlisted;
+    if (said->kind == RECORD_CONSENT)
+        publish_consent(policy, said, ret);
 }
 
 void leaf_minute_format(uint32_t minute, char ret[18])
@@ -190,18 +203,18 @@ static const struct {
     { "entity", FORM_WORD, false, TO(entity) },
     { "place", FORM_WORD, false, TO(place) },
     { "room", FORM_WORD, false, TO(room) },
-    { "purpose", FORM_WORD, false, 0 },
+    { "purpose", FORM_WORD, false, TO(purpose) },
     { "rule", FORM_WORD, false, TO(rule) },
     { "actor_kind", FORM_WORD, false, TO(actor_kind) },
     { "grant", FORM_NUMBER, false, TO(grant) },
     { "classes", FORM_WORD, false, 0 },
-    { "verdict", FORM_WORD, false, 0 },
+    { "verdict", FORM_WORD, false, TO(verdict) },
     { "request_ref", FORM_REFS, false, 0 },
     { "approval_refs", FORM_REFS, false, 0 },
     { "rows", FORM_NUMBER, false, TO(rows) },
     { "bytes", FORM_NUMBER, false, TO(bytes) },
     { "statements", FORM_NUMBER, false, TO(statements) },
-    { "subjects", FORM_NUMBER, false, 0 },
+    { "subjects", FORM_NUMBER, false, TO(subjects) },
     { "until", FORM_NUMBER, false, 0 },
     { "slot", FORM_NUMBER, false, TO(slot) },
     { "start", FORM_NUMBER, false, TO(start) },

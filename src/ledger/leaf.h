@@ -33,8 +33,8 @@ struct leaf {
     enum record_kind kind;
     uint32_t minute;
     uint8_t commitment[DIGEST_LEN];
-    struct leaf_word region, entity, place, room, rule, actor_kind;
-    uint64_t grant, rows, bytes, statements, slot, start;
+    struct leaf_word region, entity, place, room, purpose, rule, actor_kind, verdict;
+    uint64_t grant, rows, bytes, statements, subjects, slot, start;
 };
 RF_CHECK int leaf_read(const void *bytes, size_t n, struct leaf *ret);
 

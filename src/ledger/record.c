@@ -31,6 +31,7 @@ static const char *const kind_names[RECORD_KIND_COUNT] = {
     [RECORD_ALERT_REVIEW] = "alert_review",
     [RECORD_HOLD] = "hold",
     [RECORD_TRACE] = "trace",
+    [RECORD_CONSENT] = "consent",
 };
 
 /* The public words in the order of the message. */
@@ -110,6 +111,8 @@ static const struct {
     [RECORD_TRACE] = { { offsetof(struct record, actor), offsetof(struct record, detail),
                          offsetof(struct record, text), offsetof(struct record, signature) },
                        { 0 } },
+    [RECORD_CONSENT] = { { offsetof(struct record, verdict) },
+                         { offsetof(struct record, subjects) } },
 };
 #undef NEEDS_REQUEST
 
@@ -157,6 +160,9 @@ static bool is_verdict(enum record_kind kind, const char *verdict)
     case RECORD_REVIEW:
     case RECORD_ALERT_REVIEW:
         return strcmp(verdict, "proper") == 0 || strcmp(verdict, "improper") == 0;
+    case RECORD_CONSENT:
+        return strcmp(verdict, "given") == 0 || strcmp(verdict, "withdrawn") == 0 ||
+               strcmp(verdict, "shown") == 0;
     default:
         return verdict[0] == '\0';
     }

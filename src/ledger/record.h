@@ -35,6 +35,8 @@ enum record_kind {
     RECORD_ALERT_REVIEW, /* what he thought of it */
     RECORD_HOLD, /* one of two says that the notices of a grant wait; in the journal alone */
     RECORD_TRACE, /* values found elsewhere were compared with grants; in the journal alone, too */
+    RECORD_CONSENT,      /* consents were given or withdrawn: so many, or one by a signed command;
+                            the journal has these, the public log their sums */
     RECORD_KIND_COUNT
 };
 
@@ -64,10 +66,12 @@ struct record {
     const char *place; /* ISO country */
     const char *room;
     const char *purpose;
-    const char *rule;        /* that decided: denials, suspensions, alerts */
+    const char *rule;        /* that decided: denials, suspensions, alerts; CONSENT: version of its
+                                text */
     const char *actor_kind;  /* "person", "service", "unknown" */
     const char *classes;     /* DISCLOSURE: "identity,contact", in the policy's order */
-    const char *verdict;     /* APPROVAL: "approve", "deny"; REVIEW, ALERT_REVIEW: "proper", … */
+    const char *verdict;     /* APPROVAL: "approve", "deny"; REVIEW, ALERT_REVIEW: "proper", …;
+                                CONSENT: "given", "withdrawn", "shown" (to who may record them) */
     const char *request_ref; /* APPROVAL, GRANT, REVIEW: what the ledger answered for the REQUEST */
     const char
         *approval_refs;   /* GRANT: those of its APPROVALs, commas between; none: glass broken */
@@ -75,7 +79,7 @@ struct record {
     uint64_t until;       /* GRANT: its end; HOLD: that of the hold; milliseconds since 1970 */
     uint64_t rows, bytes; /* RESULT: of this chunk; SESSION_CLOSE: in all; SERVICE: cumulative */
     uint64_t statements;  /* SESSION_CLOSE, SERVICE */
-    uint64_t subjects;    /* DISCLOSURE */
+    uint64_t subjects;    /* DISCLOSURE; CONSENT: how many */
     uint64_t slot, start; /* SERVICE, the ledger's own: whose totals, of which start; never sent */
 
     /* private: sealed */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/consents.h"
 #include "policy/seats.h"
 
 enum { CLOCKS_DIFFER_MS = 60 * 1000 }; /* between two machines that are kept in time */
@@ -87,6 +88,14 @@ static bool is_asked_from_home(const struct grant_ask *ask)
     return ask->is_from_home && policy_is_home(ask->region, ask->actor->place);
 }
 
+static bool has_consented(const struct grant_ask *ask, const struct policy_consent *consent)
+{
+    for (size_t i = 0; i < ask->consented_count; i++)
+        if (policy_consent_is(consent, ask->consented[i]))
+            return true;
+    return false;
+}
+
 /* Those whom nobody has a reason to look at are shown to nobody. Sensitive persons: never by
    breaking the glass, and only where the policy names who must approve, too. A request for nobody
    is none. */
@@ -112,6 +121,8 @@ static enum grant_refusal refusal_of_rule(const struct policy *p, const struct g
         return REFUSAL_SENSITIVE;
     if (!rule->reference_optional && (ask->reference == NULL || ask->reference[0] == '\0'))
         return REFUSAL_REFERENCE_MISSING;
+    if (rule->consent != NULL && !has_consented(ask, rule->consent))
+        return REFUSAL_CONSENT_MISSING;
     return REFUSAL_NONE;
 }
 

@@ -30,6 +30,8 @@ struct grant_ask {
     size_t unbound_count; /* of the persons, those whom the purpose is not for */
     bool is_suspended;    /* the actor, in this region; the policy's word is looked at here */
     int64_t seconds;
+    const char *const *consented; /* "PURPOSE VERSION": what every person has consented to */
+    size_t consented_count;
 };
 
 struct grant_vote {

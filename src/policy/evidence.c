@@ -126,7 +126,9 @@ static void fill_ask(const struct policy *p, const struct policy_region *region,
                                  .authority = c->command.authority,
                                  .subject_count = c->command.subject_count,
                                  .minor_count = e->minor_count,
-                                 .seconds = c->command.seconds };
+                                 .seconds = c->command.seconds,
+                                 .consented = e->consented,
+                                 .consented_count = e->consented_count };
     for (size_t i = 0; i < e->key_count; i++) {
         c->ask.sensitive_count += approval_is_sensitive(p, region, e->keys[i]);
         c->ask.honey_count += approval_is_honey(p, region, e->keys[i]);

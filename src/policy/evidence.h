@@ -7,6 +7,7 @@
 #define RF_POLICY_EVIDENCE_H
 
 #include "policy/approval.h"
+#include "policy/consents.h"
 #include "sign/command.h"
 
 /* One signed text, as it is kept. Strings are borrowed. */
@@ -28,6 +29,8 @@ struct evidence {
     size_t vote_count;
     const char *const *suspended; /* actors of the region, at the moment */
     size_t suspended_count;
+    const char *consented[CONSENT_PURPOSES_MAX]; /* as in struct grant_ask */
+    size_t consented_count;
 };
 
 /* What the grant in the database says of itself. */

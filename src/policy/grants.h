@@ -20,6 +20,7 @@
  *         approvers:              # every group; nobody counts twice; up to 8 groups of up to 8
  *           - {count: 1, departments: [privacy], entities: [], actors: []}
  *           - {count: 1, departments: [security]}
+ *         consent: support_access # of `consents`: everybody named has given it, and not withdrawn
  *     break_glass: {purposes: [security_incident], classes: [...], ask: {...}, subjects: 5,
  *                   duration: 1h, minors: refused, reference: required, budget: {...},
  *                   review: 24h, open_at_most: 1, reviewers: [{...}]}
@@ -65,6 +66,8 @@ struct policy_approvers {
     unsigned line;
 };
 
+struct policy_consent; /* consents.h */
+
 struct policy_grant_rule {
     char *name;
     char **purposes;
@@ -76,7 +79,8 @@ struct policy_grant_rule {
     int64_t budget_rows, budget_bytes; /* of one grant; 0: no limit */
     unsigned budget_line;              /* 0: there is none */
     struct policy_approvers *approvers;
-    size_t approver_count; /* at least 1, but for break_glass: none */
+    size_t approver_count;                /* at least 1, but for break_glass: none */
+    const struct policy_consent *consent; /* that each person named must have given; NULL: none */
     unsigned line;
 };
 

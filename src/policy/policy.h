@@ -13,9 +13,10 @@
 #include "base/err.h"
 
 struct mistakes;
-struct policy_grants; /* grants.h */
-struct policy_alerts; /* alerts.h */
-struct ssh_key;       /* sign/sshsig.h */
+struct policy_grants;   /* grants.h */
+struct policy_alerts;   /* alerts.h */
+struct ssh_key;         /* sign/sshsig.h */
+struct policy_consents; /* consents.h */
 
 /* ISO 3166-1 alpha-2 in capitals; empty: this source names no place. */
 struct place {
@@ -246,8 +247,9 @@ struct policy {
     struct policy_hold *holds;
     size_t hold_count;
     enum release_mode release[CLASS_COUNT];
-    struct policy_grants *grants; /* who may see somebody by name; never NULL */
-    struct policy_alerts *alerts; /* what raises alerts; never NULL */
+    struct policy_grants *grants;     /* who may see somebody by name; never NULL */
+    struct policy_alerts *alerts;     /* what raises alerts; never NULL */
+    struct policy_consents *consents; /* what persons may consent to; never NULL */
     struct policy_signers signers;
     uint8_t follows[32]; /* digest of the policy that it comes after */
     bool has_follows;

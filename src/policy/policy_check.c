@@ -7,6 +7,7 @@
 #include "policy/arena.h"
 #include "policy/field.h"
 #include "policy/mistakes.h"
+#include "policy/policy_consents.h"
 #include "policy/policy_ingest.h"
 
 /* -- names -- */
@@ -75,6 +76,7 @@ static void resolve(struct field_reader *r, const struct policy *p)
     resolve_named(r, TARGET_ACTOR, "an actor", p->actors, p->actor_count, sizeof(*p->actors));
     resolve_tables(r, p);
     resolve_words(r, p);
+    policy_consents_resolve(r, p);
 }
 
 /* -- places -- */

@@ -15,7 +15,8 @@ enum policy_target {
     TARGET_ACTOR,
     TARGET_TABLE,
     TARGET_PURPOSE,
-    TARGET_DEPARTMENT
+    TARGET_DEPARTMENT,
+    TARGET_CONSENT
 };
 
 /* After the walk: set the pointers between objects, fill in the defaults that depend on other keys

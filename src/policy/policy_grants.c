@@ -117,6 +117,21 @@ static const struct field_shape approvers_shape = {
     .line_offset = offsetof(struct policy_approvers, line),
 };
 
+/* Lists of people that stand in other parts of the file. */
+struct people_alone {
+    struct policy_people who;
+};
+static const struct field people_fields[] = { PEOPLE(struct people_alone, who) };
+static const struct field_shape people_shape = { .what = "some of the persons",
+                                                 FIELDS(people_fields) };
+static const struct field people_field = { "people", FIELD_SECTION, .shape = &people_shape };
+
+void policy_people_read(struct field_reader *r, const struct field_at *at,
+                        const struct yaml_node *node, struct policy_people *ret)
+{
+    field_read_value(r, at, &people_field, node, ret); /* the only member of people_alone */
+}
+
 /* -- purposes and classes -- */
 
 static const struct field purpose_fields[] = {
@@ -216,6 +231,8 @@ static const struct field rule_fields[] = {
     { "approvers", FIELD_LIST, .required = true,
       ARRAY_AT(struct policy_grant_rule, approvers, approver_count), .max = SEATS_GROUPS_MAX,
       .shape = &approvers_shape },
+    { "consent", FIELD_REFERENCE, FIELD_AT(struct policy_grant_rule, consent),
+      .target = TARGET_CONSENT },
 };
 static const struct field_shape rule_shape = {
     .what = "a rule for grants",

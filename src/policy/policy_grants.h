@@ -15,6 +15,10 @@ extern const struct field_shape policy_entity_name_shape, policy_department_name
 void policy_grants_read(struct field_reader *r, const struct field_at *at,
                         const struct yaml_node *node, void *record);
 
+/* The lists `entities`, `departments` and `actors` of NODE. */
+void policy_people_read(struct field_reader *r, const struct field_at *at,
+                        const struct yaml_node *node, struct policy_people *ret);
+
 /* After the walk and policy_check(): tell what no single key shows to be wrong, and which rule
    nobody could ever meet (policy_grants_check.c). */
 void policy_grants_check(struct field_reader *r, const struct policy *p);

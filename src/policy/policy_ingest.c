@@ -5,6 +5,8 @@
  *     ip: {network: [24, 48]}          bits of IPv4, bits of IPv6
  *     gps_raw: refuse                  short for {rule: refuse}
  *     note: null
+ *     lat: {coarsen: 0.1, unless_consent: precise_location}
+ *                                      any of them, but for rows of those who have consented
  */
 #include "policy/policy_ingest.h"
 
@@ -12,6 +14,7 @@
 #include <string.h>
 
 #include "policy/field.h"
+#include "policy/policy_check.h"
 #include "policy/quantity.h"
 
 enum { STEP_DIGITS = 6, STEP_MAX = 1000000 };
@@ -95,6 +98,8 @@ static const struct field ingest_fields[] = {
     { "rule", FIELD_WORD, .one_of = true, FIELD_AT(struct policy_ingest, rule),
       .words = rule_words },
     { "finer", FIELD_WORD, FIELD_AT(struct policy_ingest, is_finer_refused), .words = finer_words },
+    { "unless_consent", FIELD_REFERENCE, FIELD_AT(struct policy_ingest, consent),
+      .target = TARGET_CONSENT },
 };
 const struct field_shape policy_ingest_shape = {
     .what = "a rule for what may come in",

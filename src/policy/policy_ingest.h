@@ -23,7 +23,9 @@ struct policy_ingest {
     enum ingest_id rule;
     bool is_finer_refused; /* COARSEN, NETWORK: a finer value is an error; else it is made coarse */
     int64_t part, whole;   /* COARSEN: the step in lowest terms; 0.25 is 1 / 4, 20 is 20 / 1 */
-    int64_t bits_v4, bits_v6; /* NETWORK */
+    int64_t bits_v4, bits_v6;             /* NETWORK */
+    const struct policy_consent *consent; /* consents.h: the rule is for rows of those who have not
+                                             given it; NULL: for all */
     unsigned line;
 };
 

@@ -12,6 +12,7 @@
 #include "policy/mistakes.h"
 #include "policy/policy_alerts.h"
 #include "policy/policy_check.h"
+#include "policy/policy_consents.h"
 #include "policy/policy_grants.h"
 #include "policy/policy_ingest.h"
 #include "policy/policy_keys.h"
@@ -35,6 +36,7 @@ struct policy_owned {
     struct policy policy;
     struct policy_grants grants;
     struct policy_alerts alerts;
+    struct policy_consents consents;
     struct arena arena;
 };
 
@@ -533,6 +535,7 @@ static const struct field policy_fields[] = {
     { "alerts", FIELD_OTHER, .read = policy_alerts_read },
     { "signers", FIELD_SECTION, .shape = &policy_signers_shape },
     { "follows", FIELD_OTHER, .read = policy_follows_read },
+    { "consents", FIELD_OTHER, .read = policy_consents_read },
 };
 static const struct field_shape policy_shape = { .what = "a policy", FIELDS(policy_fields) };
 static const struct policy policy_initial = { .adult_age = 18,
@@ -566,6 +569,8 @@ static int read_policy(const char *name, const char *text, size_t len, struct po
         policy_grants_check(&r, &owned->policy);
     if (!r.no_memory)
         policy_alerts_check(&r, &owned->policy);
+    if (!r.no_memory)
+        policy_consents_check(&r, &owned->policy);
     if (r.no_memory)
         return -RF_ENOMEM;
     return r.wrong ? -RF_ECONFIG : rc;
@@ -594,6 +599,7 @@ int policy_parse(const char *name, const char *text, size_t len, struct policy *
     owned->policy.grants = &owned->grants;
     owned->alerts = policy_alerts_initial;
     owned->policy.alerts = &owned->alerts;
+    owned->policy.consents = &owned->consents;
     owned->policy.file = arena_strndup(&owned->arena, name, strlen(name));
     if (owned->policy.file == NULL)
         goto out;

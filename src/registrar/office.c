@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "enforce/database.h"
+#include "registrar/verb.h"
 
 enum { SLACK_S = 30 }; /* between the clocks of a client and ours */
 
@@ -281,17 +282,13 @@ static void open_left(struct office *o, const struct policy_region *region, stru
     PQclear(r);
 }
 
-static void tend_region(struct office *o, const struct policy_region *region, struct line *l)
+static void tend_grants(struct office *o, const struct policy_region *region, struct line *l)
 {
     struct err err = { 0 };
     char age[32];
     const char *const values[] = { age };
     PGresult *r;
     (void)snprintf(age, sizeof(age), "%" PRId64 " ms", o->policy->grants->request_age_ms);
-    if (line_ready(l, &err) < 0) {
-        log_err(LOG_LEVEL_DEBUG, "database-away", &err);
-        return;
-    }
     if (line_ask(l, "SELECT ringfence.request_sweep($1::interval, interval '1 min')", 1, values, &r,
                  &err) < 0) {
         log_err(LOG_LEVEL_WARN, "sweep-failed", &err);
@@ -301,16 +298,33 @@ static void tend_region(struct office *o, const struct policy_region *region, st
     open_left(o, region, l);
 }
 
+static void tend_region(struct office *o, const struct policy_region *region, struct line *l,
+                        bool is_due)
+{
+    struct err err = { 0 };
+    if (line_ready(l, &err) < 0) {
+        log_err(LOG_LEVEL_DEBUG, "database-away", &err);
+        return;
+    }
+    if (o->policy->consents->line != 0)
+        consent_tend(o, region, l, is_due);
+    if (o->policy->grants->opened_by == GRANTS_BY_SIGNATURES)
+        tend_grants(o, region, l);
+}
+
 void office_tend(struct office *o)
 {
     const struct config *c = o->config;
-    if (o->policy->grants->opened_by != GRANTS_BY_SIGNATURES)
+    bool is_due = clock_mono_ms() >= o->consents_ms;
+    if (o->policy->grants->opened_by != GRANTS_BY_SIGNATURES && o->policy->consents->line == 0)
         return;
+    if (is_due)
+        o->consents_ms = clock_mono_ms() + OFFICE_CONSENTS_MS;
     for (size_t i = 0; i < c->database_count && i < OFFICE_REGIONS_MAX; i++) {
         const struct policy_region *region = policy_region_find(o->policy, c->databases[i].region);
         o->lines[i].database = &c->databases[i];
         if (region != NULL && c->databases[i].primary_count > 0)
-            tend_region(o, region, &o->lines[i]);
+            tend_region(o, region, &o->lines[i], is_due);
     }
     alert_hear(o);
 }

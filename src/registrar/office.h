@@ -17,7 +17,7 @@
 #include "registrar/line.h"
 #include "registrar/suspension.h"
 
-enum { OFFICE_LEDGER_MS = 5000, OFFICE_REGIONS_MAX = 64 };
+enum { OFFICE_LEDGER_MS = 5000, OFFICE_REGIONS_MAX = 64, OFFICE_CONSENTS_MS = 5000 };
 
 struct office {
     const struct config *config;           /* borrowed */
@@ -25,6 +25,7 @@ struct office {
     struct voice *voice;                   /* borrowed */
     struct line lines[OFFICE_REGIONS_MAX]; /* by the configuration's databases */
     bool is_deaf;                          /* it was said that there is no news to be had */
+    int64_t consents_ms;                   /* monotonic: when sums of consents are due */
 };
 
 /* A command that is being answered. */

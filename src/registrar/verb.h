@@ -27,11 +27,23 @@ RF_CHECK int verb_file(struct matter *m, struct file *f); /* the same, with erro
 
 /* What the database knows of those who are named. */
 struct named {
-    char *subjects; /* as an array */
-    json_t *keys;   /* as the database has them */
-    size_t minors, sensitive;
+    char *subjects;  /* as an array */
+    json_t *keys;    /* as the database has them */
+    json_t *lacking; /* of each consent that rules ask for, how many have not given it */
+    const char *consented[CONSENT_PURPOSES_MAX]; /* as in struct grant_ask */
+    size_t minors, sensitive, consented_count;
     size_t unbound; /* those whom the purpose is not for */
 };
+/* May M's actor ask, whoever is named? Nobody is looked up. */
+enum grant_refusal verb_judge_asker(const struct matter *m, const struct grant_ask *ask);
+/* Who they are. Whoever names one whom nobody has a reason to look at is suspended, whether or not
+   he may ask; *RET_NOBODY: he is told what he would be told about nobody. The caller calls
+   named_done() in any case. */
+RF_CHECK int verb_look_up(struct matter *m, struct named *named, bool *ret_nobody);
+int verb_refuse_nobody(struct matter *m);
+/* A person is named by his key just as the database writes it, or by a handle. */
+RF_CHECK int verb_check_names(struct matter *m, struct named *named);
+void named_done(struct named *named);
 struct grant_ask verb_ask(const struct matter *m, const struct named *named);
 
 /* Open what was just approved, as F has it (NULL: it is read). Should that fail, it is done in a
@@ -56,5 +68,13 @@ int verb_review(struct matter *m);
 int verb_grants(struct matter *m);
 int verb_hold(struct matter *m);
 int verb_trace(struct matter *m);
+int verb_consent_give(struct matter *m);
+int verb_consent_withdraw(struct matter *m);
+int verb_consent_show(struct matter *m);
+
+/* What the clock brings to consents (verb_consent.c): grants end that lost one; and, where IS_DUE,
+   what services wrote down goes on record. */
+void consent_tend(struct office *o, const struct policy_region *region, struct line *line,
+                  bool is_due);
 
 #endif

@@ -12,13 +12,12 @@ static enum grant_refusal may_find(const struct matter *m)
     const struct policy_grants *g = m->office->policy->grants;
     enum grant_refusal first = REFUSAL_NONE;
     for (size_t i = 0; i < g->rule_count; i++) {
-        const struct policy_grant_rule *rule = NULL;
         struct named nobody = { 0 };
         struct grant_ask ask = verb_ask(m, &nobody);
         ask.subject_count = 1;
         ask.seconds = 60;
         ask.classes = g->rules[i].classes;
-        enum grant_refusal refusal = approval_may_ask(m->office->policy, &ask, &rule);
+        enum grant_refusal refusal = verb_judge_asker(m, &ask);
         if (refusal == REFUSAL_NONE)
             return REFUSAL_NONE;
         if (first == REFUSAL_NONE || first == REFUSAL_NO_RULE)

@@ -22,19 +22,18 @@ static bool touches_honey(const struct matter *m, const struct named *named)
     return touches;
 }
 
-static int refuse_nobody(struct matter *m)
+int verb_refuse_nobody(struct matter *m)
 {
     return matter_refuse(m, 404, "subject-unknown", "a person who is named does not exist");
 }
 
-/* A person is named by his key just as the database writes it, or by a handle. */
-static int check_names(struct matter *m, struct named *named)
+int verb_check_names(struct matter *m, struct named *named)
 {
     const struct command *c = &m->command;
     for (size_t i = 0; i < c->subject_count; i++) {
         const char *key = json_string_value(json_array_get(named->keys, i));
         if (key == NULL)
-            return refuse_nobody(m);
+            return verb_refuse_nobody(m);
         if (strncmp(c->subjects[i], "h-", 2) != 0 && strcmp(c->subjects[i], key) != 0)
             return matter_refuse(m, 400, "subject-form",
                                  "a key is not written as the database has it");
@@ -44,9 +43,14 @@ static int check_names(struct matter *m, struct named *named)
     return 0;
 }
 
-/* Who they are. Whoever names one whom nobody has a reason to look at is suspended, whether or not
-   he may ask; *RET_NOBODY: he is told what he would be told about nobody. */
-static int look_up(struct matter *m, struct named *named, bool *ret_nobody)
+void named_done(struct named *named)
+{
+    mem_free(named->subjects);
+    json_decref(named->keys);
+    json_decref(named->lacking);
+}
+
+int verb_look_up(struct matter *m, struct named *named, bool *ret_nobody)
 {
     const struct command *c = &m->command;
     *named = (struct named){ .subjects = matter_array(c->subjects, c->subject_count) };
@@ -55,7 +59,8 @@ static int look_up(struct matter *m, struct named *named, bool *ret_nobody)
     const char *const values[] = { c->actor, named->subjects };
     PGresult *r;
     int rc = matter_query(m,
-                          "SELECT to_json(keys), missing, minors"
+                          "SELECT to_json(keys), missing, minors,"
+                          " ringfence.consent_lacking(keys)"
                           " FROM ringfence.request_facts($1, $2::text[])",
                           2, values, &r);
     if (rc < 0)
@@ -66,8 +71,10 @@ static int look_up(struct matter *m, struct named *named, bool *ret_nobody)
     if (is_honey)
         alert_honey(m);
     *ret_nobody = is_honey || strcmp(database_value(r, 0, 1), "0") != 0;
+    rc = proof_read_consents(database_value(r, 0, 3), &named->lacking, named->consented,
+                             &named->consented_count);
     PQclear(r);
-    return 0;
+    return rc < 0 ? verb_no_memory(m) : 0;
 }
 
 /* At the opening it is counted again; now it spares approvers what could not open. */
@@ -195,6 +202,28 @@ static int tell_asked(struct matter *m, const struct grant_ask *ask,
     return tell_request(&tell, m->line, id, &err) < 0 ? matter_fail(m, &err) : 0;
 }
 
+/* How many have not given which consent, and not who. */
+static json_t *describe_lacking(const struct named *named)
+{
+    json_t *all = json_object(), *from = named->lacking;
+    for (void *at = json_object_iter(from); at != NULL; at = json_object_iter_next(from, at)) {
+        const char *name = json_object_iter_key(at);
+        char purpose[COMMAND_VALUE_MAX];
+        (void)snprintf(purpose, sizeof(purpose), "%.*s", (int)strcspn(name, " "), name);
+        if (json_integer_value(json_object_iter_value(at)) > 0)
+            (void)json_object_set(all, purpose, json_object_iter_value(at));
+    }
+    return all;
+}
+
+static int deny_for_consent(struct matter *m, const struct named *named)
+{
+    int rc = matter_deny(m, REFUSAL_CONSENT_MISSING);
+    (void)json_object_set_new(json_object_get(m->answer, "error"), "lacking",
+                              describe_lacking(named));
+    return rc;
+}
+
 static int ask_for(struct matter *m, const struct named *named)
 {
     const struct policy_grant_rule *rule = NULL;
@@ -202,6 +231,8 @@ static int ask_for(struct matter *m, const struct named *named)
     char ref[RECORD_REF_SIZE];
     uint64_t id = 0;
     enum grant_refusal refusal = approval_may_ask(m->office->policy, &ask, &rule);
+    if (refusal == REFUSAL_CONSENT_MISSING)
+        return deny_for_consent(m, named);
     if (refusal != REFUSAL_NONE)
         return matter_deny(m, refusal);
     int rc = ask.is_break_glass ? check_reviews(m) : 0;
@@ -226,10 +257,9 @@ static int ask_for(struct matter *m, const struct named *named)
    his refusal goes before all that is found out. */
 static enum grant_refusal judge_asker(const struct matter *m)
 {
-    const struct policy_grant_rule *rule = NULL;
     const struct named nobody = { 0 };
     const struct grant_ask ask = verb_ask(m, &nobody);
-    return approval_may_ask(m->office->policy, &ask, &rule);
+    return verb_judge_asker(m, &ask);
 }
 
 int verb_request(struct matter *m)
@@ -237,16 +267,15 @@ int verb_request(struct matter *m)
     struct named named = { 0 };
     bool is_nobody = false;
     enum grant_refusal refusal = judge_asker(m);
-    int rc = look_up(m, &named, &is_nobody);
+    int rc = verb_look_up(m, &named, &is_nobody);
     if (rc == 0 && refusal != REFUSAL_NONE)
         rc = matter_deny(m, refusal);
     else if (rc == 0 && is_nobody)
-        rc = refuse_nobody(m);
+        rc = verb_refuse_nobody(m);
     if (rc == 0)
-        rc = check_names(m, &named);
+        rc = verb_check_names(m, &named);
     if (rc == 0)
         rc = ask_for(m, &named);
-    mem_free(named.subjects);
-    json_decref(named.keys);
+    named_done(&named);
     return rc;
 }

@@ -68,8 +68,29 @@ struct grant_ask verb_ask(const struct matter *m, const struct named *named)
                              .minor_count = named->minors,
                              .sensitive_count = named->sensitive,
                              .unbound_count = named->unbound,
-                             .seconds = c->seconds };
+                             .seconds = c->seconds,
+                             .consented = named->consented,
+                             .consented_count = named->consented_count };
     return ask;
+}
+
+/* Nobody knows yet who has consented. A rule looks at that last, so whoever is refused for nothing
+   else may ask; of several rules, another one's refusal says nothing against this. */
+enum grant_refusal verb_judge_asker(const struct matter *m, const struct grant_ask *asked)
+{
+    const struct policy_consents *c = m->office->policy->consents;
+    const struct policy_grant_rule *rule = NULL;
+    static char all[CONSENT_PURPOSES_MAX][2 * RECORD_WORD_MAX + 2];
+    const char *consented[CONSENT_PURPOSES_MAX];
+    struct grant_ask ask = *asked;
+    for (size_t i = 0; i < c->purpose_count; i++) {
+        (void)snprintf(all[i], sizeof(all[i]), "%s %s", c->purposes[i].name,
+                       c->purposes[i].version);
+        consented[i] = all[i];
+    }
+    ask.consented = consented;
+    ask.consented_count = c->purpose_count;
+    return approval_may_ask(m->office->policy, &ask, &rule);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -96,17 +117,33 @@ static int check_suspended(struct matter *m)
                               : REFUSAL_REQUESTER_SUSPENDED);
 }
 
+/* Consents have nothing to do with who opens grants. */
+static bool is_of_consent(const struct matter *m)
+{
+    return m->command.verb == COMMAND_CONSENT_GIVE || m->command.verb == COMMAND_CONSENT_WITHDRAW ||
+           m->command.verb == COMMAND_CONSENT_SHOW;
+}
+
 void verb_answer(struct matter *m)
 {
     static int (*const verbs[COMMAND_VERB_COUNT])(struct matter * m) = {
-        [COMMAND_FIND] = verb_find,           [COMMAND_REQUEST] = verb_request,
-        [COMMAND_BREAK_GLASS] = verb_request, [COMMAND_APPROVE] = verb_vote,
-        [COMMAND_DENY] = verb_vote,           [COMMAND_REVOKE] = verb_revoke,
-        [COMMAND_REVIEW] = verb_review,       [COMMAND_GRANTS] = verb_grants,
-        [COMMAND_LIFT] = verb_lift,           [COMMAND_REVIEW_ALERT] = verb_review_alert,
-        [COMMAND_HOLD] = verb_hold,           [COMMAND_TRACE] = verb_trace,
+        [COMMAND_FIND] = verb_find,
+        [COMMAND_REQUEST] = verb_request,
+        [COMMAND_BREAK_GLASS] = verb_request,
+        [COMMAND_APPROVE] = verb_vote,
+        [COMMAND_DENY] = verb_vote,
+        [COMMAND_REVOKE] = verb_revoke,
+        [COMMAND_REVIEW] = verb_review,
+        [COMMAND_GRANTS] = verb_grants,
+        [COMMAND_LIFT] = verb_lift,
+        [COMMAND_REVIEW_ALERT] = verb_review_alert,
+        [COMMAND_HOLD] = verb_hold,
+        [COMMAND_TRACE] = verb_trace,
+        [COMMAND_CONSENT_GIVE] = verb_consent_give,
+        [COMMAND_CONSENT_WITHDRAW] = verb_consent_withdraw,
+        [COMMAND_CONSENT_SHOW] = verb_consent_show,
     };
-    if (m->office->policy->grants->opened_by != GRANTS_BY_SIGNATURES) {
+    if (m->office->policy->grants->opened_by != GRANTS_BY_SIGNATURES && !is_of_consent(m)) {
         (void)matter_refuse(m, 403, "opened-by-administrator",
                             "the policy lets an administrator open grants, not signatures");
         return;

@@ -31,6 +31,7 @@ enum key_type {
     TYPE_VERB,
     TYPE_BY,
     TYPE_VERDICT,
+    TYPE_YES,
     TYPE_NUMBER,
     TYPE_SECONDS,
     TYPE_DIGEST,
@@ -182,6 +183,8 @@ static bool is_well_formed(const struct command *c, enum key_id id)
         return is_one_of(text_of(c, id), bys);
     case TYPE_VERDICT:
         return is_one_of(text_of(c, id), verdicts);
+    case TYPE_YES:
+        return strcmp(text_of(c, id), "yes") == 0;
     case TYPE_NUMBER:
         return number_of(c, id) <= REQUEST_MAX;
     case TYPE_SECONDS:

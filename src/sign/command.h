@@ -31,6 +31,9 @@ enum command_verb {
     COMMAND_REVIEW_ALERT,
     COMMAND_HOLD,
     COMMAND_TRACE,
+    COMMAND_CONSENT_GIVE,
+    COMMAND_CONSENT_WITHDRAW,
+    COMMAND_CONSENT_SHOW,
     COMMAND_VERB_COUNT
 };
 
@@ -52,6 +55,7 @@ struct command {
     int64_t seconds;
     int64_t until_s; /* since 1970 */
     const char *verdict, *reason;
+    const char *version, *parental;
     const char *digest; /* key `command` */
     const char *nonce;
     int64_t expires_s; /* since 1970 */

@@ -266,7 +266,7 @@ static void open_held(const struct claims *c, struct claim *claim, const struct 
 
 #define ROLLUP_TYPES                                                                            \
     (UINT64_C(1) << LEAF_SESSION | UINT64_C(1) << LEAF_TRANSFER | UINT64_C(1) << LEAF_SERVICE | \
-     UINT64_C(1) << LEAF_DENIAL | UINT64_C(1) << LEAF_ALERT)
+     UINT64_C(1) << LEAF_DENIAL | UINT64_C(1) << LEAF_ALERT | UINT64_C(1) << LEAF_CONSENT)
 
 /* Is L behind everything that its log will ever say of the claim's period? */
 static bool is_behind(const struct claims *c, const struct claim *claim, const struct logleaf *l)

@@ -155,7 +155,8 @@ static void read_sum(struct reading *r, struct claim *c, const struct yaml_node 
     static const enum logleaf_key bands[] = { LEAF_KEY_SESSIONS, LEAF_KEY_STATEMENTS,
                                               LEAF_KEY_ROWS,     LEAF_KEY_BYTES,
                                               LEAF_KEY_DENIALS,  LEAF_KEY_ALERTS,
-                                              LEAF_KEY_REVIEWED, LEAF_KEY_SUBJECTS };
+                                              LEAF_KEY_REVIEWED, LEAF_KEY_SUBJECTS,
+                                              LEAF_KEY_GIVEN,    LEAF_KEY_WITHDRAWN };
     c->sums = true;
     c->of = key_of(r, text_of(r, n), n->line);
     for (size_t i = 0; i < RF_COUNT(bands); i++)

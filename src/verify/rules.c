@@ -261,8 +261,9 @@ static int on_policy(struct rules *r, const struct logleaf *l)
 /* No group of one interval twice: a group is everything but numbers. */
 static int group_add(struct rules *r, const struct logleaf *l)
 {
-    static const enum logleaf_key words[] = { LEAF_KEY_ENTITY, LEAF_KEY_PLACE, LEAF_KEY_ROOM,
-                                              LEAF_KEY_ACTOR_KIND, LEAF_KEY_RULE };
+    static const enum logleaf_key words[] = { LEAF_KEY_ENTITY,     LEAF_KEY_PLACE, LEAF_KEY_ROOM,
+                                              LEAF_KEY_ACTOR_KIND, LEAF_KEY_RULE,  LEAF_KEY_PURPOSE,
+                                              LEAF_KEY_VERSION };
     const uint8_t type = (uint8_t)l->type;
     struct iovec pieces[2 * RF_COUNT(words) + 1] = { digest_piece(&type, 1) };
     uint8_t digest[DIGEST_LEN];
@@ -281,10 +282,10 @@ static int group_add(struct rules *r, const struct logleaf *l)
 /* What is too small to be told is not told. */
 static void judge_few(struct rules *r, const struct logleaf *l)
 {
-    static const enum logleaf_key bands[] = { LEAF_KEY_SESSIONS, LEAF_KEY_STATEMENTS,
-                                              LEAF_KEY_ROWS,     LEAF_KEY_BYTES,
-                                              LEAF_KEY_DENIALS,  LEAF_KEY_ALERTS,
-                                              LEAF_KEY_REVIEWED };
+    static const enum logleaf_key bands[] = {
+        LEAF_KEY_SESSIONS, LEAF_KEY_STATEMENTS, LEAF_KEY_ROWS,  LEAF_KEY_BYTES,    LEAF_KEY_DENIALS,
+        LEAF_KEY_ALERTS,   LEAF_KEY_REVIEWED,   LEAF_KEY_GIVEN, LEAF_KEY_WITHDRAWN
+    };
     bool has_band = false;
     if (!logleaf_has(l, LEAF_KEY_FEW))
         return;
@@ -422,6 +423,7 @@ static rules_judge_fn *const judges[LEAF_TYPE_COUNT] = {
     [LEAF_APPROVAL] = rules_on_approval,
     [LEAF_REVIEW] = rules_on_review,
     [LEAF_ALERT] = on_rollup,
+    [LEAF_CONSENT] = on_rollup,
 };
 
 /* ---- what holds for every leaf -------------------------------------------------------------- */

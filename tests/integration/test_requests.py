@@ -961,7 +961,9 @@ FUNCTIONS = {"request_facts", "request_add", "request_move", "approval_add", "ap
              "request_open", "request_revoke", "request_evidence", "request_list", "command_use",
              "find_subject", "request_sweep", "requests_left", "review_add", "reviews_due", "suspend",
              "suspensions", "lift_add", "refusal_add", "request_tell", "hold_check", "hold_add", "holds", "trace",
-             "subjects_of_day", "request_open_within", "grant_budget_read"}
+             "subjects_of_day", "request_open_within", "grant_budget_read",
+             "consent_add", "consent_check", "consent_end", "consent_history", "consent_lacking", "consent_said",
+             "consent_sums", "consent_sweep"}
 
 
 def callable_by(server, role):
@@ -981,7 +983,8 @@ def test_the_registrar_may_call_its_functions_and_nothing_else(server):
 @pytest.mark.parametrize("statement", [
     *(f"SELECT * FROM ringfence.{t}" for t in ("request", "approval", "request_step", "command_nonce", "found",
                                                "review", "suspension", "suspension_vote", "refusal_day", "request_fact", "hold", "hold_vote", "outbox", "grant_budget", '"grant"', "grant_subject", "reveal_token", "object",
-                                               "applied", "pseudonym_key")),
+                                               "applied", "pseudonym_key", "consent", "consent_event",
+                                               "consent_sum", "consent_ended")),
     "UPDATE ringfence.request SET state = 'approved'", "DELETE FROM ringfence.approval",
     "INSERT INTO ringfence.command_nonce VALUES ('x', now())", "SELECT ringfence.request_next(1, 'open')",
     "SELECT ringfence.grant_open(1, 'us_analyst', 'support_ticket', now() + '1 hour', '{42}', '{contact}')",

@@ -136,6 +136,9 @@ FAULTS = [
     ("somebody else with a right on grants or in their room",
      "GRANT SELECT ON ringfence.reveal_token TO PUBLIC", "reveal_token",
      "REVOKE SELECT ON ringfence.reveal_token FROM PUBLIC"),
+    ("somebody who may write down consents and is no service",
+     "GRANT EXECUTE ON FUNCTION ringfence.consent_withdraw(text, text) TO rf_control", "rf_control",
+     "REVOKE EXECUTE ON FUNCTION ringfence.consent_withdraw(text, text) FROM rf_control"),
 ]
 
 WARNINGS = [

@@ -27,6 +27,7 @@ static const char log_policy_text[] =
     "purposes: [support_ticket, abuse_report]\n"
     "grants: {opened_by: administrator}\n"
     "publication: {small_cell: 3, held: {abuse_report: 30min}}\n"
+    "consents: {signed_by: {actors: [us_analyst]}, purposes: {place: {version: v2, valid: 90d}}}\n"
     "actors:\n"
     "  us_analyst: {kind: person, entity: clipstream-us, place: US}\n"
     "  sg_analyst: {kind: person, entity: clipstream-sg, place: SG}\n"

@@ -713,6 +713,59 @@ static void alerts_of_a_rule_are_one_sum_with_those_that_were_reviewed(void **st
     log_house_done(&h);
 }
 
+static void say_consents(struct log_house *h, const char *purpose, const char *version,
+                         const char *verdict, uint64_t count)
+{
+    struct record r = { .kind = RECORD_CONSENT,
+                        .wall_ms = h->now_ms,
+                        .region = "us-virginia",
+                        .entity = "clipstream-us",
+                        .place = "US",
+                        .actor_kind = "person",
+                        .purpose = purpose,
+                        .rule = version,
+                        .verdict = verdict,
+                        .subjects = count };
+    log_say(h, &r);
+}
+
+static void consents_are_sums_of_a_purpose_and_version(void **state)
+{
+    struct log_house h;
+    (void)state;
+    log_house_init(&h);
+    log_open(&h);
+    say_consents(&h, "place", "v2", "given", 9);
+    say_consents(&h, "place", "v2", "withdrawn", 1);
+    assert_int_equal(log_commit(&h), 0);
+    log_close(&h); /* and a start adds what stands in the journal */
+    log_open(&h);
+    say_consents(&h, "place", "v2", "given", 8);
+    say_consents(&h, "place", "v2", "shown", 700); /* to an officer: that is nobody's consent */
+    say_consents(&h, "place", "v1", "given", 2);   /* neither version nor purpose is the policy's */
+    say_consents(&h, "ads", "v2", "given", 5);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_CONSENT, 0).seen, 3);
+    struct found f = leaf_of(&h, LEAF_CONSENT, 1);
+    assert_says(f.text, "\"purpose\":\"place\"");
+    assert_says(f.text, "\"version\":\"unlisted\"");
+    assert_says(f.text, "\"few\":1"); /* two, of a small cell of three */
+    assert_says_not(f.text, "\"given\"");
+    f = leaf_of(&h, LEAF_CONSENT, 2);
+    assert_says(f.text, "\"version\":\"v2\"");
+    assert_says(f.text, "\"given\":16,\"withdrawn\":1");
+    assert_says_not(f.text, "entity");
+    assert_says(leaf_of(&h, LEAF_CONSENT, 3).text, "\"purpose\":\"unlisted\"");
+    log_close(&h); /* a start does not say them again */
+    log_open(&h);
+    h.now_ms += 5 * MINUTE;
+    log_tick(&h);
+    assert_int_equal(leaf_of(&h, LEAF_CONSENT, 0).seen, 3);
+    log_judge(&h, NULL);
+    log_house_done(&h);
+}
+
 static void what_a_worker_leaves_out_does_not_stop_the_log(void **state)
 {
     struct log_house h;
@@ -2245,6 +2298,7 @@ int main(void)
         cmocka_unit_test(rows_released_abroad_are_a_transfer),
         cmocka_unit_test(a_transfer_of_few_sessions_has_no_numbers),
         cmocka_unit_test(all_refusals_of_an_entity_are_one_sum),
+        cmocka_unit_test(consents_are_sums_of_a_purpose_and_version),
         cmocka_unit_test(an_hour_says_each_class_of_a_subject_once),
         cmocka_unit_test(an_access_without_an_open_grant_always_has_its_leaf),
         cmocka_unit_test(alerts_of_a_rule_are_one_sum_with_those_that_were_reviewed),

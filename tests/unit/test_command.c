@@ -207,6 +207,33 @@ static void each_verb_has_its_text(void **state)
                           .expires_s = 1796058300 };
     assert_written(&c, "ringfence-command@1\nregion r\nactor a\nverb trace\n"
                        "leaked p_1\nleaked p_0\nreason no\n" TAIL);
+    c = (struct command){ .verb = COMMAND_CONSENT_GIVE,
+                          .region = "r",
+                          .actor = "a",
+                          .subjects = { "42" },
+                          .subject_count = 1,
+                          .purpose = "place",
+                          .reference = "F-7",
+                          .version = "2026-03",
+                          .parental = "yes",
+                          .nonce = NONCE,
+                          .expires_s = 1796058300 };
+    assert_written(&c, "ringfence-command@1\nregion r\nactor a\nverb consent-give\nsubject 42\n"
+                       "purpose place\nreference F-7\nversion 2026-03\nparental yes\n" TAIL);
+    c.parental = "no";
+    assert_unwritable(&c, "\"parental\"");
+    c.parental = c.version = NULL;
+    assert_unwritable(&c, "\"version\"");
+    c.verb = COMMAND_CONSENT_WITHDRAW;
+    assert_written(&c, "ringfence-command@1\nregion r\nactor a\nverb consent-withdraw\nsubject 42\n"
+                       "purpose place\nreference F-7\n" TAIL);
+    c.verb = COMMAND_CONSENT_SHOW;
+    assert_unwritable(&c, "\"purpose\"");
+    c.purpose = NULL;
+    assert_written(&c, "ringfence-command@1\nregion r\nactor a\nverb consent-show\nsubject 42\n"
+                       "reference F-7\n" TAIL);
+    c.reference = NULL;
+    assert_unwritable(&c, "\"reference\"");
     assert_string_equal(command_namespace(COMMAND_DENY), "ringfence-approval@1");
     assert_string_equal(command_namespace(COMMAND_BREAK_GLASS), "ringfence-command@1");
     assert_string_equal(command_verb_name(COMMAND_BREAK_GLASS), "break-glass");

@@ -7,21 +7,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/consents.h"
 #include "policy/mistakes.h"
 #include "policy/policy.h"
 #include "policy/policy_ingest.h"
 
-static const char head[] = "version: 1\n"
-                           "company: Clipstream\n"
-                           "jurisdictions: {US: [US]}\n"
-                           "regions: {us-virginia: {jurisdiction: US, place: US}}\n"
-                           "entities: {clipstream-us: {country: US}}\n"
-                           "actors: {boss: {kind: person, entity: clipstream-us, place: US}}\n"
-                           "tables:\n"
-                           "  app.users:\n"
-                           "    subject: id\n"
-                           "    residency: residency\n"
-                           "    columns: {id: identity, residency: none, lat: location}\n";
+static const char head[] =
+    "version: 1\n"
+    "company: Clipstream\n"
+    "consents: {signed_by: {actors: [boss]}, purposes: {place: {version: 2,\n"
+    "           valid: 90d}}}\n"
+    "jurisdictions: {US: [US]}\n"
+    "regions: {us-virginia: {jurisdiction: US, place: US}}\n"
+    "entities: {clipstream-us: {country: US}}\n"
+    "actors: {boss: {kind: person, entity: clipstream-us, place: US}}\n"
+    "tables:\n"
+    "  app.users:\n"
+    "    subject: id\n"
+    "    residency: residency\n"
+    "    columns: {id: identity, residency: none, lat: location}\n";
 
 static struct policy *parse(const char *rules, struct mistakes *mistakes)
 {
@@ -73,6 +77,22 @@ static void every_kind_of_rule_is_read(void **state)
     assert_int_equal(rules[2].bits_v4, 24);
     assert_int_equal(rules[2].bits_v6, 48);
     assert_true(rules[2].is_finer_refused);
+    assert_null(rules[2].consent);
+    policy_free(p);
+    mistakes_done(&mistakes);
+}
+
+static void a_rule_may_be_for_those_who_have_not_consented(void **state)
+{
+    struct mistakes mistakes;
+    (void)state;
+    struct policy *p = parse("{raw: {rule: refuse, unless_consent: place}, lat: {coarsen: 0.1,"
+                             " unless_consent: place}}",
+                             &mistakes);
+    assert_non_null(p);
+    for (size_t i = 0; i < 2; i++)
+        assert_ptr_equal(p->tables[0].ingest[i].consent, policy_consent_find(p, "place"));
+    assert_null(policy_consent_find(p, "plac"));
     policy_free(p);
     mistakes_done(&mistakes);
 }
@@ -102,6 +122,9 @@ static void what_is_no_rule_is_refused(void **state)
         "{lat: {coarsen: 0.1, coarser: 1}}",
         "{id: refuse}",
         "{residency: null}",
+        "{lat: {unless_consent: place}}",
+        "{lat: {coarsen: 0.1, unless_consent: places}}",
+        "{lat: {coarsen: 0.1, unless_consent: [place]}}",
     };
     (void)state;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -118,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_is_kept_in_lowest_terms),
         cmocka_unit_test(every_kind_of_rule_is_read),
+        cmocka_unit_test(a_rule_may_be_for_those_who_have_not_consented),
         cmocka_unit_test(what_is_no_rule_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,7 @@ static const struct {
     { LEAF_DENIAL, "denial", "region from until denials", "entity" },
     { LEAF_SEAL, "seal", "region of", "disclosures leaves chain epoch tags tags_root" },
     { LEAF_ALERT, "alert", "region from until rule", "alerts reviewed" },
+    { LEAF_CONSENT, "consent", "region purpose from until", "version given withdrawn few" },
 };
 
 static const uint8_t hash[DIGEST_LEN] = { 0xab, 1, 2 };
@@ -98,6 +99,8 @@ static void set(struct logleaf *l, enum logleaf_key key)
     case LEAF_KEY_ALERTS:
     case LEAF_KEY_REVIEWED:
     case LEAF_KEY_SUBJECTS:
+    case LEAF_KEY_GIVEN:
+    case LEAF_KEY_WITHDRAWN:
         logleaf_number(l, key, 1000); /* written as 512 */
         return;
     case LEAF_KEY_GRANT_REF:
