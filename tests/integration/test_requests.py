@@ -963,7 +963,7 @@ FUNCTIONS = {"request_facts", "request_add", "request_move", "approval_add", "ap
              "suspensions", "lift_add", "refusal_add", "request_tell", "hold_check", "hold_add", "holds", "trace",
              "subjects_of_day", "request_open_within", "grant_budget_read",
              "consent_add", "consent_check", "consent_end", "consent_history", "consent_lacking", "consent_said",
-             "consent_sums", "consent_sweep"}
+             "consent_sums", "consent_sweep", "alert_act", "alert_add", "alert_list", "alert_review"}
 
 
 def callable_by(server, role):
