@@ -172,7 +172,9 @@ class Reader(threading.Thread):
 
 @pytest.fixture(scope="module")
 def other(home):
-    return home.new_gateway()[0]
+    made = home.new_gateway()[0]
+    yield made
+    made.public_log.witness.stop()
 
 
 def test_two_gateways_release_no_more_than_one_budget(home, other, people):
