@@ -284,11 +284,10 @@ int compile_region(const struct policy *p, const struct policy_region *region,
                    const struct catalog *c, struct script *script, struct err *err)
 {
     static int (*const parts[])(struct compiler *) = {
-        check_database,    check_tables,     compile_role_list, compile_roles,     compile_objects,
-        compile_grants,    compile_consents, compile_requests,  compile_alerts,    compile_outbox,
-        compile_trace,     compile_ingest,
-        compile_expire,    compile_rights,   compile_builtins,  compile_everybody, compile_retired,
-        compile_residency, compile_applied,
+        check_database,    check_tables,     compile_role_list, compile_roles,   compile_objects,
+        compile_grants,    compile_consents, compile_requests,  compile_alerts,  compile_outbox,
+        compile_trace,     compile_ingest,   compile_expire,    compile_rights,  compile_builtins,
+        compile_everybody, compile_retired,  compile_residency, compile_applied,
     };
     struct compiler k = {
         .policy = p, .region = region, .catalog = c, .script = script, .err = err

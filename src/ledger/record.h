@@ -33,10 +33,10 @@ enum record_kind {
     RECORD_LIFTING,      /* one of two says that he may again */
     RECORD_ALERT,        /* a rule of the policy says that somebody should look; also the next */
     RECORD_ALERT_REVIEW, /* what he thought of it */
-    RECORD_HOLD, /* one of two says that the notices of a grant wait; in the journal alone */
+    RECORD_HOLD,  /* one of two says that the notices of a grant wait; in the journal alone */
     RECORD_TRACE, /* values found elsewhere were compared with grants; in the journal alone, too */
-    RECORD_CONSENT,      /* consents were given or withdrawn: so many, or one by a signed command;
-                            the journal has these, the public log their sums */
+    RECORD_CONSENT, /* consents were given or withdrawn: so many, or one by a signed command;
+                       the journal has these, the public log their sums */
     RECORD_KIND_COUNT
 };
 

@@ -121,10 +121,10 @@ struct policy_grants {
     char **honey; /* 64 hex digits each */
     size_t honey_count;
     int64_t subjects_per_day; /* 0: no limit */
-    int64_t denials_per_day; /* 0: nobody is suspended for what he was refused */
-    bool is_silent;          /* persons are not told, `to_subjects: off` */
-    int64_t hold_ms;         /* the longest time that a notice is held back */
-    bool marks_times;        /* watermarks of clear times: policy/watermark.h */
+    int64_t denials_per_day;  /* 0: nobody is suspended for what he was refused */
+    bool is_silent;           /* persons are not told, `to_subjects: off` */
+    int64_t hold_ms;          /* the longest time that a notice is held back */
+    bool marks_times;         /* watermarks of clear times: policy/watermark.h */
     int64_t traces_per_day;
 };
 

@@ -13,9 +13,8 @@ import subprocess
 from sshsig import Key
 
 ORDER = ("region", "actor", "verb", "request", "alert", "requester", "person", "by", "value", "subject", "class",
-         "leaked", "purpose", "reference", "authority", "seconds", "until", "verdict", "reason", "version", "parental", "command",
-         "nonce",
-         "expires")
+         "leaked", "purpose", "reference", "authority", "seconds", "until", "verdict", "reason", "version", "parental",
+         "command", "nonce", "expires")
 APPROVALS = ("approve", "deny")
 
 

@@ -627,8 +627,9 @@ static char *manual_example(const char *page)
     (void)snprintf(path, sizeof(path), "%.*sdocs/man/%s", (int)(end - __FILE__), __FILE__, page);
     if (fd_read_file(path, 1024 * 1024, &text, &len, &err) != 0)
         fail_msg("%s", err.line);
-    const char *from = strstr(text, ".Bd -literal\n"), *to = strstr(text, "\n.Ed\n");
-    assert_true(from != NULL && to != NULL && from < to);
+    const char *from = strstr(text, ".Bd -literal\n");
+    const char *to = from != NULL ? strstr(from, "\n.Ed\n") : NULL;
+    assert_non_null(to);
     from += strlen(".Bd -literal\n");
     char *example = mem_strndup(from, (size_t)(to - from));
     mem_free(text);
