@@ -63,7 +63,7 @@ int webhook_sign(const struct webhook_key *key, const char *id, int64_t timestam
     EVP_PKEY_free(secret);
     if (!good)
         return err_set(err, RF_ESYS, "could not sign a webhook");
-    memcpy(ret, "v1,", 3);
+    memcpy(ret, "v1,", sizeof("v1,"));
     (void)base64_encode(digest, n, ret + 3);
     return 0;
 }

@@ -74,7 +74,8 @@ static bool is_at(const struct at *at, const char *path, size_t len)
     while (begin > 0 && path[begin - 1] != '.')
         begin--;
     bool is_any = len - begin == 1 && path[begin] == '*';
-    if (!is_any && (strlen(at->key) != len - begin || memcmp(at->key, path + begin, len - begin)))
+    if (!is_any &&
+        (strlen(at->key) != len - begin || memcmp(at->key, path + begin, len - begin) != 0))
         return false;
     return at->up == NULL ? begin == 0 : begin > 0 && is_at(at->up, path, begin - 1);
 }

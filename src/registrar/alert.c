@@ -39,7 +39,7 @@ static int raise_alert(struct matter *m, const struct deed *d, const char *rule,
 {
     char ref[RECORD_REF_SIZE], number[NUMBER_SIZE];
     const char *const values[] = { rule, m->actor->name, d->request != 0 ? number : NULL, ref };
-    PGresult *r;
+    PGresult *r = NULL;
     struct record record = matter_record(m, RECORD_ALERT);
     record.rule = rule;
     record.grant = d->request;
@@ -240,7 +240,7 @@ json_t *alerts_describe(struct matter *m)
     const char *const values[] = { NULL };
     json_t *list = json_array();
     struct err err = { 0 };
-    PGresult *r;
+    PGresult *r = NULL;
     if (line_ask(m->line, LIST_SQL, 1, values, &r, &err) < 0) {
         log_err(LOG_LEVEL_WARN, "alerts-not-listed", &err);
         return list;
@@ -269,7 +269,7 @@ static int add_review(struct matter *m, const PGresult *of, const char *number)
 {
     const struct command *c = &m->command;
     char ref[RECORD_REF_SIZE];
-    PGresult *r;
+    PGresult *r = NULL;
     struct record record = matter_record(m, RECORD_ALERT_REVIEW);
     record.rule = database_value(of, 0, LIST_RULE);
     record.verdict = c->verdict;

@@ -104,7 +104,7 @@ static int give(struct matter *m, const char *key)
 {
     const struct command *c = &m->command;
     char ref[RECORD_REF_SIZE], source[SOURCE_SIZE];
-    PGresult *r;
+    PGresult *r = NULL;
     source_of(m, source);
     int rc = say(m, key, c->purpose, c->version, "given", ref);
     const char *const values[] = { key,    c->purpose, c->version, verb_truth(c->parental != NULL),
@@ -163,7 +163,7 @@ static int withdraw(struct matter *m, const char *key, const char *version)
     const struct command *c = &m->command;
     char ref[RECORD_REF_SIZE], source[SOURCE_SIZE];
     const char *const values[] = { key, c->purpose, source };
-    PGresult *r;
+    PGresult *r = NULL;
     source_of(m, source);
     int rc = say(m, key, c->purpose, version, "withdrawn", ref);
     if (rc == 0)
@@ -219,7 +219,7 @@ static int show(struct matter *m, const char *key)
 {
     char ref[RECORD_REF_SIZE];
     const char *const values[] = { key };
-    PGresult *r;
+    PGresult *r = NULL;
     int rc = say(m, key, NULL, NULL, "shown", ref);
     if (rc == 0)
         rc = matter_query(m, HISTORY_SQL, 1, values, &r);

@@ -281,7 +281,9 @@ int standing_judge(const struct policy_bytes *ruling, const struct policy_bytes 
     if (!is_in_order(ruling, next, ret) ||
         (policy_names_signers(by) && !is_signed(by, next, sigs, sigs_len, ret)))
         return 0;
-    return ret->is_counted ? judge_wait(ruling, next, announced, now_ms, ret, err) : 0;
+    if (is_first || !ret->is_counted)
+        return 0;
+    return judge_wait(ruling, next, announced, now_ms, ret, err);
 }
 
 int standing_recall(const char *state_dir, const char *name, const struct policy_bytes *ruling,
