@@ -346,6 +346,7 @@ static void tell_unmet(struct field_reader *r, const struct staff *s,
     while (t->seats.taken[seat] != NULL)
         seat++;
     const struct policy_approvers *group = t->seats.groups[seat];
+    RF_ASSERT(group != NULL); /* a seat that is not taken is a group's */
     say_why(s, rule, t, group, why);
     field_wrong(r, NULL, group->line,
                 "%s.approvers[%zu]: nobody could ever meet it: when \"%s\" asks in region \"%s\", "

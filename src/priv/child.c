@@ -147,7 +147,7 @@ static void keep_listeners(struct child *c, const struct config *now, int *to)
 
 static int take_config(struct child *c, const struct imsg *m, struct err *err)
 {
-    struct handed h;
+    struct handed h = { 0 };
     int rc = handed_read(m, &h, err);
     if (rc < 0)
         return rc;

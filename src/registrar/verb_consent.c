@@ -75,6 +75,7 @@ static int say(struct matter *m, const char *key, const char *purpose, const cha
 {
     struct record record = matter_record(m, RECORD_CONSENT);
     struct buf revealed;
+    RF_ASSERT(key != NULL);                   /* the database has found him */
     buf_init(&revealed, 4 * TAG_SUBJECT_MAX); /* every byte of a key may be escaped */
     if (revealed_put(&revealed, key, strlen(key), "consent") < 0 ||
         buf_append(&revealed, "", 1) < 0) {

@@ -9,7 +9,7 @@ static int add_review(struct matter *m, const struct file *f)
 {
     const struct command *c = &m->command;
     char number[NUMBER_SIZE], ref[RECORD_REF_SIZE];
-    PGresult *r;
+    PGresult *r = NULL;
     verb_number(number, (int64_t)c->request);
     struct record record = matter_record(m, RECORD_REVIEW);
     record.grant = c->request;
