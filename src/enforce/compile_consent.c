@@ -338,14 +338,18 @@ static const char said_source[] =
     "CREATE FUNCTION ringfence.consent_said(id uuid) RETURNS void LANGUAGE sql "
     "VOLATILE" FUNCTION_HEAD "DELETE FROM ringfence.consent_sum s WHERE s.id = $1 $body$";
 
+/* The latest 200; but of no purpose do so many hide what holds of another one. */
 static const char history_source[] =
     "CREATE FUNCTION ringfence.consent_history(subject text) RETURNS TABLE(purpose text,"
     " version text, given timestamp with time zone, until timestamp with time zone,"
     " withdrawn timestamp with time zone, parental boolean, source text, is_current boolean)"
     " LANGUAGE sql STABLE" FUNCTION_HEAD
-    "SELECT c.purpose, c.version, c.given, c.until, c.withdrawn, c.parental, c.source,"
-    " c.withdrawn IS NULL AND c.until > statement_timestamp() FROM ringfence.consent c"
-    " WHERE c.subject = $1 ORDER BY c.given DESC, c.purpose LIMIT 200 $body$";
+    "SELECT x.purpose, x.version, x.given, x.until, x.withdrawn, x.parental, x.source, x.is_current"
+    " FROM (SELECT l.*, row_number() OVER (PARTITION BY l.purpose"
+    "   ORDER BY l.is_current DESC, l.given DESC) AS n FROM (SELECT c.*, c.withdrawn IS NULL"
+    "    AND c.until > statement_timestamp() AS is_current FROM ringfence.consent c"
+    "    WHERE c.subject = $1) l ORDER BY n, l.given DESC LIMIT 200) x"
+    " ORDER BY x.given DESC, x.purpose $body$";
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 

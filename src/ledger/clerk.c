@@ -368,14 +368,6 @@ static void classes_write(uint32_t classes, char ret[RECORD_WORD_MAX + 1])
                                     len > 0 ? "," : "", policy_class_name((enum class_id)i));
 }
 
-static bool has_purpose(const struct policy *policy, const char *purpose)
-{
-    for (size_t i = 0; i < policy->purpose_count; i++)
-        if (strcmp(policy->purposes[i], purpose) == 0)
-            return true;
-    return false;
-}
-
 /* What makes the grant E true: another log's leaf of it, or that the policy lets an administrator
    open grants. Neither: every verifier calls that wanting. */
 static void put_evidence(const struct policy *policy, const struct grant_entry *e,
@@ -416,8 +408,8 @@ static int grant_leaf(struct clerk *c, const struct policy *policy, const struct
         logleaf_text(&l, LEAF_KEY_ENTITY, actor->entity->name);
     if (actor != NULL)
         logleaf_text(&l, LEAF_KEY_PLACE, actor->place.code);
-    int rc =
-        hold_put(c, policy, has_purpose(policy, e->purpose) ? e->purpose : "unlisted", &l, held);
+    int rc = hold_put(c, policy, policy_has_purpose(policy, e->purpose) ? e->purpose : "unlisted",
+                      &l, held);
     if (rc < 0)
         return err_set(err, RF_ENOMEM, "out of memory for a held purpose");
     record.detail = held;

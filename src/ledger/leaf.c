@@ -23,14 +23,6 @@ static bool has_entity(const struct policy *policy, const char *name)
     return false;
 }
 
-static bool has_purpose(const struct policy *policy, const char *name)
-{
-    for (size_t i = 0; i < policy->purpose_count; i++)
-        if (strcmp(policy->purposes[i], name) == 0)
-            return true;
-    return false;
-}
-
 static bool is_room(const char *name)
 {
     for (int i = 0; i < ROOM_COUNT; i++)
@@ -81,7 +73,7 @@ void leaf_publish(const struct policy *policy, const struct record *said, struct
         region[0] == '\0' || policy_region_find(policy, region) != NULL ? region : unlisted;
     ret->entity = entity[0] == '\0' || has_entity(policy, entity) ? entity : unlisted;
     ret->room = room[0] == '\0' || is_room(room) ? room : unlisted;
-    ret->purpose = purpose[0] == '\0' || has_purpose(policy, purpose) ? purpose : unlisted;
+    ret->purpose = purpose[0] == '\0' || policy_has_purpose(policy, purpose) ? purpose : unlisted;
     ret->actor_kind = actor_kind[0] == '\0' || is_actor_kind(actor_kind) ? actor_kind : unlisted;
     ret->classes = classes[0] == '\0' || is_class_list(classes) ? classes : unlisted;
     if (said->kind == RECORD_CONSENT)

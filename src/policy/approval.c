@@ -74,7 +74,7 @@ static enum grant_refusal refusal_of_ask(const struct policy *p, const struct gr
         return REFUSAL_REQUESTER_SUSPENDED;
     if (ask->actor->kind != ACTOR_PERSON)
         return REFUSAL_REQUESTER_NO_PERSON;
-    if (!has_purpose(p->purposes, p->purpose_count, ask->purpose))
+    if (!policy_has_purpose(p, ask->purpose))
         return REFUSAL_PURPOSE_UNKNOWN;
     if (ask->classes == 0)
         return REFUSAL_CLASS_UNKNOWN;

@@ -17,6 +17,14 @@ const struct policy_actor *policy_actor_find(const struct policy *p, const char 
     return NULL;
 }
 
+bool policy_has_purpose(const struct policy *p, const char *name)
+{
+    for (size_t i = 0; i < p->purpose_count; i++)
+        if (is(p->purposes[i], name))
+            return true;
+    return false;
+}
+
 const struct policy_actor *policy_actor_by_cn(const struct policy *p, const char *cn)
 {
     for (size_t i = 0; i < p->actor_count; i++)

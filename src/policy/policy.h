@@ -266,6 +266,7 @@ void policy_free(struct policy *p); /* NULL is welcome */
 const struct policy_actor *policy_actor_find(const struct policy *p, const char *name);
 const struct policy_actor *policy_actor_by_cn(const struct policy *p, const char *cn);
 const struct policy_region *policy_region_find(const struct policy *p, const char *name);
+bool policy_has_purpose(const struct policy *p, const char *name);
 const struct policy_table *policy_table_find(const struct policy *p, const char *schema,
                                              const char *name);
 bool policy_is_home(const struct policy_region *region, struct place place);

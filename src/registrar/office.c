@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "enforce/database.h"
+#include "policy/consents.h"
 #include "registrar/verb.h"
 
 enum { SLACK_S = 30 }; /* between the clocks of a client and ours */
@@ -47,6 +48,18 @@ int matter_say(struct matter *m, const struct record *record, char ref[RECORD_RE
     return -RF_EUNAVAIL;
 }
 
+/* A record takes words; what somebody signed may be anything, and his refusal goes on record all
+   the same, without it. */
+static const char *known_purpose(const struct matter *m)
+{
+    const struct policy *p = m->office->policy;
+    const char *purpose = m->command.purpose;
+    return purpose != NULL &&
+                   (policy_has_purpose(p, purpose) || policy_consent_find(p, purpose) != NULL)
+               ? purpose
+               : NULL;
+}
+
 /* Whoever the policy knows is on record with what he was refused. Should that fail, the refusal
    stands, and nothing else has been done. */
 static void record_refusal(struct matter *m, const char *rule)
@@ -59,7 +72,7 @@ static void record_refusal(struct matter *m, const char *rule)
     (void)snprintf(detail, sizeof(detail), "%s %" PRIu64, command_verb_name(m->command.verb),
                    m->command.request); /* not as its grant: nothing is done under it */
     record.rule = rule;
-    record.purpose = m->command.purpose;
+    record.purpose = known_purpose(m);
     record.detail = detail;
     if (voice_say(m->office->voice, &record, OFFICE_LEDGER_MS, ref, &err) < 0)
         log_err(LOG_LEVEL_ERROR, "refusal-not-on-record", &err);

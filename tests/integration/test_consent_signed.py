@@ -118,6 +118,25 @@ def test_only_those_whom_the_policy_names_write_down_what_is_one(home, people):
     assert all(r["revealed"] == f"{CHILD} consent" and "signature" in r for r in records)
 
 
+def test_a_refusal_is_on_record_whatever_was_called_a_purpose(home, people):
+    before = len(home.gateway.journal(kind="denial"))
+    for purpose in ('say "so"', "zu früh", "x" * 200):
+        reply = withdraw(people, purpose=purpose)
+        assert reply.rule == "consent-not-given", reply
+    denials = home.gateway.journal(kind="denial")[before:]
+    assert [(d["rule"], d["actor"], d.get("purpose")) for d in denials] == \
+        [("consent-not-given", PRIVACY, None)] * 3, denials
+
+
+def test_many_consents_to_one_thing_do_not_hide_that_to_another(home, people):
+    assert give(people).status == 200
+    home.pair.primary.rows("INSERT INTO ringfence.consent (subject, purpose, version, given, until, parental, source)"
+                           " SELECT %s, 'precise_location', '2026-03', now() + i * interval '1 s',"
+                           " now() + interval '1 day', false, 'service app_us' FROM generate_series(1, 300) i",
+                           str(SUBJECT))
+    assert withdraw(people).json["state"] == "withdrawn"
+
+
 def test_a_command_counts_once(home, people):
     text = people.text(PRIVACY, "consent-give", subject=[str(SUBJECT)], purpose=PURPOSE, version="1",
                        reference="form 7")
