@@ -135,7 +135,8 @@ static void line_ask_grants(const struct grants *g, struct grants_line *l)
 /* These questions can fail by themselves: what is known stays. */
 static bool is_judging(const struct grants *g)
 {
-    return g->phase == GRANTS_USED || g->phase == GRANTS_PROVE || g->phase == GRANTS_PROVE_AGAIN;
+    return g->phase == GRANTS_USED || g->phase == GRANTS_PROVE || g->phase == GRANTS_PROVE_AGAIN ||
+           g->phase == GRANTS_BUDGETS; /* who waits half a second for a lock and no longer */
 }
 
 /* The answer is an error: apply has not made the functions yet, or the server ended the question
@@ -947,7 +948,9 @@ int64_t grants_due_ms(const struct grants *g)
     if (g->is_disabled)
         return due;
     if (g->phase == GRANTS_REST) {
-        int64_t look_ms = budgets_due_ms(&g->budgets);
+        /* budgets are asked about on the primary; while it is away nothing is due */
+        bool is_there = g->lines[LINE_PRIMARY].state == GRANTS_READY;
+        int64_t look_ms = is_there ? budgets_due_ms(&g->budgets) : INT64_MAX;
         due = g->next_ms < look_ms ? g->next_ms : look_ms;
     }
     for (size_t i = 0; i < g->line_count; i++)

@@ -51,7 +51,7 @@ enum {
     GRANTS_RETRY_MS = 500,    /* after a connection that failed */
     GRANTS_LIMIT_MS = 3000,   /* for a connection, and for an answer */
     GRANTS_REFUSED_MS = 2000, /* after an answer that is an error: apply has not been here yet */
-    GRANTS_AT_ONCE = 100,     /* ended in one round; the rest in the next ones */
+    GRANTS_AT_ONCE = 25, /* ended in one round, with their notices; the rest in the next ones */
     GRANTS_SUSPENDED_MAX = GRANT_SUSPENDED_MAX + 1, /* of more it is enough to know that */
     GRANTS_LINES = 2
 };

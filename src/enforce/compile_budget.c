@@ -66,7 +66,8 @@ static const char use_up_source[] =
     " UPDATE ringfence.\"grant\" g SET used_up = true WHERE g.id = grant_use_up.id;"
     " IF was = 'open' THEN"
     "  became := ringfence.request_next(grant_use_up.id, 'use_up');"
-    "  UPDATE ringfence.request r SET state = became WHERE r.id = grant_use_up.id; END IF;"
+    "  UPDATE ringfence.request r SET state = became WHERE r.id = grant_use_up.id;"
+    "  PERFORM ringfence.outbox_step(grant_use_up.id); END IF;"
     " RETURN true; END $body$";
 
 static const char read_source[] =

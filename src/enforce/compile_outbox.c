@@ -72,20 +72,23 @@ static int compile_tables(struct compiler *k)
 static int compile_put(struct compiler *k)
 {
     const char *source;
-    sql_add(&k->sql,
-            "CREATE FUNCTION ringfence.outbox_put(kind text, request bigint, data json,"
-            " due timestamp with time zone) RETURNS void LANGUAGE plpgsql%S"
-            "DECLARE made bigint; BEGIN"
-            " INSERT INTO ringfence.outbox (key, kind, request, body, at, due, gone) VALUES ("
-            "  'msg_' || replace(gen_random_uuid()::text, '-', ''), outbox_put.kind,"
-            "  outbox_put.request, json_build_object('type', outbox_put.kind, 'timestamp',"
-            "  to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-            "  'region', %L, 'data', outbox_put.data), statement_timestamp(), outbox_put.due,"
-            "  outbox_put.due + interval '30 days') RETURNING id INTO made;"
-            " INSERT INTO ringfence.outbox_send (id, hook, due) SELECT DISTINCT made, h.hook,"
-            "  outbox_put.due FROM ringfence.outbox_hook h WHERE outbox_put.kind = ANY (h.kinds);"
-            " END $body$",
-            FUNCTION_HEAD, k->region->name);
+    sql_add(
+        &k->sql,
+        "CREATE FUNCTION ringfence.outbox_put(kind text, request bigint, data json,"
+        " due timestamp with time zone) RETURNS void LANGUAGE plpgsql%S"
+        "DECLARE made bigint; BEGIN"
+        " INSERT INTO ringfence.outbox (key, kind, request, body, at, due, gone) VALUES ("
+        "  'msg_' || replace(gen_random_uuid()::text, '-', ''), outbox_put.kind,"
+        "  outbox_put.request, json_build_object('type', outbox_put.kind, 'timestamp',"
+        "  to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
+        "  'region', %L, 'data', outbox_put.data), statement_timestamp(), outbox_put.due,"
+        "  outbox_put.due + interval '30 days') RETURNING id INTO made;"
+        /* due is when it is tried again; the row's own due, which a hold moves, keeps it back */
+        " INSERT INTO ringfence.outbox_send (id, hook, due) SELECT DISTINCT made, h.hook,"
+        "  statement_timestamp() FROM ringfence.outbox_hook h"
+        "  WHERE outbox_put.kind = ANY (h.kinds);"
+        " END $body$",
+        FUNCTION_HEAD, k->region->name);
     int rc = compile_take_text(k, &source);
     return rc == 0
                ? compile_function(k, "outbox_put", "text, bigint, json, timestamp with time zone",

@@ -234,6 +234,8 @@ static bool same_databases(const struct config *a, const struct config *b)
     bool same = a->database_count == b->database_count;
     for (size_t i = 0; same && i < a->database_count; i++)
         same = strcmp(a->databases[i].alias, b->databases[i].alias) == 0 &&
+               strcmp(a->databases[i].region, b->databases[i].region) == 0 &&
+               strcmp(a->databases[i].dbname, b->databases[i].dbname) == 0 &&
                (a->databases[i].primary_count > 0) == (b->databases[i].primary_count > 0);
     return same;
 }

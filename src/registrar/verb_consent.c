@@ -107,9 +107,16 @@ static int give(struct matter *m, const char *key)
     char ref[RECORD_REF_SIZE], source[SOURCE_SIZE];
     PGresult *r = NULL;
     source_of(m, source);
-    int rc = say(m, key, c->purpose, c->version, "given", ref);
     const char *const values[] = { key,    c->purpose, c->version, verb_truth(c->parental != NULL),
                                    source, ref };
+    /* the database may know another version, by an older `apply`: asked before it is on record */
+    int rc =
+        matter_query(m, "SELECT ringfence.consent_check($1, $2, $3, $4::boolean)", 4, values, &r);
+    if (rc < 0)
+        return rc;
+    PQclear(r);
+    r = NULL;
+    rc = say(m, key, c->purpose, c->version, "given", ref);
     if (rc == 0)
         rc = matter_query(m,
                           "SELECT " SECONDS("ringfence.consent_add($1, $2, $3, $4::boolean, $5,"

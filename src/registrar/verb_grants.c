@@ -11,7 +11,7 @@
 #include "enforce/database.h"
 
 enum {
-    LISTED_REFERENCE_MAX = 64 /* 200 requests fit one answer, whatever somebody wrote into them */
+    LISTED_REFERENCE_MAX = 64 /* 120 requests fit one answer, whatever somebody wrote into them */
 };
 
 /* Why this person may see the request; NULL: he may not. */
@@ -176,7 +176,7 @@ int verb_grants(struct matter *m)
         PROOF_SQL "(SELECT coalesce(array_agg(l.request), '{}') FROM (SELECT request FROM"
                   " (SELECT request, row_number() OVER (PARTITION BY requester ORDER BY"
                   " request DESC) AS n FROM ringfence.request_list($1, true, $2::bigint)) o"
-                  " ORDER BY n, request DESC LIMIT 200) l))"; /* nobody hides those of others */
+                  " ORDER BY n, request DESC LIMIT 120) l))"; /* nobody hides those of others */
     char number[NUMBER_SIZE];
     const char *const values[] = { m->command.actor, m->command.request != 0 ? number : NULL };
     PGresult *r = NULL, *holds = NULL, *taken = NULL;

@@ -16,8 +16,11 @@ static int check_hold(struct matter *m, const struct file *f)
                                      .is_from_home = m->where.at_home,
                                      .is_suspended = m->is_suspended,
                                      .at_ms = clock_wall_ms() };
-    enum grant_refusal refusal =
-        approval_may_hold(m->office->policy, &f->judged->ask, f->judged->rule, &vote);
+    /* also where it could not be asked for any more, as that of somebody who is suspended since */
+    const struct policy_grant_rule *rule = f->judged->rule;
+    if (rule == NULL)
+        rule = approval_rule_find(m->office->policy, f->proof.rule);
+    enum grant_refusal refusal = approval_may_hold(m->office->policy, &f->judged->ask, rule, &vote);
     if (refusal != REFUSAL_NONE)
         return matter_deny(m, refusal);
     int64_t left_ms = m->command.until_s * 1000 - clock_wall_ms();

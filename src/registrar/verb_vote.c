@@ -58,8 +58,9 @@ static int check_vote(struct matter *m, const struct file *f)
     const struct evidence_case *judged = f->judged;
     if (strcmp(f->proof.state, "waiting") != 0)
         return matter_refuse(m, 409, "state", "the request does not wait for approvals any more");
-    if (f->refusal != REFUSAL_NONE) /* the policy changed */
-        return matter_deny(m, f->refusal);
+    if (f->refusal != REFUSAL_NONE) /* the policy changed, or the requester: it is not his doing */
+        return matter_refuse(m, 409, approval_refusal_name(f->refusal),
+                             approval_refusal_sentence(f->refusal));
     if (!command_is_about(c, &judged->command, judged->digest))
         return matter_refuse(m, 400, "another-request",
                              "what was signed is not about the request of this number");

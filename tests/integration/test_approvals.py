@@ -153,6 +153,18 @@ def test_one_approval_is_not_enough_and_a_denial_ends_it(home, people):
         enter(home, number).close()
 
 
+def test_who_is_called_to_approve_is_not_blamed_for_what_others_did(home, people):
+    primary = home.pair.primary
+    number = people.ask(ANALYST, [SUBJECT]).json["request"]
+    of = people.request_text(PRIVACY, number)
+    primary.rows("SELECT ringfence.suspend(%s, 'denials', 'a leaf')", ANALYST)
+    try:
+        reply = people.vote(PRIVACY, number, of=of)
+    finally:
+        primary.rows("UPDATE ringfence.suspension SET lifted_at = now()")
+    assert (reply.status, reply.rule) == (409, "requester-suspended"), reply  # 403 would count against him
+
+
 def test_what_is_asked_must_be_allowed(people):
     for rule, asked in (
             ("no-rule", people.ask(ANALYST, [SUBJECT], classes=["location"])),

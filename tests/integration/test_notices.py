@@ -21,7 +21,7 @@ from commands import utc
 from conftest import SLOW
 from ports import free_port
 from public_log import PublicLog
-from test_approvals import ANALYST, PRIVACY, SECURITY, SUBJECT, Home, open_request
+from test_approvals import ANALYST, CHANGED, PRIVACY, SECURITY, SUBJECT, Home, open_request
 from test_hub import HUB_TLS, give_certificate
 from waiting import wait_until
 
@@ -215,11 +215,17 @@ def test_an_authority_that_was_cited_stands_in_the_notice(home, people):
 def test_a_grant_that_control_ends_brings_its_notices_too(home, people):
     number = open_request(people)
     primary = home.pair.primary
-    primary.rows("UPDATE ringfence.\"grant\" SET ends = now() - interval '1 s', changed ="
-                 " (SELECT n + 1 FROM ringfence.grant_counter) WHERE id = %s", number)
-    primary.rows("UPDATE ringfence.grant_counter SET n = n + 1")
+    primary.rows(CHANGED + "UPDATE ringfence.\"grant\" SET ends = now() - interval '1 s', changed = c.n"
+                 " FROM c WHERE id = %s", number)
     home.wait_for("notice", "the notice", grant=number, subject=SUBJECT_KEY)
     home.wait_for("ended", "the end", request=number, state="expired")
+
+
+def test_a_grant_that_is_used_up_is_told_as_such(home, people):
+    number = open_request(people)
+    assert home.pair.primary.value("SELECT ringfence.grant_use_up(%s)", number) is True
+    home.wait_for("ended", "the end", request=number, state="used_up")
+    home.wait_for("notice", "the notice", grant=number)
 
 
 def test_broken_glass_is_told_to_whom_may_review_it_and_a_suspension_is_told(home, people):
@@ -339,6 +345,22 @@ def test_a_hold_reaches_what_lies_there_already_and_is_not_renewed_for_ever(home
     home.wait_for("notice", "the notice", grant=number)
 
 
+def test_officers_hold_the_notices_of_somebody_who_was_suspended(home, people):
+    number = open_request(people)
+    primary = home.pair.primary
+    home.gateway.signal(home.gateway.pids("herald")[0], signal.SIGSTOP)
+    primary.rows("SELECT ringfence.suspend(%s, 'denials', 'a leaf')", ANALYST)
+    wait_until(lambda: primary.value('SELECT closed IS NOT NULL FROM ringfence."grant" WHERE id = %s', number),
+               "the grant is not closed", timeout=20 * SLOW)
+    until = utc(3600)
+    states = [hold(people, voter, number, until).json.get("state") for voter in (PRIVACY, SECURITY)]
+    primary.rows("UPDATE ringfence.suspension SET lifted_at = now()")
+    primary.rows("UPDATE ringfence.outbox SET due = now() WHERE request = %s", number)
+    home.gateway.kill_role("herald")
+    assert states == ["asked", "held"], states
+    home.wait_for("notice", "the notice", grant=number)
+
+
 # --- the outbox -----------------------------------------------------------------------------------------
 
 
@@ -428,6 +450,22 @@ def test_what_nobody_takes_any_more_is_not_waited_for(outbox):
     outbox.execute("UPDATE ringfence.outbox SET gone = now()")
     assert outbox.execute("SELECT ringfence.outbox_hooks('elsewhere', '{one}', '{suspended}', false)").fetchone() == (2,)
     assert ids(outbox) == []
+
+
+def test_where_nobody_has_hooks_any_more_nothing_lies_longer_than_it_may(outbox):
+    outbox.execute("UPDATE ringfence.outbox_hook SET seen = now() - interval '3 days'")
+    outbox.execute("UPDATE ringfence.outbox SET gone = now() - interval '25 hours'")
+    outbox.execute("SELECT ringfence.request_sweep('1 day', '1 min')")
+    assert ids(outbox) == []
+    assert outbox.execute("SELECT count(*) FROM ringfence.outbox_hook").fetchone() == (0,)
+
+
+def test_a_hold_that_is_shortened_is_over_when_it_says(outbox):
+    outbox.execute("DELETE FROM ringfence.outbox")
+    outbox.execute("SELECT ringfence.outbox_put('suspended', NULL, '{}', now() + interval '30 days')")
+    assert next_of(outbox, "one") == {}
+    outbox.execute("UPDATE ringfence.outbox SET due = now()")  # as hold_add() does
+    assert next_of(outbox, "one") == {"one": (ids(outbox)[0], "suspended")}
 
 
 def test_the_herald_may_call_its_functions_and_nothing_else(home):
