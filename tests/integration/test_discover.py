@@ -165,7 +165,7 @@ def policy_with(databases, database, tables, name):
     os.makedirs(folder)
     with open(f"{ROOT}/demo/policy.yaml", encoding="utf-8") as f:
         rest = yaml.safe_load(f)
-    for part in ("tables", "statistics", "grants"):
+    for part in ("tables", "statistics", "grants", "consents"):
         del rest[part]
     rest["actors"] = {n: a for n, a in rest["actors"].items() if a["kind"] == "person"}
     with open(f"{folder}/policy.yaml", "w", encoding="utf-8") as out:
