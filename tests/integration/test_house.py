@@ -337,6 +337,24 @@ def test_commands_and_manual_name_each_other():
             assert re.search(rf"Fl Fl {option}\b", page), f"{name} --{option}"
 
 
+def test_every_process_is_in_the_manual_and_in_the_architecture():
+    names = set(re.findall(r'\[ROLE_\w+\] = "(\w+)"', read("src/priv/imsg.c")))
+    assert len(names) > 8, "the names of processes were not found"
+    manual = read("docs/man/ringfenced.8").split(".Ss Processes")[1].split(".Ss Restarts")[0]
+    assert set(re.findall(r"^\.It (\w+)$", manual, re.M)) == names
+    table = read("ARCHITECTURE.md").split("| process | does |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| (\w+)[ ,]", table, re.M)) == names
+
+
+def test_what_the_registrar_may_call_is_one_table():
+    """The names are those that test_requests.py compares with a database."""
+    functions = re.search(r"^FUNCTIONS = \{(.*?)\}", read("tests/integration/test_requests.py"), re.M | re.S)
+    part = read("docs/enforcement.md").split("\n## Requests\n")[1]
+    table = part.split("\n|---|---|\n")[1].split("\n\n")[0]  # a blank line ends a table
+    named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)\(", row.split("|")[1])}
+    assert named == set(re.findall(r'"(\w+)"', functions.group(1)))
+
+
 @pytest.mark.parametrize("page", pages())
 def test_manual_pages_are_clean(page):
     done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], cwd=ROOT,
