@@ -31,7 +31,11 @@ static int group_compare(const struct sum *a, const struct sum *b)
         order = strcmp(a->room, b->room);
     if (order == 0)
         order = strcmp(a->actor_kind, b->actor_kind);
-    return order != 0 ? order : strcmp(a->rule, b->rule);
+    if (order == 0)
+        order = strcmp(a->rule, b->rule);
+    if (order == 0)
+        order = strcmp(a->purpose, b->purpose);
+    return order != 0 ? order : strcmp(a->version, b->version);
 }
 
 static int compare(const void *a, const void *b)
@@ -69,6 +73,8 @@ static size_t bucket_of(const struct sum *s)
     hash_word(&hash, s->room);
     hash_word(&hash, s->actor_kind);
     hash_word(&hash, s->rule);
+    hash_word(&hash, s->purpose);
+    hash_word(&hash, s->version);
     return hash % SUM_BUCKETS;
 }
 
@@ -143,8 +149,8 @@ static struct sum group_of(const struct clerk *c, enum logleaf_type type, const 
         return s;
     if (type == LEAF_CONSENT) { /* whoever wrote them down */
         s.entity[0] = '\0';
-        word_copy(s.room, r->purpose.len > 0 ? &r->purpose : &unlisted);
-        word_copy(s.actor_kind, &r->rule);
+        word_copy(s.purpose, r->purpose.len > 0 ? &r->purpose : &unlisted);
+        word_copy(s.version, &r->rule);
         return s;
     }
     if (r->place.len == 2)
@@ -285,10 +291,8 @@ void sum_forget(struct clerk *c, const struct logleaf *l)
     value_copy(done.room, &l->value[LEAF_KEY_ROOM]);
     value_copy(done.actor_kind, &l->value[LEAF_KEY_ACTOR_KIND]);
     value_copy(done.rule, &l->value[LEAF_KEY_RULE]);
-    if (l->type == LEAF_CONSENT) {
-        value_copy(done.room, &l->value[LEAF_KEY_PURPOSE]);
-        value_copy(done.actor_kind, &l->value[LEAF_KEY_VERSION]);
-    }
+    value_copy(done.purpose, &l->value[LEAF_KEY_PURPOSE]);
+    value_copy(done.version, &l->value[LEAF_KEY_VERSION]);
     if (l->value[LEAF_KEY_PLACE].len == 2)
         memcpy(done.place, l->value[LEAF_KEY_PLACE].text, 2);
     struct sum *found = group_find(c, &done);
@@ -336,8 +340,8 @@ static void consent_leaf(const struct clerk *c, const struct sum *s, int64_t sma
 {
     *ret = (struct logleaf){ .type = s->type };
     logleaf_text(ret, LEAF_KEY_REGION, c->region_name);
-    logleaf_text(ret, LEAF_KEY_PURPOSE, s->room);
-    logleaf_text(ret, LEAF_KEY_VERSION, s->actor_kind);
+    logleaf_text(ret, LEAF_KEY_PURPOSE, s->purpose);
+    logleaf_text(ret, LEAF_KEY_VERSION, s->version);
     logleaf_number(ret, LEAF_KEY_FROM, s->from);
     logleaf_number(ret, LEAF_KEY_UNTIL, s->from + c->rollup);
     if (small_cell > 0 && s->statements + s->rows < (uint64_t)small_cell) {

@@ -63,10 +63,11 @@ static char *knowledge(const struct clerk *c)
     for (size_t i = 0; i < c->sum_count; i++) {
         const struct sum *s = &c->sums[i];
         line_add(&l,
-                 "sum %d %u %s %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+                 "sum %d %u %s %s %s %s %s %s %s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
                  " %" PRIu64 " %" PRIu64 " %" PRIu64,
-                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind, s->rule,
-                 s->sessions, s->statements, s->rows, s->bytes, s->denials, s->alerts, s->reviewed);
+                 s->type, s->from, s->entity, s->place, s->room, s->actor_kind, s->rule, s->purpose,
+                 s->version, s->sessions, s->statements, s->rows, s->bytes, s->denials, s->alerts,
+                 s->reviewed);
     }
     for (size_t i = 0; i < SUM_SLOTS; i++)
         if (c->slots[i].statements > 0 || c->slots[i].bytes > 0 || c->slots[i].rows > 0)
@@ -744,6 +745,9 @@ static void consents_are_sums_of_a_purpose_and_version(void **state)
     say_consents(&h, "place", "v2", "shown", 700); /* to an officer: that is nobody's consent */
     say_consents(&h, "place", "v1", "given", 2);   /* neither version nor purpose is the policy's */
     say_consents(&h, "ads", "v2", "given", 5);
+    assert_int_equal(log_commit(&h), 0);
+    take_snapshot(&h);
+    assert_snapshot_is_live(&h, true);
     h.now_ms += 5 * MINUTE;
     log_tick(&h);
     assert_int_equal(leaf_of(&h, LEAF_CONSENT, 0).seen, 3);
