@@ -101,15 +101,26 @@ static void reindex(struct clerk *c)
     }
 }
 
+/* The group that takes what KEY has no room for. It says "unlisted" where its type has a word: a
+   leaf that holds another type's word cannot be written, and one that lacks a word of its group is
+   not found again after a start. */
+static void become_other(struct sum *key)
+{
+    char *word = key->entity;
+    if (key->type == LEAF_ALERT)
+        word = key->rule;
+    else if (key->type == LEAF_CONSENT)
+        word = key->purpose;
+    key->place[0] = key->actor_kind[0] = key->version[0] = '\0';
+    memcpy(word, other, sizeof(other));
+}
+
 /* The group of WANTED, made when it is new. */
 static struct sum *group(struct clerk *c, const struct sum *wanted)
 {
     struct sum key = *wanted, *found = group_find(c, &key);
     if (found == NULL && c->sum_count >= SUM_GROUPS_MAX) {
-        (void)snprintf(key.entity, sizeof(key.entity), "%s", other);
-        key.place[0] = key.actor_kind[0] = '\0';
-        if (key.type == LEAF_ALERT)
-            (void)snprintf(key.rule, sizeof(key.rule), "%s", other);
+        become_other(&key);
         found = group_find(c, &key);
     }
     if (found != NULL)
