@@ -24,13 +24,14 @@ enum {
     DETAIL_MAX = 64 * 1024,
 };
 
-/* One roll-up in the making: everything but the numbers is the group. Of consents, the room is the
-   purpose and the kind the version; statements are those given and rows those withdrawn. */
+/* One roll-up in the making: everything but the numbers is the group. Purpose and version are those
+   of consents alone, whose statements are those given and whose rows those withdrawn. */
 struct sum {
     enum logleaf_type type;
     uint32_t from; /* minute its interval begins with */
     char entity[RECORD_WORD_MAX + 1], place[3], room[RECORD_WORD_MAX + 1];
     char actor_kind[RECORD_WORD_MAX + 1], rule[RECORD_WORD_MAX + 1];
+    char purpose[RECORD_WORD_MAX + 1], version[RECORD_WORD_MAX + 1];
     uint32_t next; /* in its chain: a place in the array, from 1 */
     uint64_t sessions, statements, rows, bytes, denials, alerts, reviewed;
 };
@@ -112,7 +113,7 @@ struct clerk {
     struct buf fresh;             /* of a disclosure: what no leaf of the hour has said */
 };
 
-enum { CLERK_SIZE_OF_SNAPSHOT = 92840 }; /* of the structs that clerk_snapshot.c writes and reads */
+enum { CLERK_SIZE_OF_SNAPSHOT = 92968 }; /* of the structs that clerk_snapshot.c writes and reads */
 
 /* ---- snapshots (clerk_snapshot.c) ---- */
 

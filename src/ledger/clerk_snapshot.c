@@ -20,7 +20,7 @@
  * one that is missing, torn, of another version, configuration or journal is as good as none, and
  * then the whole journal is read. So nothing is synced, and nothing depends on it.
  *
- *   "RFCLRK05" || configuration || u64 index || chain || state || SHA-256 of all before
+ *   "RFCLRK06" || configuration || u64 index || chain || state || SHA-256 of all before
  *
  * Purposes that are held are sealed with the key of their leaf's day, as in the journal: whoever
  * erases the day erases them here. Repeats (repeat.h) are not in it. Of a log that has ended, or is
@@ -36,7 +36,7 @@ _Static_assert(sizeof(struct clerk) + sizeof(struct sum) + sizeof(struct totals)
                "see above: write it, read it");
 #endif
 
-static const char magic[8] = "RFCLRK05";
+static const char magic[8] = "RFCLRK06";
 static const char name_of_seal[] = "clerk-snapshot";
 
 enum { STATE_MAX = 64 * 1024 * 1024, EACH_ENTRIES = 1 << 18 };
@@ -74,6 +74,8 @@ static void put_sums(const struct clerk *c, struct wr *w)
         wr_cstr(w, s->room);
         wr_cstr(w, s->actor_kind);
         wr_cstr(w, s->rule);
+        wr_cstr(w, s->purpose);
+        wr_cstr(w, s->version);
         const uint64_t numbers[] = { s->sessions, s->statements, s->rows,    s->bytes,
                                      s->denials,  s->alerts,     s->reviewed };
         for (size_t k = 0; k < RF_COUNT(numbers); k++)
@@ -297,7 +299,9 @@ static bool get_sums(struct clerk *c, struct rd *r)
         bool good = word_get(r, s.entity, sizeof(s.entity)) &&
                     word_get(r, s.place, sizeof(s.place)) && word_get(r, s.room, sizeof(s.room)) &&
                     word_get(r, s.actor_kind, sizeof(s.actor_kind)) &&
-                    word_get(r, s.rule, sizeof(s.rule));
+                    word_get(r, s.rule, sizeof(s.rule)) &&
+                    word_get(r, s.purpose, sizeof(s.purpose)) &&
+                    word_get(r, s.version, sizeof(s.version));
         s.sessions = rd_u64(r);
         s.statements = rd_u64(r);
         s.rows = rd_u64(r);

@@ -31,7 +31,11 @@ static int group_compare(const struct sum *a, const struct sum *b)
         order = strcmp(a->room, b->room);
     if (order == 0)
         order = strcmp(a->actor_kind, b->actor_kind);
-    return order != 0 ? order : strcmp(a->rule, b->rule);
+    if (order == 0)
+        order = strcmp(a->rule, b->rule);
+    if (order == 0)
+        order = strcmp(a->purpose, b->purpose);
+    return order != 0 ? order : strcmp(a->version, b->version);
 }
 
 static int compare(const void *a, const void *b)
@@ -69,6 +73,8 @@ static size_t bucket_of(const struct sum *s)
     hash_word(&hash, s->room);
     hash_word(&hash, s->actor_kind);
     hash_word(&hash, s->rule);
+    hash_word(&hash, s->purpose);
+    hash_word(&hash, s->version);
     return hash % SUM_BUCKETS;
 }
 
@@ -95,15 +101,26 @@ static void reindex(struct clerk *c)
     }
 }
 
+/* The group that takes what KEY has no room for. It says "unlisted" where its type has a word: a
+   leaf that holds another type's word cannot be written, and one that lacks a word of its group is
+   not found again after a start. */
+static void become_other(struct sum *key)
+{
+    char *word = key->entity;
+    if (key->type == LEAF_ALERT)
+        word = key->rule;
+    else if (key->type == LEAF_CONSENT)
+        word = key->purpose;
+    key->place[0] = key->actor_kind[0] = key->version[0] = '\0';
+    memcpy(word, other, sizeof(other));
+}
+
 /* The group of WANTED, made when it is new. */
 static struct sum *group(struct clerk *c, const struct sum *wanted)
 {
     struct sum key = *wanted, *found = group_find(c, &key);
     if (found == NULL && c->sum_count >= SUM_GROUPS_MAX) {
-        (void)snprintf(key.entity, sizeof(key.entity), "%s", other);
-        key.place[0] = key.actor_kind[0] = '\0';
-        if (key.type == LEAF_ALERT)
-            (void)snprintf(key.rule, sizeof(key.rule), "%s", other);
+        become_other(&key);
         found = group_find(c, &key);
     }
     if (found != NULL)
@@ -143,8 +160,8 @@ static struct sum group_of(const struct clerk *c, enum logleaf_type type, const 
         return s;
     if (type == LEAF_CONSENT) { /* whoever wrote them down */
         s.entity[0] = '\0';
-        word_copy(s.room, r->purpose.len > 0 ? &r->purpose : &unlisted);
-        word_copy(s.actor_kind, &r->rule);
+        word_copy(s.purpose, r->purpose.len > 0 ? &r->purpose : &unlisted);
+        word_copy(s.version, &r->rule);
         return s;
     }
     if (r->place.len == 2)
@@ -285,10 +302,8 @@ void sum_forget(struct clerk *c, const struct logleaf *l)
     value_copy(done.room, &l->value[LEAF_KEY_ROOM]);
     value_copy(done.actor_kind, &l->value[LEAF_KEY_ACTOR_KIND]);
     value_copy(done.rule, &l->value[LEAF_KEY_RULE]);
-    if (l->type == LEAF_CONSENT) {
-        value_copy(done.room, &l->value[LEAF_KEY_PURPOSE]);
-        value_copy(done.actor_kind, &l->value[LEAF_KEY_VERSION]);
-    }
+    value_copy(done.purpose, &l->value[LEAF_KEY_PURPOSE]);
+    value_copy(done.version, &l->value[LEAF_KEY_VERSION]);
     if (l->value[LEAF_KEY_PLACE].len == 2)
         memcpy(done.place, l->value[LEAF_KEY_PLACE].text, 2);
     struct sum *found = group_find(c, &done);
@@ -336,8 +351,8 @@ static void consent_leaf(const struct clerk *c, const struct sum *s, int64_t sma
 {
     *ret = (struct logleaf){ .type = s->type };
     logleaf_text(ret, LEAF_KEY_REGION, c->region_name);
-    logleaf_text(ret, LEAF_KEY_PURPOSE, s->room);
-    logleaf_text(ret, LEAF_KEY_VERSION, s->actor_kind);
+    logleaf_text(ret, LEAF_KEY_PURPOSE, s->purpose);
+    logleaf_text(ret, LEAF_KEY_VERSION, s->version);
     logleaf_number(ret, LEAF_KEY_FROM, s->from);
     logleaf_number(ret, LEAF_KEY_UNTIL, s->from + c->rollup);
     if (small_cell > 0 && s->statements + s->rows < (uint64_t)small_cell) {
