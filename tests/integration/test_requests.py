@@ -530,7 +530,7 @@ def lift(registrar, voter, actor="us_analyst"):
 def test_whoever_is_suspended_opens_nothing_until_two_others_lift_it(registrar, server):
     number = registrar.request("approved")
     refused("02000", lift, registrar, "us_privacy_officer")
-    refused("22023", registrar.call, "suspend", "us_analyst", "spite", "leaf")
+    refused("22023", registrar.call, "suspend", "us_analyst", "out of spite", "leaf")
     refused("22023", registrar.call, "suspend", "us_analyst", "honey", None)
     assert registrar.call("suspend", "us_analyst", "honey", "leaf") == (True,)
     assert registrar.call("suspend", "us_analyst", "denials", "leaf") == (False,)
