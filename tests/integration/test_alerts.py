@@ -339,12 +339,13 @@ def test_rows_are_counted_once_while_their_alert_cannot_be_entered(home, server,
 
     before = released()
     alerts = len(home.gateway.journal(kind="alert", rule="habit"))
-    server.rows("ALTER FUNCTION ringfence.alert_add(text, text, bigint, text) RENAME TO alert_away")
+    server.rows("INSERT INTO ringfence.alert (id, rule, actor, at, day, leaf) VALUES (9223372036854775807, 'hours',"
+                " 'nobody', now(), now()::date, '7 journal')")  # there is no number after it
     try:
         for count in (120, 10, 10):
             release(count)
     finally:
-        server.rows("ALTER FUNCTION ringfence.alert_away(text, text, bigint, text) RENAME TO alert_add")
+        server.rows("DELETE FROM ringfence.alert WHERE actor = 'nobody'")
     assert "habit" not in open_alerts(server, PRIVACY)
     release(1)
     wait_until(lambda: "habit" in open_alerts(server, PRIVACY), "no alert", timeout=20 * SLOW)
