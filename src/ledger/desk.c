@@ -310,11 +310,23 @@ static bool may_say(const struct desk_worker *w, enum record_kind kind)
     return kind != RECORD_START && kind != RECORD_SERVICE && !record_is_of_registrar(kind);
 }
 
+/* Workers face the network: names that one of them invents must leave room for those that exist. */
+static bool is_person_here(const struct policy *p, const struct record *record)
+{
+    if (record->actor == NULL || record->region == NULL ||
+        policy_region_find(p, record->region) == NULL)
+        return false;
+    const struct policy_actor *a = policy_actor_find(p, record->actor);
+    return a != NULL && a->kind == ACTOR_PERSON;
+}
+
 /* What a registrar will ask for. Rows are nobody's business where no rule asks for them. */
 static void tell(struct desk *d, const struct record *record)
 {
     const struct policy_alerts *a = d->policy->alerts;
-    if (record->kind != RECORD_RESULT || (a != NULL && a->rules[ALERT_HABIT].rows > 0))
+    bool is_asked = record->kind == RECORD_RESULT ? a != NULL && a->rules[ALERT_HABIT].rows > 0
+                                                  : record->kind == RECORD_DENIAL;
+    if (is_asked && is_person_here(d->policy, record))
         tally_note(d->tally, record);
 }
 

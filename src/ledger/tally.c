@@ -11,15 +11,16 @@ struct tally_entry {
     char region[RECORD_WORD_MAX + 1], actor[RECORD_WORD_MAX + 1];
     char place[3]; /* of the last one */
     enum record_news_kind kind;
-    uint64_t count; /* 0: all of it was taken */
-    uint32_t next;  /* in its chain: a place in the array, from 1 */
+    uint64_t count; /* 0: all of it was taken, and the entry is free */
+    uint32_t next;  /* in its chain, or of the free: a place in the array, from 1 */
 };
 
 struct tally {
     struct tally_entry *entries; /* of TALLY_MAX */
     uint32_t used, at;           /* AT: the one that is looked at next */
+    uint32_t free;               /* the first that may be used again */
     uint32_t heads[TALLY_BUCKETS];
-    uint64_t given, given_count; /* number of the last one that was given; 0: it was taken */
+    uint64_t given, given_count; /* number of the last one that was given; 0: none */
     uint32_t given_at;
     uint64_t number;
     bool is_full;
@@ -73,18 +74,35 @@ static struct tally_entry *entry_of(struct tally *t, const struct tally_entry *w
             strcmp(e->region, wanted->region) == 0)
             return e;
     }
-    if (t->used == TALLY_MAX) {
+    uint32_t place = t->free != 0 ? t->free : t->used < TALLY_MAX ? t->used + 1 : 0;
+    if (place == 0) {
         if (!t->is_full)
             log_warn("tally-full", "actors=%d reason=\"rows of others are not summed up\"",
                      (int)TALLY_MAX);
         t->is_full = true;
         return NULL;
     }
-    struct tally_entry *e = &t->entries[t->used++];
+    struct tally_entry *e = &t->entries[place - 1];
+    if (t->free != 0)
+        t->free = e->next;
+    else
+        t->used++;
     *e = *wanted;
     e->next = *head;
-    *head = t->used;
+    *head = place;
     return e;
+}
+
+/* Nothing of E is left: whoever comes next may have its place. */
+static void release(struct tally *t, struct tally_entry *e)
+{
+    uint32_t place = (uint32_t)(e - t->entries) + 1;
+    uint32_t *at = head_of(t, e);
+    while (*at != place)
+        at = &t->entries[*at - 1].next;
+    *at = e->next;
+    e->next = t->free;
+    t->free = place;
 }
 
 /* By the rule that the worker names in its refusal (src/gate/person_answer.c). */
@@ -127,16 +145,18 @@ static bool find_next(struct tally *t)
 bool tally_next(struct tally *t, uint64_t taken, struct record_news *ret)
 {
     if (t->given != 0 && taken == t->given) {
-        t->entries[t->given_at].count -= t->given_count;
-        t->given = 0;
+        struct tally_entry *done = &t->entries[t->given_at];
+        done->count -= t->given_count;
+        if (done->count == 0)
+            release(t, done);
     }
-    if (t->given == 0) {
-        if (!find_next(t))
-            return false;
-        t->given = ++t->number;
-        t->given_at = t->at;
-        t->given_count = t->entries[t->at].count;
-    }
+    /* What was not taken keeps its count and has its turn again: nobody waits for it. */
+    t->given = 0;
+    if (!find_next(t))
+        return false;
+    t->given = ++t->number;
+    t->given_at = t->at;
+    t->given_count = t->entries[t->at].count;
     const struct tally_entry *e = &t->entries[t->given_at];
     *ret = (struct record_news){ .number = t->given,
                                  .kind = e->kind,

@@ -34,7 +34,8 @@ RF_CHECK int voice_say(struct voice *v, const struct record *record, int timeout
                        char ret_ref[RECORD_REF_SIZE], struct err *err);
 
 /* What workers have said, one piece of news at a time: 1 and *RET, which borrows until the next
-   call; 0: there is none; codes as voice_say(). A piece is given again until it has been taken. */
+   call; 0: there is none; codes as voice_say(). A piece that the next call does not find taken has
+   its turn again after the others. */
 RF_CHECK int voice_news(struct voice *v, int timeout_ms, struct record_news *ret, struct err *err);
 void voice_news_taken(struct voice *v); /* the one that was given last */
 

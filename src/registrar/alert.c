@@ -1,6 +1,7 @@
 #include "registrar/alert.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ enum {
     NEWS_MS = 1000,   /* for a piece of news; commands wait meanwhile */
     NEWS_A_TURN = 50, /* so many, then commands */
     KEYS_MAX = COMMAND_LIST_MAX,
+    DAY_MS = 24 * 60 * 60 * 1000,
 };
 
 /* The columns of alert_act(), and of alert_list(). */
@@ -34,23 +36,44 @@ struct deed {
     uint64_t request, rows;
 };
 
-/* On record before anything else happens; it names no person but the one who did it. */
-static int raise_alert(struct matter *m, const struct deed *d, const char *rule, struct err *err)
+/* On record, once: where the database then fails, the next try finds it said. */
+static int say_alert(struct matter *m, const struct deed *d, const char *rule, struct err *err)
 {
-    char ref[RECORD_REF_SIZE], number[NUMBER_SIZE];
-    const char *const values[] = { rule, m->actor->name, d->request != 0 ? number : NULL, ref };
-    PGresult *r = NULL;
+    struct alert_said *said = &m->office->said;
+    int64_t today = clock_wall_ms() / DAY_MS;
+    if (said->day == today && said->request == d->request && strcmp(said->rule, rule) == 0 &&
+        strcmp(said->actor, m->actor->name) == 0 && strcmp(said->region, m->region->name) == 0)
+        return 0;
     struct record record = matter_record(m, RECORD_ALERT);
     record.rule = rule;
     record.grant = d->request;
     record.detail = d->event;
-    verb_number(number, (int64_t)d->request);
-    int rc = voice_say(m->office->voice, &record, OFFICE_LEDGER_MS, ref, err);
-    if (rc == 0)
-        rc = line_ask(m->line, "SELECT ringfence.alert_add($1, $2, $3::bigint, $4)", 4, values, &r,
-                      err);
+    *said = (struct alert_said){ .request = d->request };
+    int rc = voice_say(m->office->voice, &record, OFFICE_LEDGER_MS, said->ref, err);
     if (rc < 0)
         return rc;
+    (void)snprintf(said->region, sizeof(said->region), "%s", m->region->name);
+    (void)snprintf(said->actor, sizeof(said->actor), "%s", m->actor->name);
+    (void)snprintf(said->rule, sizeof(said->rule), "%s", rule);
+    said->day = today;
+    return 0;
+}
+
+/* On record before anything else happens; it names no person but the one who did it. */
+static int raise_alert(struct matter *m, const struct deed *d, const char *rule, struct err *err)
+{
+    char number[NUMBER_SIZE];
+    const char *const values[] = { rule, m->actor->name, d->request != 0 ? number : NULL,
+                                   m->office->said.ref };
+    PGresult *r = NULL;
+    verb_number(number, (int64_t)d->request);
+    int rc = say_alert(m, d, rule, err);
+    if (rc == 0)
+        rc = line_ask(m->line, "SELECT ringfence.alert_add($1, $2, $3::bigint, $4)",
+                      RF_COUNT(values), values, &r, err);
+    if (rc < 0)
+        return rc;
+    m->office->said.day = 0;
     log_warn("alert-raised", "region=%s rule=%s", m->region->name, rule);
     PQclear(r);
     return 0;
@@ -93,23 +116,32 @@ static int judge(struct matter *m, const struct deed *d, PGresult **ret, struct 
     return rc;
 }
 
-/* Whoever is to be suspended is so also when his alert cannot come on record. */
-static int act(struct matter *m, const struct deed *d, struct err *err)
+/* What follows from JUDGED. Whoever is to be suspended is so also when his alert cannot come on
+   record. */
+static int follow(struct matter *m, const struct deed *d, const PGresult *judged, struct err *err)
 {
-    PGresult *r = NULL;
-    int rc = judge(m, d, &r, err);
-    for (int row = 0; r != NULL && row < PQntuples(r); row++) {
-        const char *rule = database_value(r, row, AT_RULE);
+    int rc = 0;
+    for (int row = 0; row < PQntuples(judged); row++) {
+        const char *rule = database_value(judged, row, AT_RULE);
         struct err why = { 0 };
-        int raised = database_true(r, row, AT_NEW) ? raise_alert(m, d, rule, &why) : 0;
-        if (database_true(r, row, AT_SUSPENDS))
+        int raised = database_true(judged, row, AT_NEW) ? raise_alert(m, d, rule, &why) : 0;
+        if (database_true(judged, row, AT_SUSPENDS))
             suspend_actor(m, rule);
         if (raised < 0 && rc == 0) {
             *err = why;
             rc = raised;
         }
     }
-    PQclear(r);
+    return rc;
+}
+
+static int act(struct matter *m, const struct deed *d, struct err *err)
+{
+    PGresult *judged = NULL;
+    int rc = judge(m, d, &judged, err);
+    if (rc == 0)
+        rc = follow(m, d, judged, err);
+    PQclear(judged);
     return rc;
 }
 
@@ -164,45 +196,68 @@ static bool matter_of_news(struct office *o, const struct record_news *news, str
            m->line != NULL && m->line->database->primary_count > 0;
 }
 
-static int work_in(struct office *o, const struct record_news *news, struct err *err)
+/* Rows that are judged are counted for good: the piece is taken whatever comes of the alert, whose
+   rule the next rows meet again. A forgery adds to no sum and is heard again until its alert is on
+   record. */
+static int act_on_news(struct matter *m, const struct deed *d, bool is_counted, struct err *err)
+{
+    PGresult *judged = NULL;
+    int rc = judge(m, d, &judged, err);
+    if (rc == 0 && is_counted)
+        voice_news_taken(m->office->voice);
+    if (rc == 0)
+        rc = follow(m, d, judged, err);
+    PQclear(judged);
+    return rc;
+}
+
+/* AWAY: a bit for each line that has failed in this turn. It is not tried again: each try may keep
+   commands waiting for as long as a line waits. */
+static int work_in(struct office *o, const struct record_news *news, uint64_t *away,
+                   struct err *err)
 {
     static struct matter m; /* large, and there is one registrar */
     const struct deed d = { .event = news->kind == RECORD_NEWS_ROWS ? "rows" : "forged",
                             .rows = news->kind == RECORD_NEWS_ROWS ? news->count : 0 };
     if (!matter_of_news(o, news, &m)) {
         log_warn("news-of-nobody", "reason=\"workers speak of somebody whom the policy has not\"");
+        voice_news_taken(o->voice);
         return 0;
     }
+    uint64_t bit = UINT64_C(1) << (m.line - o->lines);
+    if ((*away & bit) != 0)
+        return -RF_EUNAVAIL;
     int rc = line_ready(m.line, err);
     if (rc == 0)
         rc = suspensions_read(&m.suspensions, m.line, err);
     if (rc == 0) {
         m.is_suspended = suspensions_names(&m.suspensions, m.actor->name);
-        rc = act(&m, &d, err);
+        rc = act_on_news(&m, &d, news->kind == RECORD_NEWS_ROWS, err);
     }
     suspensions_done(&m.suspensions);
+    if (rc < 0)
+        *away |= bit;
+    else
+        voice_news_taken(o->voice);
     return rc;
 }
 
-/* A piece that could not be worked in is given again. */
+/* A piece that could not be worked in is given again, after those of others. */
 void alert_hear(struct office *o)
 {
     struct record_news news;
     struct err err = { 0 };
+    uint64_t away = 0;
     int rc = 1;
     for (int i = 0; rc == 1 && i < NEWS_A_TURN; i++) {
         rc = voice_news(o->voice, NEWS_MS, &news, &err);
-        if (rc != 1)
-            break;
-        rc = work_in(o, &news, &err);
-        if (rc < 0)
-            break;
-        voice_news_taken(o->voice);
-        rc = 1;
+        if (rc == 1)
+            (void)work_in(o, &news, &away, &err); /* AWAY has it */
     }
-    if (rc < 0 && !o->is_deaf) /* once, and not each second */
+    bool is_deaf = rc < 0 || away != 0;
+    if (is_deaf && !o->is_deaf) /* once, and not each second */
         log_err(LOG_LEVEL_WARN, "news-not-heard", &err);
-    o->is_deaf = rc < 0;
+    o->is_deaf = is_deaf;
 }
 
 /* ---- reviewing ------------------------------------------------------------------------------ */

@@ -29,6 +29,15 @@ void alert_refusal(struct matter *m);
  */
 void alert_honey(struct matter *m);
 
+/* The last alert that is on record and that the database did not enter: the next try enters it
+   under the same record. */
+struct alert_said {
+    char region[RECORD_WORD_MAX + 1], actor[RECORD_WORD_MAX + 1], rule[RECORD_WORD_MAX + 1];
+    char ref[RECORD_REF_SIZE];
+    uint64_t request;
+    int64_t day; /* UTC, since 1970; 0: there is none */
+};
+
 /* What workers have said meanwhile. */
 void alert_hear(struct office *o);
 

@@ -25,7 +25,8 @@ struct office {
     struct voice *voice;                   /* borrowed */
     struct line lines[OFFICE_REGIONS_MAX]; /* by the configuration's databases */
     bool is_deaf;                          /* it was said that there is no news to be had */
-    int64_t consents_ms;                   /* monotonic: when sums of consents are due */
+    struct alert_said said;
+    int64_t consents_ms; /* monotonic: when sums of consents are due */
 };
 
 /* A command that is being answered. */

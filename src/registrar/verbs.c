@@ -143,12 +143,14 @@ void verb_answer(struct matter *m)
         [COMMAND_CONSENT_WITHDRAW] = verb_consent_withdraw,
         [COMMAND_CONSENT_SHOW] = verb_consent_show,
     };
+    if (use_nonce(m) < 0)
+        return;
     if (m->office->policy->grants->opened_by != GRANTS_BY_SIGNATURES && !is_of_consent(m)) {
         (void)matter_refuse(m, 403, "opened-by-administrator",
                             "the policy lets an administrator open grants, not signatures");
         return;
     }
-    if (use_nonce(m) < 0 || check_suspended(m) < 0)
+    if (check_suspended(m) < 0)
         return;
     if (verbs[m->command.verb] == NULL || verbs[m->command.verb](m) < 0)
         RF_ASSERT(m->status >= 400 || m->answer == NULL);

@@ -323,6 +323,35 @@ def test_rows_that_were_released_are_added_up_and_judged(home, server, people):
     assert server.value("SELECT rows FROM ringfence.actor_day WHERE actor = %s", PRIVACY) >= 120
 
 
+def test_rows_are_counted_once_while_their_alert_cannot_be_entered(home, server, people):
+    """It is said once, too: the next rows enter it under the record that it has."""
+    def released():
+        return sum(record["rows"] for record in home.gateway.journal(kind="result") if record["actor"] == PRIVACY)
+
+    def counted():
+        return server.value("SELECT coalesce(sum(rows), 0)::bigint FROM ringfence.actor_day WHERE actor = %s", PRIVACY)
+
+    def release(count):
+        with home.gateway.connect(PRIVACY) as connection:
+            assert connection.execute(f"SELECT generate_series(1, {count})").rowcount == count
+        wait_until(lambda: counted() >= released() - before, "rows are not counted", timeout=20 * SLOW)
+        assert counted() == released() - before
+
+    before = released()
+    alerts = len(home.gateway.journal(kind="alert", rule="habit"))
+    server.rows("INSERT INTO ringfence.alert (id, rule, actor, at, day, leaf) VALUES (9223372036854775807, 'hours',"
+                " 'nobody', now(), now()::date, '7 journal')")  # there is no number after it
+    try:
+        for count in (120, 10, 10):
+            release(count)
+    finally:
+        server.rows("DELETE FROM ringfence.alert WHERE actor = 'nobody'")
+    assert "habit" not in open_alerts(server, PRIVACY)
+    release(1)
+    wait_until(lambda: "habit" in open_alerts(server, PRIVACY), "no alert", timeout=20 * SLOW)
+    assert len(home.gateway.journal(kind="alert", rule="habit")) == alerts + 1
+
+
 def test_a_forged_token_suspends(home, server, people):
     number = open_request(people)
     home.gateway.wait_for_log("event=lease")  # the next self-check, in an hour, would find the function

@@ -8,8 +8,9 @@ import time
 import psycopg
 import pytest
 
+from commands import People
 from conftest import BUILD, SLOW
-from test_approvals import ANALYST, PRIVACY, SECURITY, SUBJECT, Home, enter, open_request
+from test_approvals import ANALYST, NAMES, PRIVACY, SECURITY, SUBJECT, Home, enter, open_request
 from test_consent import CHILD, CONSENTS
 from waiting import wait_until
 
@@ -144,6 +145,24 @@ def test_a_command_counts_once(home, people):
     assert people.post(text, signature).status == 200
     assert people.post(text, signature).rule == "used-before"
     assert home.pair.primary.value("SELECT count(*) FROM ringfence.consent") == 1
+
+
+def test_where_an_administrator_opens_grants_a_refusal_uses_a_command_up(home, people):
+    def by_administrator(policy):
+        policy["grants"] = {"opened_by": "administrator"}
+
+    second, port = home.new_gateway(by_administrator)
+    there = People(people.folder, NAMES)
+    there.port, there.ca = port, people.ca
+    try:
+        text = there.text(ANALYST, "grants")
+        signature = there.sign(text, ANALYST)
+        assert there.post(text, signature).rule == "opened-by-administrator"
+        for _ in range(2):  # by anybody who has seen it: that says nothing against its signer
+            assert there.post(text, signature).rule == "used-before"
+        assert len(second.journal(kind="denial", rule="opened-by-administrator")) == 1
+    finally:
+        second.public_log.witness.stop()
 
 
 def run(people, *words):

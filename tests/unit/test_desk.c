@@ -7,6 +7,7 @@
 
 #include "journal_house.h"
 #include "ledger/desk.h"
+#include "policy/alerts.h"
 #include "wire/rd.h"
 
 struct counter {
@@ -411,6 +412,82 @@ static void what_is_empty_full_or_refused_is_due(void **state)
     counter_done(&c);
 }
 
+/* ---- what a registrar asks for ---- */
+
+/* A worker's record about ACTOR: released rows, or a forgery. */
+static void send_about(struct counter *c, struct desk_worker *w, uint64_t seq,
+                       enum record_kind kind, const char *region, const char *actor)
+{
+    struct record r = house_record(seq);
+    struct buf b;
+    r.kind = kind;
+    r.region = region;
+    r.actor = actor;
+    r.rule = kind == RECORD_DENIAL ? "reveal-forged" : NULL;
+    buf_init(&b, RECORD_MAX + 4);
+    assert_int_equal(record_write(&b, seq, &r), 0);
+    assert_int_equal(feed(c, w, &b, 100), 0);
+}
+
+/* 1 and NEWS, or 0: the desk has none. */
+static int ask_news(struct counter *c, struct desk_worker *w, uint64_t taken,
+                    struct record_news_copy *copy, struct record_news *news)
+{
+    struct buf b;
+    buf_init(&b, 100);
+    assert_int_equal(record_news_ask(&b, taken), 0);
+    assert_int_equal(feed(c, w, &b, 100), 0);
+    struct buf *out = desk_answer(w);
+    struct rd r = rd_of(buf_at(out), buf_len(out));
+    size_t len = rd_u32(&r);
+    assert_int_equal(rd_u8(&r), RECORD_ANSWER_NEWS);
+    int rc = record_news_read(buf_at(out) + 5, len - 1, copy, news);
+    buf_consume(out, 4 + len);
+    return rc;
+}
+
+static void only_persons_whom_the_policy_knows_are_passed_on(void **state)
+{
+    static char us_analyst[] = "us_analyst", app_us[] = "app_us";
+    struct policy_actor actors[] = { { .name = us_analyst, .kind = ACTOR_PERSON },
+                                     { .name = app_us, .kind = ACTOR_SERVICE } };
+    struct policy_alerts alerts = { .rules[ALERT_HABIT] = { .rows = 1 } };
+    struct policy policy = *house_policy();
+    struct record_news_copy copy;
+    struct record_news news;
+    struct desk_worker *registrar;
+    struct counter c;
+    uint64_t seq = 0;
+    (void)state;
+    policy.actors = actors;
+    policy.actor_count = RF_COUNT(actors);
+    policy.alerts = &alerts;
+    counter_init(&c);
+    desk_set_policy(c.desk, &policy);
+    struct desk_worker *w = greeted(&c);
+    assert_int_equal(desk_worker_new(c.desk, DESK_REGISTRAR, &registrar, &c.house.err), 0);
+    assert_int_equal(hello(&c, registrar, 6), 0);
+    expect(registrar, RECORD_ANSWER_WELCOME, 0);
+    for (int kind = 0; kind < 2; kind++) {
+        enum record_kind said = kind == 0 ? RECORD_RESULT : RECORD_DENIAL;
+        send_about(&c, w, ++seq, said, NAME, "invented");
+        send_about(&c, w, ++seq, said, NAME, app_us);
+        send_about(&c, w, ++seq, said, "atlantis", us_analyst);
+        send_about(&c, w, ++seq, said, NAME, "us_analys");
+    }
+    assert_int_equal(ask_news(&c, registrar, 0, &copy, &news), 0);
+    send_about(&c, w, ++seq, RECORD_RESULT, NAME, us_analyst);
+    assert_int_equal(ask_news(&c, registrar, 0, &copy, &news), 1);
+    assert_string_equal(news.actor, us_analyst);
+    assert_int_equal(news.kind, RECORD_NEWS_ROWS);
+    assert_int_equal(news.count, 5);
+    send_about(&c, w, ++seq, RECORD_DENIAL, NAME, us_analyst);
+    assert_int_equal(ask_news(&c, registrar, news.number, &copy, &news), 1);
+    assert_int_equal(news.kind, RECORD_NEWS_FORGED);
+    assert_int_equal(ask_news(&c, registrar, news.number, &copy, &news), 0);
+    counter_done(&c);
+}
+
 static void a_desk_without_a_journal_refuses_with_the_reason(void **state)
 {
     struct counter c = { 0 };
@@ -507,6 +584,7 @@ int main(void)
         cmocka_unit_test(what_others_append_makes_the_batch_due),
         cmocka_unit_test(a_statement_that_somebody_waits_for_makes_the_batch_due),
         cmocka_unit_test(what_is_empty_full_or_refused_is_due),
+        cmocka_unit_test(only_persons_whom_the_policy_knows_are_passed_on),
         cmocka_unit_test(a_desk_without_a_journal_refuses_with_the_reason),
         cmocka_unit_test(a_failed_sync_refuses_everybody_and_acknowledges_nobody),
         cmocka_unit_test(a_full_batch_that_failed_does_not_keep_newcomers_waiting),

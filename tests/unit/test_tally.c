@@ -50,12 +50,27 @@ static void a_piece_is_given_until_its_number_takes_it(void **state)
     note(t, RECORD_RESULT, "ann", 3);
     note(t, RECORD_RESULT, "ann", 4);
     assert_next(t, 0, 1, "ann", RECORD_NEWS_ROWS, 7);
+    assert_next(t, 0, 2, "ann", RECORD_NEWS_ROWS, 7);
     note(t, RECORD_RESULT, "ann", 10);
-    assert_next(t, 0, 1, "ann", RECORD_NEWS_ROWS, 7);
-    assert_next(t, 9, 1, "ann", RECORD_NEWS_ROWS, 7);
-    assert_next(t, 1, 2, "ann", RECORD_NEWS_ROWS, 10); /* what came meanwhile is the next */
-    assert_false(tally_next(t, 2, &news));
-    assert_false(tally_next(t, 2, &news));
+    assert_next(t, 9, 3, "ann", RECORD_NEWS_ROWS, 17);
+    assert_next(t, 2, 4, "ann", RECORD_NEWS_ROWS, 17); /* a number that is over takes nothing */
+    note(t, RECORD_RESULT, "ann", 5);
+    assert_next(t, 4, 5, "ann", RECORD_NEWS_ROWS, 5); /* what came meanwhile is the next */
+    assert_false(tally_next(t, 5, &news));
+    assert_false(tally_next(t, 5, &news));
+    tally_free(t);
+}
+
+static void what_is_not_taken_holds_up_nobody(void **state)
+{
+    struct tally *t = new_tally();
+    (void)state;
+    note(t, RECORD_RESULT, "bob", 2);
+    note(t, RECORD_RESULT, "ann", 3);
+    assert_next(t, 0, 1, "ann", RECORD_NEWS_ROWS, 3); /* her region's database is away */
+    assert_next(t, 0, 2, "bob", RECORD_NEWS_ROWS, 2);
+    assert_next(t, 2, 3, "ann", RECORD_NEWS_ROWS, 3);
+    assert_next(t, 2, 4, "ann", RECORD_NEWS_ROWS, 3);
     tally_free(t);
 }
 
@@ -96,6 +111,37 @@ static void more_actors_than_there_is_room_for_are_left_out(void **state)
     tally_free(t);
 }
 
+static void a_place_whose_count_was_taken_is_free_for_others(void **state)
+{
+    struct tally *t = new_tally();
+    char name[32];
+    struct record_news news;
+    uint64_t number = 0;
+    (void)state;
+    for (int i = 0; i < TALLY_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "actor-%d", i);
+        note(t, RECORD_RESULT, name, 1);
+    }
+    note(t, RECORD_RESULT, "ann", 7); /* there is no room yet */
+    while (tally_next(t, number, &news))
+        number = news.number;
+    for (int i = 0; i < TALLY_MAX; i++) { /* others, so that every chain is another one */
+        (void)snprintf(name, sizeof(name), "other-%d", i);
+        note(t, RECORD_DENIAL, name, 0);
+    }
+    for (int i = 0; i < TALLY_MAX; i++) {
+        assert_true(tally_next(t, number, &news));
+        assert_memory_equal(news.actor, "other-", 6);
+        assert_int_equal(news.count, 1);
+        number = news.number;
+    }
+    assert_false(tally_next(t, number, &news));
+    note(t, RECORD_RESULT, "ann", 7);
+    note(t, RECORD_RESULT, "ann", 1);
+    assert_next(t, number, number + 1, "ann", RECORD_NEWS_ROWS, 8);
+    tally_free(t);
+}
+
 static void what_is_written_is_read_and_nothing_else(void **state)
 {
     const struct record_news news = { .number = 3,
@@ -130,8 +176,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_piece_is_given_until_its_number_takes_it),
+        cmocka_unit_test(what_is_not_taken_holds_up_nobody),
         cmocka_unit_test(actors_and_kinds_are_apart_and_each_has_its_turn),
         cmocka_unit_test(more_actors_than_there_is_room_for_are_left_out),
+        cmocka_unit_test(a_place_whose_count_was_taken_is_free_for_others),
         cmocka_unit_test(what_is_written_is_read_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
