@@ -21,7 +21,7 @@ def test_a_login_that_outlasts_a_reload_obeys_the_new_rules(new_gateway):
         with open(gateway.path("policy.yaml")) as file:
             policy = file.read()
         with open(gateway.path("policy.yaml"), "w") as file:
-            file.write(policy.replace("app_us:", "app_xx:", 1))
+            file.write(policy.replace("app_us", "app_xx"))
         gateway.reload()
         kind, _ = holder.receive_answer()
         assert kind == "E"

@@ -114,10 +114,17 @@ static void process_start(struct process *p, const char *faults)
     assert_int_equal(imsg_send(p->imsg_fd, IMSG_METER, 2, NULL, 0, &p->meter_fd, 1), 0);
 }
 
+/* Where it could put its policy on record it says so first. */
+static void hear_ready(struct process *p)
+{
+    int said = (int)hear(p);
+    assert_int_equal(said == IMSG_RECORDED ? (int)hear(p) : said, IMSG_READY);
+}
+
 static void process_go(struct process *p)
 {
     assert_int_equal(imsg_send(p->imsg_fd, IMSG_GO, 0, NULL, 0, NULL, 0), 0);
-    assert_int_equal(hear(p), IMSG_READY);
+    hear_ready(p);
 }
 
 static void process_init(struct process *p)
@@ -431,7 +438,7 @@ static void a_reload_is_answered_and_recorded(void **state)
     process_start(&p, NULL);
     process_go(&p);
     send_config(&p, policy_yaml);
-    assert_int_equal(hear(&p), IMSG_READY);
+    hear_ready(&p);
     send_config(&p, "version: 1\n");
     assert_int_equal(hear(&p), IMSG_FAILED);
     process_stop(&p);
@@ -508,7 +515,7 @@ static void a_ledger_that_starts_again_does_not_believe_a_clock_that_has_jumped(
     process_init(&p);
     process_start(&p, "ledger.clock:1+");
     assert_int_equal(imsg_send(p.imsg_fd, IMSG_GO, 0, payload, sizeof(payload), NULL, 0), 0);
-    assert_int_equal(hear(&p), IMSG_READY);
+    hear_ready(&p);
     int fd = connect_worker(&p, 0);
     greet(fd, 7);
     assert_int_equal(hear_answer(fd, &seq), RECORD_ANSWER_REFUSED);

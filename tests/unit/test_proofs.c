@@ -14,7 +14,7 @@
 #include "control/proofs.h"
 #include "policy/grants.h"
 
-enum { COLUMNS = 19 };
+enum { COLUMNS = 20 };
 enum {
     AT_REQUEST = 0,
     AT_STATE = 1,
@@ -23,7 +23,8 @@ enum {
     AT_SALTS = 12,
     AT_GRANT_ACTOR = 14,
     AT_GRANT_KEYS = 17,
-    AT_GRANT_ENDS = 18
+    AT_GRANT_ENDS = 18,
+    AT_LACKING = 19
 };
 
 static bool is_memory_gone, is_json_gone;
@@ -99,7 +100,8 @@ static PGresult *answer(const char *id, const char *state)
     const char *const values[COLUMNS] = { [AT_REQUEST] = id,           [AT_STATE] = state,
                                           [AT_KIND] = "request",       [AT_KEYS] = "[]",
                                           [AT_SALTS] = "[]",           [AT_GRANT_ACTOR] = "",
-                                          [AT_GRANT_KEYS] = "[\"8\"]", [AT_GRANT_ENDS] = "1000" };
+                                          [AT_GRANT_KEYS] = "[\"8\"]", [AT_GRANT_ENDS] = "1000",
+                                          [AT_LACKING] = "{}" };
     PGresAttDesc columns[COLUMNS];
     PGresult *r = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
     memset(columns, 0, sizeof(columns));
