@@ -13,8 +13,9 @@
 struct budget {
     uint64_t grant;
     unsigned database, cell, sessions;
-    int64_t used_ms;     /* when something was taken, or waited for, last */
-    bool waits, is_idle; /* waits: since the last tick somebody was told to */
+    struct budget_amount limit; /* of the grant, when its portion was asked for */
+    int64_t used_ms;            /* when something was taken, or waited for, last */
+    bool waits, is_idle;        /* waits: since the last tick somebody was told to */
     struct budget *next;
 };
 
@@ -40,6 +41,7 @@ static struct budget *make(struct worker *w, const struct grant *g)
         return NULL;
     b->grant = g->entry.id;
     b->database = g->database;
+    b->limit = (struct budget_amount){ g->entry.rows, g->entry.bytes };
     if (budget_table_claim(w->budgets, w->child.index, b->database, b->grant, &b->cell) < 0) {
         log_error("budget-without-place", "grant=%" PRIu64, b->grant);
         mem_free(b);
@@ -110,6 +112,15 @@ void budget_leave(struct session *s)
         drop(s->worker, b);
 }
 
+/* What was given under a larger budget is not spent under a smaller one. */
+static void heed_limit(struct worker *w, struct budget *b, const struct grant *g)
+{
+    if (b->limit.rows == g->entry.rows && b->limit.bytes == g->entry.bytes)
+        return;
+    b->limit = (struct budget_amount){ g->entry.rows, g->entry.bytes };
+    budget_table_give_back(w->budgets, w->child.index, b->cell);
+}
+
 enum budget_answer budget_take(struct session *s, struct budget_amount need)
 {
     static const struct budget_amount nothing;
@@ -123,6 +134,7 @@ enum budget_answer budget_take(struct session *s, struct budget_amount need)
     if (g->budget == NULL && budget_enter(s) < 0) /* a reload has set a budget */
         return BUDGET_WAITING;
     struct budget *b = g->budget;
+    heed_limit(w, b, g);
     b->used_ms = clock_mono_ms();
     b->is_idle = false;
     if (budget_table_spend(w->budgets, w->child.index, b->cell, need)) {
