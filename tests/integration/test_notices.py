@@ -373,6 +373,8 @@ def next_of(connection, *hooks):
 def outbox(home):
     """Three events and two hooks of their own, in a transaction that is rolled back."""
     with psycopg.connect(home.pair.primary.dsn()) as connection:
+        # what the gateway still has to tell of the tests before waits until these rows are gone again
+        connection.execute("LOCK TABLE ringfence.outbox, ringfence.outbox_send, ringfence.outbox_hook")
         connection.execute("DELETE FROM ringfence.outbox_hook; DELETE FROM ringfence.outbox")
         connection.execute("SELECT ringfence.outbox_hooks('elsewhere', '{one,two}', '{suspended,suspended}', true)")
         for name in ("a", "b", "c"):
@@ -453,10 +455,11 @@ def test_what_nobody_takes_any_more_is_not_waited_for(outbox):
 
 
 def test_where_nobody_has_hooks_any_more_nothing_lies_longer_than_it_may(outbox):
+    old = ids(outbox)
     outbox.execute("UPDATE ringfence.outbox_hook SET seen = now() - interval '3 days'")
     outbox.execute("UPDATE ringfence.outbox SET gone = now() - interval '25 hours'")
-    outbox.execute("SELECT ringfence.request_sweep('1 day', '1 min')")
-    assert ids(outbox) == []
+    outbox.execute("SELECT ringfence.request_sweep('1 day', '1 min')")  # which may tell of requests itself
+    assert old and not set(old) & set(ids(outbox))
     assert outbox.execute("SELECT count(*) FROM ringfence.outbox_hook").fetchone() == (0,)
 
 
